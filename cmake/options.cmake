@@ -1,0 +1,28 @@
+# Build options of the project and what follows from them for every target.
+option(OPS_WERROR "Warnings in our own code are errors" ON)
+option(OPS_HARDEN "Hardening flags of a release" OFF)
+option(OPS_FUZZ "Build the libFuzzer targets (clang only)" OFF)
+set(OPS_SANITIZE "" CACHE STRING "Comma list for -fsanitize=, empty for none")
+set(OPS_OPTIMISE "" CACHE STRING "Optimisation flag that overrides the build type's")
+set(OPS_GRPC "system" CACHE STRING "system: the distribution's gRPC core, loopback only; bundled: the pinned current core")
+
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
+
+find_program(OPS_CCACHE ccache)
+if(OPS_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${OPS_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${OPS_CCACHE})
+endif()
+
+add_compile_definitions(_GNU_SOURCE OPS_VERSION="${PROJECT_VERSION}")
+if(OPS_OPTIMISE)
+  add_compile_options(${OPS_OPTIMISE})
+endif()
+if(OPS_HARDEN)
+  add_compile_options(-D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+  add_link_options(-pie -Wl,-z,relro,-z,now)
+endif()

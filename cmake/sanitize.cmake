@@ -1,0 +1,11 @@
+# One switch for every sanitizer, applied to all targets so that no object is left uninstrumented by accident.
+if(OPS_SANITIZE)
+  add_compile_options(-fsanitize=${OPS_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${OPS_SANITIZE})
+  if(OPS_SANITIZE MATCHES "address")
+    add_compile_definitions(OPS_ASAN=1)
+  endif()
+  if(OPS_SANITIZE MATCHES "thread")
+    add_compile_definitions(OPS_TSAN=1)
+  endif()
+endif()
