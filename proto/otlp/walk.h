@@ -1,0 +1,107 @@
+/* proto/otlp/walk.h: zero-copy walkers over the OTLP protobuf export requests.
+ *
+ * A walker reads foreign bytes in one pass without recursion on the stack beyond `depth_max` and without
+ * allocating: all it needs (attribute tables and a text scratch for rendered values) is taken once in
+ * ops_walk_new(). Slices it hands out point into the message or into the walker's scratch and die with the callback
+ * (resource and scope slices: with the next resource or scope).
+ *
+ * Wire rules: unknown fields are skipped; groups, field number 0, a known field with another wire type, a varint
+ * longer than 10 bytes and a length that leaves its message are refused with the byte offset and the field path.
+ * Fields may come in any order; a repeated singular sub-message is merged as protobuf says.
+ * Field numbers: opentelemetry-proto v1 (common, resource, logs, metrics, trace and their collector services). */
+#ifndef OPS_PROTO_OTLP_WALK_H
+#define OPS_PROTO_OTLP_WALK_H
+
+#include "base/status/status.h"
+#include "base/text/slice.h"
+#include "proto/codec/record.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ops_walk ops_walk;
+
+typedef struct ops_walk_limits {
+    uint32_t depth_max;       /* nesting of AnyValue inside one attribute or body; default 32 */
+    uint32_t attrs_max;       /* attributes of one resource, scope or record; default 128 */
+    size_t message_bytes_max; /* one export request; default 64 MiB */
+    size_t render_bytes_max;  /* rendered text of one record (and of one resource); default 64 KiB */
+    uint64_t items_max;       /* records, points or spans in one request; default 1,000,000 */
+} ops_walk_limits;
+
+/* Why a single record cannot be kept; the wire itself was sound. */
+typedef enum ops_walk_flaw {
+    OPS_WALK_FLAW_NONE = 0,
+    OPS_WALK_FLAW_DEPTH,  /* an AnyValue nests deeper than depth_max */
+    OPS_WALK_FLAW_ATTRS,  /* more than attrs_max attributes */
+    OPS_WALK_FLAW_RENDER, /* rendered values exceed render_bytes_max */
+} ops_walk_flaw;
+const char *ops_walk_flaw_text(ops_walk_flaw flaw);
+
+typedef enum ops_walk_kind {
+    OPS_WALK_KIND_NONE = 0, /* AnyValue without a value */
+    OPS_WALK_KIND_STRING,
+    OPS_WALK_KIND_BOOL,
+    OPS_WALK_KIND_INT,
+    OPS_WALK_KIND_DOUBLE,
+    OPS_WALK_KIND_ARRAY,  /* rendered as JSON text */
+    OPS_WALK_KIND_KVLIST, /* rendered as JSON text */
+    OPS_WALK_KIND_BYTES,  /* rendered as base64 text */
+} ops_walk_kind;
+
+typedef struct ops_walk_log {
+    uint64_t time_ns, observed_ns;
+    int32_t severity_number;
+    uint32_t flags, dropped_attrs;
+    ops_slice severity_text, body, event_name;
+    ops_slice trace_id, span_id; /* raw bytes as sent, any length */
+    const ops_attr *attrs;
+    uint32_t attr_count;
+    ops_walk_kind body_kind;
+    ops_walk_flaw flaw; /* not NONE: body and attrs are incomplete, reject the record */
+    size_t offset;      /* of the record in the request */
+} ops_walk_log;
+
+typedef struct ops_walk_group { /* a resource or a scope */
+    ops_slice name, version;    /* scopes only */
+    const ops_attr *attrs;
+    uint32_t attr_count;
+    ops_walk_flaw flaw;
+    size_t offset;
+} ops_walk_group;
+
+/* Callbacks may be NULL. One that does not return OPS_OK stops the walk, which returns that status. */
+typedef struct ops_walk_log_visitor {
+    ops_status (*resource)(void *u, const ops_walk_group *resource, ops_err *reterr);
+    ops_status (*scope)(void *u, const ops_walk_group *scope, ops_err *reterr);
+    ops_status (*log)(void *u, const ops_walk_log *log, ops_err *reterr);
+} ops_walk_log_visitor;
+
+/* One ResourceMetrics or ResourceSpans message, validated whole. */
+typedef struct ops_walk_batch {
+    const ops_walk_group *resource;
+    ops_slice raw;        /* bytes of the ResourceMetrics / ResourceSpans, without tag and length */
+    uint64_t entries;     /* metrics, or spans */
+    uint64_t points;      /* data points, or spans again */
+    uint64_t time_min_ns; /* over points or span starts; 0 with none */
+    uint64_t time_max_ns;
+} ops_walk_batch;
+typedef ops_status (*ops_walk_batch_fn)(void *u, const ops_walk_batch *batch, ops_err *reterr);
+
+void ops_walk_limits_default(ops_walk_limits *ret);
+
+/* A walker is for one thread at a time and may be used for any number of requests. */
+OPS_MUST_USE ops_status ops_walk_new(const ops_walk_limits *limits, ops_walk **ret, ops_err *reterr);
+void ops_walk_free(ops_walk *w);
+
+/* ExportLogsServiceRequest. OPS_ETOOBIG above a limit of the whole request, OPS_EINVAL on a broken wire: the caller
+ * drops what the callbacks gathered. */
+OPS_MUST_USE ops_status ops_walk_logs(ops_walk *w, ops_slice msg, const ops_walk_log_visitor *visitor,
+                                      void *u, ops_err *reterr);
+/* ExportMetricsServiceRequest and ExportTraceServiceRequest: one call per resource. */
+OPS_MUST_USE ops_status ops_walk_metrics(ops_walk *w, ops_slice msg, ops_walk_batch_fn fn, void *u,
+                                         ops_err *reterr);
+OPS_MUST_USE ops_status ops_walk_traces(ops_walk *w, ops_slice msg, ops_walk_batch_fn fn, void *u,
+                                        ops_err *reterr);
+
+#endif
