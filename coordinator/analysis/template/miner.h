@@ -1,0 +1,95 @@
+/* Templates from log messages, one line at a time.
+ *
+ * A message is cut into atoms (words and the parts of words between delimiters) and glue (everything between them).
+ * Atoms that are variable by their form (they hold a digit, are a path, an address, a value after `=`, a quoted
+ * string) become `<*>` at once. What remains is the shape; lines of one shape share a template. Shapes that differ in
+ * exactly one atom are siblings; when enough siblings are seen the atom is a variable too and they fold into one.
+ *
+ * Ids: hash of the shape at the template's birth, its version OPS_MINER_VERSION mixed in: two miners that never met
+ * give one shape the same id, on any machine. A fold gives a template of its own (its id is the hash of the folded shape);
+ * the folded ids resolve to it for as long as the lineage is kept, and a template born by folding is never new.
+ *
+ * Counts are exact: at every prefix the counts of all live templates sum to the lines added. Memory is bounded by the
+ * limits: when full, the rarest and longest unseen templates fold into a catch-all `<*>` with their counts.
+ *
+ * Hostile input: bytes that are no UTF-8 become U+FFFD; control bytes and NUL count as blanks; a line without words
+ * has the template of empty text; of a line longer than line_bytes_max only that much is looked at, and it is
+ * counted; words longer than 128 bytes are variables; after 96 atoms the rest of a line is one variable.
+ *
+ * @thread: one owner at a time. Pure: no clock, no I/O. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem/auto.h"
+#include "base/status/status.h"
+#include "base/text/slice.h"
+
+#define OPS_MINER_VERSION      1u
+#define OPS_MINER_EXAMPLES_MAX 3
+
+typedef struct ops_miner ops_miner;
+
+/* Zero in any field takes the default. */
+typedef struct ops_miner_limits {
+    size_t templates_max;     /* live templates, 256 to 1,048,576; default 16,384 */
+    size_t line_bytes_max;    /* default 65,536 */
+    size_t example_bytes_max; /* default 256 */
+    size_t lineage_max;       /* folded ids remembered; default 4 x templates_max */
+} ops_miner_limits;
+
+typedef struct ops_template_hit {
+    uint64_t id;
+    bool is_new;    /* this line gave birth to the template and it descends from none */
+    bool truncated; /* the line was longer than line_bytes_max */
+    uint64_t count; /* lines of the template, this one included */
+} ops_template_hit;
+
+/* A template as it stands. The slices live until the next call that changes the miner. */
+typedef struct ops_template_info {
+    uint64_t id;
+    ops_slice text;
+    uint64_t count;
+    int64_t first_ns, last_ns; /* as handed in by the caller */
+    size_t example_count;
+    ops_slice examples[OPS_MINER_EXAMPLES_MAX];
+} ops_template_info;
+
+typedef struct ops_miner_stats {
+    uint64_t lines, truncated, folds, evicted;
+    size_t templates, lineage;
+} ops_miner_stats;
+
+/* Called once per changed record; an empty value means that the key is gone. A status other than OK stops and is returned. */
+typedef ops_status (*ops_miner_emit)(void *u, ops_slice key, ops_slice val);
+
+OPS_MUST_USE ops_status ops_miner_new(const ops_miner_limits *limits, ops_miner **ret, ops_err *reterr);
+void ops_miner_free(ops_miner *m);
+OPS_AUTO_DEFINE(ops_miner, ops_miner_free)
+
+/* Adds one line seen at time_ns. On OPS_ENOMEM the miner is as it was before the call. */
+OPS_MUST_USE ops_status ops_miner_add(ops_miner *m, ops_slice message, int64_t time_ns,
+                                      ops_template_hit *ret);
+
+/* The live id that `id` stands for now; an id that the miner does not know is returned as it is. */
+uint64_t ops_miner_resolve(const ops_miner *m, uint64_t id);
+
+/* False when no live template stands behind `id`. */
+bool ops_miner_info(const ops_miner *m, uint64_t id, ops_template_info *ret);
+
+/* Live templates in order of birth; start with *iter = 0. */
+bool ops_miner_next(const ops_miner *m, size_t *iter, ops_template_info *ret);
+
+/* Folded ids in order of folding; start with *iter = 0. */
+bool ops_miner_next_fold(const ops_miner *m, size_t *iter, uint64_t *ret_old, uint64_t *ret_new);
+
+void ops_miner_stats_get(const ops_miner *m, ops_miner_stats *ret);
+
+/* Hands every record changed since the last save to emit. A miner into which all records were loaded, in any order,
+ * followed by ops_miner_load_done, gives the same answers as this one from here on. When emit fails, what was not
+ * emitted stays dirty; what was is emitted again only when it changes. */
+OPS_MUST_USE ops_status ops_miner_save_dirty(ops_miner *m, ops_miner_emit emit, void *u, ops_err *reterr);
+OPS_MUST_USE ops_status ops_miner_load(ops_miner *m, ops_slice key, ops_slice val, ops_err *reterr);
+OPS_MUST_USE ops_status ops_miner_load_done(ops_miner *m, ops_err *reterr);
