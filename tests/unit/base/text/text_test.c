@@ -120,14 +120,14 @@ static void varints_round_trip_and_refuse_overflow(void **state)
         uint8_t buf[OPS_VARINT_BYTES_MAX];
         size_t n = ops_varint_put(buf, values[i]);
         const uint8_t *p = buf;
-        uint64_t v;
+        uint64_t v = 0;
         assert_true(ops_varint_get(&p, buf + n, &v) && v == values[i] && p == buf + n);
         p = buf;
         assert_false(ops_varint_get(&p, buf + n - 1, &v));
     }
     const uint8_t over[] = {0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02};
     const uint8_t *p = over;
-    uint64_t v;
+    uint64_t v = 0;
     assert_false(ops_varint_get(&p, over + sizeof over, &v));
     assert_true(ops_unzigzag(ops_zigzag(INT64_MIN)) == INT64_MIN);
     char hex[9];
