@@ -1,7 +1,8 @@
 /* A candidate: one thing that one detector found odd in one stream. The finding book turns candidates into findings.
  *
  * All slices and arrays of a candidate handed to a callback live until the callback returns. */
-#pragma once
+#ifndef OPS_ANALYSIS_CANDIDATE_H
+#define OPS_ANALYSIS_CANDIDATE_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -61,3 +62,5 @@ typedef struct ops_candidate {
 /* Stable lower-case names for people and for the store: "new_template", "rate_up", ... ; "unknown" otherwise. */
 const char *ops_candidate_kind_name(ops_candidate_kind kind);
 const char *ops_level_name(ops_level level);
+
+#endif

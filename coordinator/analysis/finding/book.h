@@ -12,7 +12,8 @@
  * Ids are content-derived: hash of tenant, kind, service, first template and start, as 16 hex digits prefixed "f-".
  *
  * @thread: one owner at a time. Pure: no clock, no I/O. */
-#pragma once
+#ifndef OPS_ANALYSIS_BOOK_H
+#define OPS_ANALYSIS_BOOK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -109,3 +110,5 @@ OPS_MUST_USE ops_status ops_finding_book_save_dirty(ops_finding_book *b, ops_min
 OPS_MUST_USE ops_status ops_finding_book_load(ops_finding_book *b, ops_slice key, ops_slice val,
                                               ops_err *reterr);
 OPS_MUST_USE ops_status ops_finding_book_load_done(ops_finding_book *b, ops_err *reterr);
+
+#endif

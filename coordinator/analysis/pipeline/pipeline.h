@@ -9,7 +9,8 @@
  *
  * Determinism: the same calls in the same order give the same candidates; a pipeline loaded from a snapshot continues as
  * the one that saved it. @thread: one owner at a time. Pure: no clock, no I/O. */
-#pragma once
+#ifndef OPS_ANALYSIS_PIPELINE_H
+#define OPS_ANALYSIS_PIPELINE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,3 +91,5 @@ bool ops_pipeline_next_template(const ops_pipeline *p, ops_pipeline_template_ite
 bool ops_pipeline_template(const ops_pipeline *p, ops_slice tenant, uint64_t id, ops_template_info *ret);
 uint64_t ops_pipeline_resolve(const ops_pipeline *p, ops_slice tenant, uint64_t id);
 void ops_pipeline_stats_get(const ops_pipeline *p, ops_pipeline_stats *ret);
+
+#endif

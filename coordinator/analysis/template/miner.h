@@ -17,7 +17,8 @@
  * counted; words longer than 128 bytes are variables; after 96 atoms the rest of a line is one variable.
  *
  * @thread: one owner at a time. Pure: no clock, no I/O. */
-#pragma once
+#ifndef OPS_ANALYSIS_MINER_H
+#define OPS_ANALYSIS_MINER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -93,3 +94,5 @@ void ops_miner_stats_get(const ops_miner *m, ops_miner_stats *ret);
 OPS_MUST_USE ops_status ops_miner_save_dirty(ops_miner *m, ops_miner_emit emit, void *u, ops_err *reterr);
 OPS_MUST_USE ops_status ops_miner_load(ops_miner *m, ops_slice key, ops_slice val, ops_err *reterr);
 OPS_MUST_USE ops_status ops_miner_load_done(ops_miner *m, ops_err *reterr);
+
+#endif

@@ -5,7 +5,8 @@
  * `=old<TAB>new` follows per folded group. Groups are numbered from 1 in order of first appearance.
  *
  * Memory: 4 bytes per line offline, none per line online, and the miner's own bound. @thread: any, one at a time. */
-#pragma once
+#ifndef OPS_ANALYSIS_OFFLINE_H
+#define OPS_ANALYSIS_OFFLINE_H
 
 #include <stdbool.h>
 
@@ -21,3 +22,5 @@ typedef ops_status (*ops_templates_write)(void *u, ops_slice rows, ops_err *rete
 OPS_MUST_USE ops_status ops_templates_offline(ops_templates_read read, void *read_u,
                                               ops_templates_write write, void *write_u, bool online,
                                               ops_err *reterr);
+
+#endif

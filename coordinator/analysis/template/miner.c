@@ -1,0 +1,374 @@
+#include "coordinator/analysis/template/miner.h"
+
+#include <string.h>
+
+#include "base/mem/alloc.h"
+#include "base/text/utf8.h"
+#include "coordinator/analysis/template/miner_state.h"
+
+#define CATCH_ALL_HASH 0x6f7073642d616c6cull
+
+uint64_t ops_miner_id_of(uint64_t hash)
+{
+    uint64_t id = ops_hash_mix(hash + OPS_MINER_VERSION * 0x9e3779b97f4a7c15ull);
+    return id != 0 ? id : 1;
+}
+
+void ops_tmpl_free(tmpl *t)
+{
+    if (t == NULL)
+        return;
+    for (size_t i = 0; i < OPS_MINER_EXAMPLES_MAX; i++)
+        ops_free(t->examples[i]);
+    ops_free(t->text);
+    ops_free(t);
+}
+
+tmpl *ops_tmpl_new(size_t atoms, const char *text, size_t text_n)
+{
+    tmpl *t = ops_calloc(1, sizeof *t + atoms * sizeof t->atoms[0]);
+    if (t == NULL)
+        return NULL;
+    t->text = ops_strndup(text_n > 0 ? text : "", text_n);
+    if (t->text == NULL) {
+        ops_free(t);
+        return NULL;
+    }
+    t->text_n = (uint32_t)text_n;
+    t->n = (uint16_t)atoms;
+    return t;
+}
+
+static size_t clamp(size_t v, size_t low, size_t high, size_t preset)
+{
+    if (v == 0)
+        v = preset;
+    return v < low ? low : v > high ? high : v;
+}
+
+ops_status ops_miner_new(const ops_miner_limits *limits, ops_miner **ret, ops_err *reterr)
+{
+    OPS_AUTO(ops_miner_free) ops_miner *m = ops_calloc(1, sizeof *m);
+    if (m == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "template miner");
+    ops_miner_limits l = limits != NULL ? *limits : (ops_miner_limits){0};
+    m->lim.templates_max = clamp(l.templates_max, 256, 1 << 20, 16384);
+    m->lim.line_bytes_max = clamp(l.line_bytes_max, 64, 1 << 24, 65536);
+    m->lim.example_bytes_max = clamp(l.example_bytes_max, 16, 4096, 256);
+    m->lim.lineage_max = clamp(l.lineage_max, m->lim.templates_max, 8 << 20, 4 * m->lim.templates_max);
+    m->epoch = 1;
+    m->meta_dirty = true;
+    ops_strbuf_init(&m->clean, 3 * m->lim.line_bytes_max + 16);
+    ops_strbuf_init(&m->text, 1 << 20);
+    m->by_id = ops_map64_new();
+    m->siblings = ops_map64_new();
+    m->lineage = ops_map64_new();
+    m->dead = ops_map64_new();
+    m->dead_folds = ops_map64_new();
+    m->cache = ops_calloc(MINER_CACHE_SLOTS, sizeof *m->cache);
+    if (m->by_id == NULL || m->siblings == NULL || m->lineage == NULL || m->dead == NULL ||
+        m->dead_folds == NULL || m->cache == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "template miner");
+    *ret = OPS_STEAL(m);
+    return OPS_OK;
+}
+
+void ops_miner_free(ops_miner *m)
+{
+    if (m == NULL)
+        return;
+    for (tmpl *t = m->first, *next; t != NULL; t = next) {
+        next = t->next;
+        ops_tmpl_free(t);
+    }
+    for (size_t i = 0; i <= OPS_SHAPE_ATOMS_MAX; i++)
+        ops_free(m->sets[i].v);
+    ops_map64_free(m->by_id);
+    ops_map64_free(m->siblings);
+    ops_map64_free(m->lineage);
+    ops_map64_free(m->dead);
+    ops_map64_free(m->dead_folds);
+    ops_free(m->folds);
+    ops_free(m->cache);
+    ops_strbuf_done(&m->clean);
+    ops_strbuf_done(&m->text);
+    ops_free(m);
+}
+
+tmpl *ops_miner_find(const ops_miner *m, uint64_t id)
+{
+    return ops_map64_get(m->by_id, ops_miner_resolve(m, id));
+}
+
+uint64_t ops_miner_resolve(const ops_miner *m, uint64_t id)
+{
+    /* A row is only written for a template that then dies and stays dead while the row lives: no circles. */
+    for (void *next; (next = ops_map64_get(m->lineage, id)) != NULL;)
+        id = (uint64_t)(uintptr_t)next;
+    return id;
+}
+
+void ops_miner_touch(ops_miner *m, tmpl *t)
+{
+    m->meta_dirty = true;
+    if (t->dirty)
+        return;
+    t->dirty = true;
+    t->dirty_next = m->dirty;
+    t->dirty_prev = NULL;
+    if (m->dirty != NULL)
+        m->dirty->dirty_prev = t;
+    m->dirty = t;
+}
+
+void ops_miner_clean(ops_miner *m, tmpl *t)
+{
+    if (!t->dirty)
+        return;
+    if (t->dirty_prev != NULL)
+        t->dirty_prev->dirty_next = t->dirty_next;
+    else
+        m->dirty = t->dirty_next;
+    if (t->dirty_next != NULL)
+        t->dirty_next->dirty_prev = t->dirty_prev;
+    t->dirty = false;
+}
+
+void ops_miner_link(ops_miner *m, tmpl *t)
+{
+    t->prev = m->last;
+    t->next = NULL;
+    if (m->last != NULL)
+        m->last->next = t;
+    else
+        m->first = t;
+    m->last = t;
+    if (!t->catch_all)
+        m->live++;
+}
+
+/* Takes t, which is in no map any more, out of the lists and frees it. */
+void ops_miner_drop(ops_miner *m, tmpl *t)
+{
+    if (t->prev != NULL)
+        t->prev->next = t->next;
+    else
+        m->first = t->next;
+    if (t->next != NULL)
+        t->next->prev = t->prev;
+    else
+        m->last = t->prev;
+    ops_miner_clean(m, t);
+    m->live--;
+    m->epoch++;
+    ops_tmpl_free(t);
+}
+
+/* Moves what `from` has counted and shown to `into`. */
+void ops_miner_absorb(ops_miner *m, tmpl *into, tmpl *from)
+{
+    ops_miner_touch(m, into);
+    if (from->count == 0)
+        return;
+    if (into->count == 0 || from->first_ns < into->first_ns)
+        into->first_ns = from->first_ns;
+    if (into->count == 0 || from->last_ns > into->last_ns)
+        into->last_ns = from->last_ns;
+    if (from->last_line > into->last_line)
+        into->last_line = from->last_line;
+    into->count += from->count;
+    from->count = 0;
+    for (size_t i = 0; i < from->example_count && into->example_count < OPS_MINER_EXAMPLES_MAX; i++) {
+        into->examples[into->example_count] = from->examples[i];
+        into->example_n[into->example_count++] = from->example_n[i];
+        from->examples[i] = NULL;
+    }
+}
+
+tmpl *ops_miner_catch_all(ops_miner *m)
+{
+    if (m->catch_all != NULL)
+        return m->catch_all;
+    tmpl *t = ops_tmpl_new(1, "<*>", 3);
+    if (t == NULL)
+        return NULL;
+    t->catch_all = true;
+    t->hash = CATCH_ALL_HASH;
+    t->id = ops_miner_id_of(t->hash);
+    t->atoms[0] = (tmpl_atom){.hash = OPS_SHAPE_VAR_HASH, .len = 3, .kind = OPS_ATOM_VAR};
+    if (ops_map64_put(m->by_id, t->id, t, NULL) != OPS_OK) {
+        ops_tmpl_free(t);
+        return NULL;
+    }
+    t->seq = m->seq++;
+    ops_miner_link(m, t);
+    m->catch_all = t;
+    return t;
+}
+
+/* The template that the shape of `line` gives birth to; in no map yet. */
+static tmpl *give_birth(ops_miner *m, ops_slice line, const ops_shape *sh)
+{
+    ops_strbuf *b = &m->text;
+    uint32_t off[OPS_SHAPE_ATOMS_MAX];
+    ops_strbuf_clear(b);
+    for (size_t i = 0; i < sh->n; i++) {
+        const ops_atom *a = &sh->atoms[i];
+        ops_shape_glue(b, ops_slice_of(line.p + a->glue_off, a->glue_len), i == 0, false);
+        off[i] = (uint32_t)b->n;
+        if (a->kind == OPS_ATOM_VAR)
+            ops_strbuf_str(b, "<*>");
+        else
+            ops_strbuf_put(b, line.p + a->off, a->len);
+    }
+    ops_shape_glue(b, ops_slice_of(line.p + sh->tail_off, sh->tail_len), sh->n == 0, true);
+    if (b->failed)
+        return NULL;
+    tmpl *t = ops_tmpl_new(sh->n, b->p, b->n);
+    if (t == NULL)
+        return NULL;
+    t->hash = sh->hash;
+    t->id = ops_miner_id_of(sh->hash);
+    for (size_t i = 0; i < sh->n; i++)
+        t->atoms[i] = (tmpl_atom){.hash = sh->atoms[i].hash,
+                                  .off = off[i],
+                                  .len = sh->atoms[i].kind == OPS_ATOM_VAR ? 3 : sh->atoms[i].len,
+                                  .kind = sh->atoms[i].kind};
+    return t;
+}
+
+static tmpl *miss(ops_miner *m, ops_slice line, const ops_shape *sh, bool *ret_new)
+{
+    uint64_t id = ops_miner_id_of(sh->hash);
+    tmpl *t = ops_miner_find(m, id);
+    if (t == NULL)
+        t = ops_miner_fold_match(m, sh);
+    if (t != NULL)
+        return t;
+    if (m->live >= m->lim.templates_max)
+        ops_miner_evict(m);
+    if (m->live >= m->lim.templates_max)
+        return NULL;
+    t = give_birth(m, line, sh);
+    if (t == NULL)
+        return NULL;
+    t->seq = m->seq;
+    if (ops_map64_put(m->by_id, id, t, NULL) != OPS_OK || ops_miner_fold_register(m, t) != OPS_OK) {
+        ops_map64_del(m->by_id, id);
+        ops_tmpl_free(t);
+        return NULL;
+    }
+    (void)ops_map64_del(m->dead, id);
+    m->seq++;
+    ops_miner_link(m, t);
+    tmpl *now = ops_miner_fold_try(m, t);
+    *ret_new = now == t;
+    return now;
+}
+
+static void keep_example(ops_miner *m, tmpl *t, ops_slice line)
+{
+    if (line.n > m->lim.example_bytes_max)
+        line.n = m->lim.example_bytes_max;
+    ops_strbuf_clear(&m->text);
+    ops_utf8_clean(&m->text, line);
+    if (m->text.failed || m->text.n == 0)
+        return;
+    for (size_t i = 0; i < t->example_count; i++)
+        if (ops_slice_eq(ops_slice_of(t->examples[i], t->example_n[i]), ops_strbuf_get(&m->text)))
+            return;
+    char *copy = ops_strndup(m->text.p, m->text.n);
+    if (copy == NULL)
+        return; /* an example less: no reason to lose the line */
+    t->example_n[t->example_count] = (uint32_t)m->text.n;
+    t->examples[t->example_count++] = copy;
+}
+
+ops_status ops_miner_add(ops_miner *m, ops_slice line, int64_t time_ns, ops_template_hit *ret)
+{
+    bool truncated = line.n > m->lim.line_bytes_max, is_new = false;
+    if (truncated)
+        line.n = m->lim.line_bytes_max;
+    ops_shape_cut(line, &m->shape);
+    if (m->shape.high && !ops_utf8_valid(line)) {
+        ops_strbuf_clear(&m->clean);
+        ops_utf8_clean(&m->clean, line);
+        if (m->clean.failed)
+            return OPS_ENOMEM;
+        line = ops_strbuf_get(&m->clean);
+        ops_shape_cut(line, &m->shape);
+    }
+    uint64_t h = m->shape.hash;
+    cache_slot *slot = &m->cache[h & (MINER_CACHE_SLOTS - 1)];
+    tmpl *t = slot->hash == h && slot->epoch == m->epoch ? slot->t : NULL;
+    if (t == NULL) {
+        t = miss(m, line, &m->shape, &is_new);
+        if (t == NULL)
+            return OPS_ENOMEM;
+        *slot = (cache_slot){.hash = h, .epoch = m->epoch, .t = t};
+    }
+    if (t->example_count < OPS_MINER_EXAMPLES_MAX && t->count < 64)
+        keep_example(m, t, line);
+    if (t->count == 0 || time_ns < t->first_ns)
+        t->first_ns = time_ns;
+    if (t->count == 0 || time_ns > t->last_ns)
+        t->last_ns = time_ns;
+    t->count++;
+    t->last_line = ++m->lines;
+    m->truncated += truncated;
+    ops_miner_touch(m, t);
+    *ret = (ops_template_hit){.id = t->id, .is_new = is_new, .truncated = truncated, .count = t->count};
+    return OPS_OK;
+}
+
+static void tell(const tmpl *t, ops_template_info *ret)
+{
+    *ret = (ops_template_info){.id = t->id,
+                               .text = {t->text, t->text_n},
+                               .count = t->count,
+                               .first_ns = t->first_ns,
+                               .last_ns = t->last_ns,
+                               .example_count = t->example_count};
+    for (size_t i = 0; i < t->example_count; i++)
+        ret->examples[i] = ops_slice_of(t->examples[i], t->example_n[i]);
+}
+
+bool ops_miner_info(const ops_miner *m, uint64_t id, ops_template_info *ret)
+{
+    const tmpl *t = ops_miner_find(m, id);
+    if (t == NULL)
+        return false;
+    tell(t, ret);
+    return true;
+}
+
+bool ops_miner_next(const ops_miner *m, size_t *iter, ops_template_info *ret)
+{
+    const tmpl *t = *iter == 0 ? m->first : *iter == 1 ? NULL : (const tmpl *)(uintptr_t)*iter;
+    if (t == NULL)
+        return false;
+    tell(t, ret);
+    *iter = t->next != NULL ? (size_t)(uintptr_t)t->next : 1;
+    return true;
+}
+
+bool ops_miner_next_fold(const ops_miner *m, size_t *iter, uint64_t *ret_old, uint64_t *ret_new)
+{
+    if (*iter >= m->folds_n)
+        return false;
+    const fold_row *r = &m->folds[(m->folds_at + *iter) % m->folds_cap];
+    *ret_old = r->old_id;
+    *ret_new = r->new_id;
+    (*iter)++;
+    return true;
+}
+
+void ops_miner_stats_get(const ops_miner *m, ops_miner_stats *ret)
+{
+    *ret = (ops_miner_stats){.lines = m->lines,
+                             .truncated = m->truncated,
+                             .folds = m->fold_count,
+                             .evicted = m->evicted,
+                             .templates = m->live + (m->catch_all != NULL),
+                             .lineage = m->folds_n};
+}

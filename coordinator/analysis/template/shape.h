@@ -1,0 +1,56 @@
+/* The shape of a message: its atoms and the glue between them (see miner.h). Private to the room. */
+#ifndef OPS_ANALYSIS_SHAPE_H
+#define OPS_ANALYSIS_SHAPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text/hash.h"
+#include "base/text/slice.h"
+#include "base/text/strbuf.h"
+
+enum { OPS_SHAPE_ATOMS_MAX = 96, OPS_SHAPE_ATOM_BYTES_MAX = 128, OPS_SHAPE_GLUE_BYTES_MAX = 64 };
+
+#define OPS_SHAPE_VAR_HASH 0x9e3779b97f4a7c15ull
+
+typedef enum ops_atom_kind {
+    OPS_ATOM_WORD = 0, /* constant so far, may turn out to be variable */
+    OPS_ATOM_FIXED,    /* constant for good: punctuation */
+    OPS_ATOM_VAR       /* variable */
+} ops_atom_kind;
+
+typedef struct ops_atom {
+    uint32_t glue_off, glue_len; /* what stands before it */
+    uint32_t off, len;
+    uint64_t hash; /* OPS_SHAPE_VAR_HASH for a variable */
+    uint8_t kind;
+} ops_atom;
+
+/* Offsets are into the text that was cut. */
+typedef struct ops_shape {
+    size_t n;
+    ops_atom atoms[OPS_SHAPE_ATOMS_MAX];
+    uint32_t tail_off, tail_len; /* glue after the last atom */
+    uint64_t hash;
+    bool high; /* some byte is not ASCII */
+} ops_shape;
+
+/* Cuts `line` (at most 4 GiB). Time: one pass. */
+void ops_shape_cut(ops_slice line, ops_shape *ret);
+
+/* The hash of the atom at place p; sums of these make the hash of a shape, so one atom is exchanged in O(1). */
+static inline uint64_t ops_shape_place(uint64_t hash, size_t p)
+{
+    return ops_hash_mix(hash + (p + 1) * 0xc2b2ae3d27d4eb4full);
+}
+/* What to add to a shape's hash to make its atom at place p a variable. */
+static inline uint64_t ops_shape_delta(uint64_t hash, size_t p)
+{
+    return ops_shape_place(OPS_SHAPE_VAR_HASH, p) - ops_shape_place(hash, p);
+}
+/* Appends glue as it is hashed: blanks as one space, at most OPS_SHAPE_GLUE_BYTES_MAX bytes. `first` and `last`: no blank at
+ * that end. */
+void ops_shape_glue(ops_strbuf *b, ops_slice glue, bool first, bool last);
+
+#endif
