@@ -1,0 +1,1 @@
+"""The lab: real services, real faults, and a record of both."""
