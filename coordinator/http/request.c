@@ -6,7 +6,6 @@
 
 #include <netdb.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 ops_http_req *ops_http_req_new(ops_http *h, struct MHD_Connection *conn, const char *method, const char *path)
 {
@@ -49,13 +48,13 @@ void ops_http_req_unref(ops_http_req *req)
 static struct MHD_Response *response_new(ops_http_req *req, const char *content_type, ops_slice body)
 {
     void *copy = NULL;
-    if (body.n > 0 && (copy = malloc(body.n)) == NULL)
+    if (body.n > 0 && (copy = ops_malloc(body.n)) == NULL)
         return NULL;
     if (body.n > 0)
         memcpy(copy, body.p, body.n);
-    struct MHD_Response *res = MHD_create_response_from_buffer(body.n, copy, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *res = MHD_create_response_from_buffer_with_free_callback(body.n, copy, ops_free);
     if (res == NULL) {
-        free(copy);
+        ops_free(copy);
         return NULL;
     }
     bool ok = content_type == NULL || MHD_add_response_header(res, "Content-Type", content_type) == MHD_YES;
