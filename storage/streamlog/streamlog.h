@@ -1,0 +1,100 @@
+/* The stream log: one ordered, durable log per partition, over the key-value port.
+ *
+ * An entry is one payload (a record batch) under one offset; offsets of a partition are 0, 1, 2, ... without gaps.
+ * Appends of all producers are gathered into one synced write (group commit); the acknowledgement comes after it.
+ * An entry with a dedupe key that was appended within `dedupe_window_ns` is acknowledged with the first one's offset and
+ * not stored again: a client that retries after a lost answer doubles nothing.
+ *
+ * Stored value (version 1): u8 version, u8 coding (0 plain, 1 LZ4), u32 CRC-32C of the plain payload, u32 plain bytes,
+ * u32 records, u64 receive, least and greatest event time, payload; integers big-endian. Key: u32 partition, u64 offset.
+ *
+ * @thread any, unless a function says otherwise */
+#ifndef OPS_STORAGE_STREAMLOG_H
+#define OPS_STORAGE_STREAMLOG_H
+
+#include <stdint.h>
+
+#include "base/mem/auto.h"
+#include "base/status/status.h"
+#include "base/text/slice.h"
+#include "base/time/clock.h"
+#include "storage/kv/kv.h"
+
+typedef struct ops_streamlog ops_streamlog;
+
+enum { OPS_STREAMLOG_ENTRY_BYTES_MAX = 8 * 1024 * 1024, OPS_STREAMLOG_DEDUPE_BYTES = 16 };
+/* Families that the store handed to ops_streamlog_open must have, in this order. */
+extern const char *const ops_streamlog_families[];
+enum { OPS_STREAMLOG_FAMILIES = 2 };
+
+typedef struct ops_streamlog_entry {
+    uint32_t part;
+    ops_slice payload;
+    uint32_t record_count;
+    int64_t recv_ns, min_time_ns, max_time_ns;
+    const uint8_t *dedupe; /* OPS_STREAMLOG_DEDUPE_BYTES, or NULL */
+} ops_streamlog_entry;
+
+/* Free and total bytes of the disk; a port so that a test can fill it. false: unknown, taken as enough. */
+typedef bool (*ops_streamlog_space)(void *u, uint64_t *ret_free, uint64_t *ret_total);
+
+typedef struct ops_streamlog_conf {
+    uint32_t partitions;       /* 1..256 */
+    size_t pending_bytes_max;  /* appended and not yet durable; default 32 MiB; beyond it OPS_EAGAIN */
+    int64_t dedupe_window_ns;  /* default 15 min of receive time */
+    size_t dedupe_max;         /* keys remembered, oldest forgotten first; default 1,048,576 */
+    unsigned refuse_percent;   /* appends are refused below this share of free disk; default 5 */
+    uint64_t refuse_bytes;     /* and below this many free bytes; default 256 MiB */
+    ops_streamlog_space space; /* NULL: no guard */
+    void *space_u;
+    ops_clock *clock; /* NULL: the system's */
+} ops_streamlog_conf;
+
+typedef struct ops_streamlog_stats {
+    uint64_t entries, records, payload_bytes, groups, duplicates, refused_full, refused_space;
+    size_t pending_bytes;
+} ops_streamlog_stats;
+
+/* Told once per append that returned OPS_OK: OPS_OK and the offset when durable, else why not. On the commit thread: must
+ * not block and must not append. */
+typedef void (*ops_streamlog_ack)(void *u, ops_status st, uint64_t offset);
+
+/* Borrows `kv`, which must outlive the log. Finds each partition's end and the dedupe keys still in their window. */
+OPS_MUST_USE ops_status ops_streamlog_open(ops_kv *kv, const ops_streamlog_conf *conf, ops_streamlog **ret,
+                                           ops_err *reterr);
+/* Commits what is pending, acknowledges it, stops. */
+void ops_streamlog_close(ops_streamlog *sl);
+OPS_AUTO_DEFINE(ops_streamlog, ops_streamlog_close)
+
+/* Queues one entry; the payload is copied. On failure nothing was queued and `ack` is never called:
+ * OPS_EAGAIN too much pending, OPS_ENOSPC disk nearly full, OPS_ETOOBIG, OPS_EIO after a write that failed (reopen).
+ * Entries of one thread keep their order within a partition. */
+OPS_MUST_USE ops_status ops_streamlog_append(ops_streamlog *sl, const ops_streamlog_entry *e,
+                                             ops_streamlog_ack ack, void *u, ops_err *reterr);
+
+/* The first offset kept and the next one to be given. */
+OPS_MUST_USE ops_status ops_streamlog_bounds(ops_streamlog *sl, uint32_t part, uint64_t *ret_first,
+                                             uint64_t *ret_next, ops_err *reterr);
+
+/* Slices live until the call returns; `dedupe` is NULL. OPS_ECANCELLED ends the read, which then returns OPS_OK. */
+typedef ops_status (*ops_streamlog_fn)(void *u, uint64_t offset, const ops_streamlog_entry *e,
+                                       ops_err *reterr);
+/* Entries from `from` on, in order, until about `bytes_max` of payload were handed over or the end. OPS_ERANGE: `from`
+ * was trimmed away (names what is kept); OPS_ECORRUPT: a damaged entry or a gap, named. */
+OPS_MUST_USE ops_status ops_streamlog_read(ops_streamlog *sl, uint32_t part, uint64_t from, size_t bytes_max,
+                                           ops_streamlog_fn fn, void *u, ops_err *reterr);
+/* Waits until `part` has more than `next` entries or timeout_ms passed; false on the latter. */
+bool ops_streamlog_wait(ops_streamlog *sl, uint32_t part, uint64_t next, int timeout_ms);
+/* Forgets entries below `below` (clipped to the end). */
+OPS_MUST_USE ops_status ops_streamlog_trim(ops_streamlog *sl, uint32_t part, uint64_t below, ops_err *reterr);
+
+typedef struct ops_streamlog_report {
+    uint64_t entries, records, bytes, damaged;
+    char first_damage[160]; /* empty when sound */
+} ops_streamlog_report;
+/* Reads everything and checks it: checksums, order, gaps. OPS_OK also when damage was found: see the report. */
+OPS_MUST_USE ops_status ops_streamlog_fsck(ops_streamlog *sl, ops_streamlog_report *ret, ops_err *reterr);
+
+void ops_streamlog_stats_get(ops_streamlog *sl, ops_streamlog_stats *ret);
+
+#endif
