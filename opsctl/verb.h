@@ -1,0 +1,35 @@
+/* The verb table: dispatch, help and shell completion come from the same rows. */
+#ifndef OPS_OPSCTL_VERB_H
+#define OPS_OPSCTL_VERB_H
+
+#include <stdio.h>
+
+#include "base/status/status.h"
+
+/* What a verb is run with. Answers go to `out`, words for people to `err`. */
+typedef struct ops_verb_ctx {
+    int argc; /* arguments after the verb's words */
+    char **argv;
+    FILE *in, *out, *err;
+} ops_verb_ctx;
+
+typedef struct ops_verb {
+    const char *words;   /* "offline templates" */
+    const char *usage;   /* what follows the words */
+    const char *summary; /* one line, English */
+    const char *summary_zh;
+    const char *flags; /* blank-separated, for completion */
+    ops_status (*run)(ops_verb_ctx *ctx, ops_err *reterr);
+} ops_verb;
+
+extern const ops_verb ops_verbs[];
+extern const size_t ops_verb_count;
+
+ops_status ops_cmd_offline_templates(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_offline_absent(ops_verb_ctx *ctx,
+                                  ops_err *reterr); /* commands of the contract not built yet */
+ops_status ops_cmd_completion(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_help(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_version(ops_verb_ctx *ctx, ops_err *reterr);
+
+#endif
