@@ -1,12 +1,10 @@
 /* JSON lines and Docker's json-file envelope. The well-known names of common loggers (zap, zerolog, logrus, slog,
  * pino, bunyan, logback and ECS, python-json-logger) fill the record; every other member becomes an attribute. */
-#include "base/mem/alloc.h"
-#include "base/time/rfc3339.h"
+#include "base/text/strbuf.h"
 #include "coordinator/ingest/line_internal.h"
 
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 enum role { ROLE_TIME = 1, ROLE_LEVEL, ROLE_MESSAGE, ROLE_SERVICE, ROLE_TRACE, ROLE_SPAN };
 
@@ -136,6 +134,14 @@ static bool play(line_out *o, enum role role, const json_t *v, ops_slice *trace,
     return false;
 }
 
+static int put_dump(const char *p, size_t n, void *u)
+{
+    ops_strbuf *b = u;
+
+    ops_strbuf_put(b, p, n);
+    return b->failed ? -1 : 0;
+}
+
 static void attr_of(line_out *o, const char *key, const json_t *v)
 {
     ops_slice k, text;
@@ -158,12 +164,13 @@ static void attr_of(line_out *o, const char *key, const json_t *v)
             line_attr(o, k, text);
         return;
     }
-    char *dump = json_dumps(v, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-    if (dump == NULL)
+    ops_strbuf b;
+    ops_strbuf_init(&b, o->ctx->limits->render_bytes_max);
+    if (json_dump_callback(v, put_dump, &b, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15)) != 0)
         o->flags |= OPS_RECORD_TRUNCATED;
-    else if (line_dup(o, ops_slice_str(dump), &text))
+    else if (line_dup(o, ops_strbuf_get(&b), &text))
         line_attr(o, k, text);
-    free(dump);
+    ops_strbuf_done(&b);
 }
 
 /* {"log":"...\n","stream":"stdout","time":"..."}: three members, perhaps `attrs`. */

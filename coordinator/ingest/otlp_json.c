@@ -265,7 +265,7 @@ static ops_status log_record(json_ctx *c, const json_t *rec, const char *place, 
     ops_walk_log log = {0};
     ops_slice trace, span;
     uint8_t trace_id[16], span_id[8];
-    char detail[200];
+    char detail[320];
 
     c->bad = json_is_object(rec) ? NULL : "(record)";
     if (c->bad == NULL && attrs_of(c, &c->record, rec) &&
@@ -306,7 +306,7 @@ static ops_status list_of(const json_t *obj, const char *path, const char *name,
 static ops_status scope_logs(json_ctx *c, const json_t *sl, const char *path, ops_err *reterr)
 {
     const json_t *list;
-    char place[128];
+    char place[200];
 
     ops_status st = list_of(sl, path, "logRecords", &list, reterr);
     for (size_t i = 0; st == OPS_OK && i < json_array_size(list); i++) {
@@ -322,7 +322,7 @@ static ops_status scope_logs(json_ctx *c, const json_t *sl, const char *path, op
 static ops_status resource_logs(json_ctx *c, const json_t *rl, size_t index, ops_err *reterr)
 {
     const json_t *list, *resource = json_object_get(rl, "resource");
-    char path[96];
+    char path[128];
 
     snprintf(path, sizeof path, "resourceLogs[%zu]", index);
     ops_status st = list_of(rl, path, "scopeLogs", &list, reterr);
