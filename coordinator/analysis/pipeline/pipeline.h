@@ -28,8 +28,8 @@ typedef void (*ops_pipeline_on_candidate)(void *u, const ops_candidate *c);
 
 /* Zero in any field takes the default. */
 typedef struct ops_pipeline_limits {
-    size_t tenants_max; /* default 64; further tenants share the last one's miner, never its streams */
-    size_t streams_max; /* default 4,096; the stream longest unseen makes room */
+    size_t tenants_max; /* default 64; further ones are one tenant "(other)" */
+    size_t streams_max; /* default 4,096; further ones of a tenant are one stream "(other)" */
     size_t
         series_per_stream_max; /* (stream, template) pairs; default 2,048; further ones count in the stream only */
     size_t templates_per_tenant_max; /* default 16,384 */
@@ -55,7 +55,7 @@ typedef struct ops_stream_info {
 } ops_stream_info;
 
 typedef struct ops_pipeline_stats {
-    uint64_t records, late, clamped, series_full, streams_evicted, candidates, windows_closed;
+    uint64_t records, late, clamped, series_full, streams_full, candidates, windows_closed;
     size_t streams, tenants, templates;
 } ops_pipeline_stats;
 
@@ -73,7 +73,9 @@ OPS_MUST_USE ops_status ops_pipeline_advance(ops_pipeline *p, int64_t event_ns, 
 /* The greatest event time seen, INT64_MIN before the first record. */
 int64_t ops_pipeline_event_ns(const ops_pipeline *p);
 
-/* As ops_miner_save_dirty: an empty value means the key is gone. Keys are short binary strings, unique in a pipeline. */
+/* A stream is one record with all its series: save every second or so, not with every batch, and replay the log from the
+ * position saved beside it.
+ * As ops_miner_save_dirty: an empty value means the key is gone. Keys are short binary strings, unique in a pipeline. */
 OPS_MUST_USE ops_status ops_pipeline_save_dirty(ops_pipeline *p, ops_miner_emit emit, void *u,
                                                 ops_err *reterr);
 /* Into a fresh pipeline: every record, then load_done once. OPS_ECORRUPT names the key. */

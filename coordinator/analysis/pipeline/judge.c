@@ -1,0 +1,428 @@
+/* What happens when a window closes: test against the baselines, carry episodes on, tell candidates, then learn.
+ *
+ * Errors. A window is hot when, under the baselines, the stream's error count or one of its error series has p <= 0.01
+ * (the series' p by Benjamini-Hochberg over the window's tests). Hot windows within a minute make one episode; its score is the sum
+ * of -log10 p (Fisher's combination without its small correction, each window capped at 40). It is told when the score reaches 6 and the errors span
+ * 10 s or more: a restart is over by then; or at once when a message is critical in words. While it lasts it is told again every
+ * minute. An episode does not teach the error series, for half an hour at most.
+ * Load. Up by threefold over three minutes, or down to a third for 90 s, each window beyond p = 1e-6 and beyond the peaks learned.
+ * Silence. At least three empty windows, twice the longest gap known, and p <= 1e-6; thirty windows when nothing else
+ * speaks either, for then it may be the feed that fell silent.
+ * Change. Eight new templates in a minute without an episode; told once in ten minutes. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/analysis/detect/counts.h"
+#include "coordinator/analysis/pipeline/state.h"
+
+enum {
+    LEARN_WINDOWS = 12,
+    LEARN_RECORDS = 100,
+    LEARN_WINDOWS_SPARSE = 24,
+    LEARN_WINDOWS_MAX = 60,
+    HOT_GAP = 6,
+    RETELL_WINDOWS = 6,
+    FREEZE_WINDOWS = 180,
+    UP_RUN = 18,
+    DOWN_RUN = 9,
+    SHIFT_QUIET = 60,
+    SILENT_MIN = 3,
+    SILENT_ALONE = 30,
+    CHANGE_TEMPLATES = 8,
+    CHANGE_QUIET = 60,
+    TESTS_MAX = 2048
+};
+static const double hot_p = 0.01, told_score = 6, strong_p = 1e-6;
+static const int64_t persist_ns = 10 * (int64_t)1000000000;
+
+static double score_of(double p)
+{
+    double s = -log10(p);
+    return s > 300 ? 300 : s;
+}
+
+/* Evidence: the latest odd messages of the stream since start_ns, else examples of the templates told. */
+static void add_evidence(const ops_pipeline *p, const stream *s, ops_candidate *c, bool examples)
+{
+    for (uint32_t i = 0; i < EVIDENCE_RING && c->evidence_count < OPS_CANDIDATE_EVIDENCE_MAX; i++) {
+        const piece *e = &s->ring[(s->ring_at + EVIDENCE_RING - 1 - i) % EVIDENCE_RING];
+        if (e->text == NULL || e->time_ns < c->start_ns)
+            continue;
+        bool again = false;
+        for (size_t k = 0; k < c->evidence_count; k++)
+            again |= c->evidence[k].template_id == e->template_id && i > 2;
+        if (!again)
+            c->evidence[c->evidence_count++] = (ops_evidence){.service = c->service,
+                                                              .text = {e->text, e->text_n},
+                                                              .time_ns = e->time_ns,
+                                                              .template_id = e->template_id,
+                                                              .log_offset = e->log_offset,
+                                                              .index = e->index};
+    }
+    const ops_miner *m = p->tenants.v[s->tenant]->miner;
+    for (size_t i = 0; examples && i < c->template_count && c->evidence_count < OPS_CANDIDATE_EVIDENCE_MAX;
+         i++) {
+        ops_template_info t;
+        if (ops_miner_info(m, c->template_ids[i], &t) && t.example_count > 0)
+            c->evidence[c->evidence_count++] = (ops_evidence){
+                .service = c->service, .text = t.examples[0], .time_ns = t.last_ns, .template_id = t.id};
+    }
+}
+
+static void tell(ops_pipeline *p, stream *s, ops_candidate *c)
+{
+    const tenant *t = p->tenants.v[s->tenant];
+    c->tenant = ops_slice_of(t->name, t->name_n);
+    c->service = ops_slice_of(s->service, s->service_n);
+    for (size_t i = 0; i < c->template_count; i++)
+        c->template_ids[i] = ops_miner_resolve(t->miner, c->template_ids[i]);
+    c->score = c->score > 0 ? c->score : score_of(c->p_value);
+    add_evidence(p, s, c, c->kind != OPS_CANDIDATE_SILENT);
+    c->words = ops_strbuf_get(&p->words);
+    p->stats.candidates++;
+    if (p->lim.on_candidate != NULL)
+        p->lim.on_candidate(p->lim.u, c);
+}
+
+static const char *odds(double p, char buf[static 64])
+{
+    if (p <= 1e-15)
+        snprintf(buf, 64, "practically impossible by chance");
+    else
+        snprintf(buf, 64, "by chance about once in 10^%.0f such windows", floor(-log10(p)));
+    return buf;
+}
+
+static void tell_episode(ops_pipeline *p, stream *s, int64_t w)
+{
+    const episode *ep = &s->ep;
+    char chance[64];
+    ops_template_info t = {0};
+    (void)ops_miner_info(p->tenants.v[s->tenant]->miner, ep->best_id, &t);
+    ops_candidate c = {.kind = ep->best_kind,
+                       .statistic = "error records per 10 s",
+                       .value = ep->best_value,
+                       .expected_low = ep->best_low,
+                       .expected_high = ep->best_high,
+                       .p_value = pow(10, -(ep->score < 300 ? ep->score : 300)),
+                       .start_ns = ep->start_ns,
+                       .end_ns = ep->last_ns,
+                       .severity = ep->critical ? OPS_LEVEL_CRITICAL : OPS_LEVEL_ERROR,
+                       .template_count = ep->template_count};
+    memcpy(c.template_ids, ep->templates, sizeof c.template_ids);
+    ops_strbuf_clear(&p->words);
+    ops_strbuf_printf(&p->words, OPS_SLICE_FMT ": ", (int)s->service_n, s->service);
+    if (ep->best_kind == OPS_CANDIDATE_NEW_TEMPLATE)
+        ops_strbuf_str(&p->words, "errors of a kind never seen here before, ");
+    else if (ep->best_kind == OPS_CANDIDATE_RARE_BURST)
+        ops_strbuf_str(&p->words, "an error that is rare here, in numbers: ");
+    else
+        ops_strbuf_str(&p->words, "many more errors than usual, ");
+    ops_strbuf_printf(&p->words, "%.0f in 10 s where at most %.0f would be usual (%s)", ep->best_value,
+                      ep->best_high, odds(c.p_value, chance));
+    if (t.text.n > 0)
+        ops_strbuf_printf(&p->words, ": " OPS_SLICE_FMT, t.text.n > 200 ? 200 : (int)t.text.n, t.text.p);
+    tell(p, s, &c);
+    s->ep.told = true;
+    s->ep.told_w = w;
+}
+
+static void episode_templates(episode *ep, uint64_t id)
+{
+    for (uint32_t i = 0; i < ep->template_count; i++)
+        if (ep->templates[i] == id)
+            return;
+    if (ep->template_count < OPS_CANDIDATE_TEMPLATES_MAX)
+        ep->templates[ep->template_count++] = id;
+}
+
+typedef struct heat {
+    double p;     /* least */
+    double x;     /* its count */
+    const row *r; /* NULL: the stream's error count */
+    ops_series base;
+    bool critical;
+} heat;
+
+static ops_series baseline_of(const stream *s, const row *r, int64_t w)
+{
+    ops_series b = r->s;
+    if (w > r->last_w + 1)
+        ops_series_learn_empty(&b, (uint64_t)(w - r->last_w - 1));
+    if (b.windows < s->total.windows &&
+        r->born_late) { /* it was not there before: so many windows of nothing */
+        b.mean *= (double)b.windows / (s->total.windows + 1.0);
+        b.windows = s->total.windows;
+    }
+    return b;
+}
+
+static heat heat_of(const stream *s, const slot *sl, int64_t w)
+{
+    heat h = {.p = 1};
+    double all[64];
+    size_t n = 0;
+    if (sl->errors == 0)
+        return h;
+    h = (heat){.p = ops_counts_p_up(&s->error, sl->errors), .x = sl->errors, .base = s->error};
+    size_t k = ops_stream_slot(s, w);
+    for (size_t i = 0; i < sl->rows.n && i < TESTS_MAX; i++) {
+        const row *r = sl->rows.v[i];
+        if (!r->error || r->slot_w[k] != w)
+            continue;
+        ops_series b = baseline_of(s, r, w);
+        double p = ops_counts_p_up(&b, r->count[k]);
+        if (n < 64)
+            all[n++] = p;
+        h.critical |= r->failure == OPS_FAILURE_CRITICAL && p <= hot_p;
+        if (p < h.p) {
+            bool critical = h.critical;
+            h = (heat){.p = p, .x = r->count[k], .r = r, .base = b, .critical = critical};
+        }
+    }
+    if (h.r != NULL && ops_counts_bh(all, n, hot_p) == 0)
+        h.p = 1; /* one of many tests, and not odd for the least of so many */
+    return h;
+}
+
+static void judge_errors(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
+{
+    episode *ep = &s->ep;
+    if (ep->on && w - ep->last_hot_w > HOT_GAP)
+        *ep = (episode){0};
+    heat h = heat_of(s, sl, w);
+    if (h.p > hot_p)
+        return;
+    if (!ep->on)
+        *ep = (episode){.on = true, .start_ns = sl->first_error_ns, .start_w = w, .best_p = 1};
+    ep->last_hot_w = w;
+    ep->last_ns = sl->last_error_ns > ep->last_ns ? sl->last_error_ns : ep->last_ns;
+    ep->errors += sl->errors;
+    ep->critical |= h.critical;
+    double add = score_of(h.p);
+    ep->score += add > 40 ? 40 : add;
+    size_t k = ops_stream_slot(s, w);
+    for (size_t i = 0; i < sl->rows.n; i++)
+        if (sl->rows.v[i]->error && sl->rows.v[i]->slot_w[k] == w)
+            episode_templates(ep, sl->rows.v[i]->id);
+    if (h.p < ep->best_p) {
+        bool fresh = h.r != NULL && h.r->born_late && h.r->first_w >= ep->start_w - HOT_GAP;
+        ep->best_p = h.p;
+        ep->best_value = h.x;
+        ops_counts_expected(&h.base, &ep->best_low, &ep->best_high);
+        ep->best_kind = h.r == NULL         ? OPS_CANDIDATE_SEVERITY_SHIFT
+                        : fresh             ? OPS_CANDIDATE_NEW_TEMPLATE
+                        : h.base.mean < 0.1 ? OPS_CANDIDATE_RARE_BURST
+                                            : OPS_CANDIDATE_SEVERITY_SHIFT;
+        ep->best_id = h.r != NULL ? h.r->id : ep->template_count > 0 ? ep->templates[0] : 0;
+    }
+    bool lasting = ep->last_ns - ep->start_ns >= persist_ns && ep->score >= told_score;
+    bool due = !ep->told || w - ep->told_w >= RETELL_WINDOWS;
+    if (due && (lasting || (ep->critical && ep->score >= told_score / 3)))
+        tell_episode(p, s, w);
+}
+
+/* A stream that is ill from birth: while it learns nothing can be odd, but most of its records being errors is. */
+static void judge_birth(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
+{
+    const tenant *t = p->tenants.v[s->tenant];
+    if (s->born_ill || s->errors < 10 || s->errors * 2 < s->records ||
+        s->first_ns - t->first_ns < 30 * WINDOW_NS || sl->errors == 0)
+        return;
+    double share = (double)(t->errors - s->errors + 1) / (double)(t->records - s->records + 2);
+    double chance = share < 0.5 ? ops_counts_binomial_upper((double)s->errors, (double)s->records, share) : 1;
+    if (chance > strong_p || w - window_of(s->first_ns) < 1)
+        return;
+    s->born_ill = true;
+    ops_candidate c = {.kind = OPS_CANDIDATE_SEVERITY_SHIFT,
+                       .severity = OPS_LEVEL_ERROR,
+                       .statistic = "share of error records",
+                       .value = (double)s->errors / (double)s->records,
+                       .expected_high = share,
+                       .p_value = chance,
+                       .start_ns = s->first_ns,
+                       .end_ns = s->last_ns};
+    for (size_t i = 0; i < sl->rows.n && c.template_count < OPS_CANDIDATE_TEMPLATES_MAX; i++)
+        if (sl->rows.v[i]->error)
+            c.template_ids[c.template_count++] = sl->rows.v[i]->id;
+    ops_strbuf_clear(&p->words);
+    ops_strbuf_printf(&p->words,
+                      OPS_SLICE_FMT ": a service not seen before, and %.0f %% of its records are errors",
+                      (int)s->service_n, s->service, 100 * c.value);
+    tell(p, s, &c);
+}
+
+static void judge_load(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
+{
+    double x = sl->total, mean = s->total.mean;
+    s->up_run = x >= 3 * mean && x > 1.5 * s->total.peak && ops_counts_p_up(&s->total, x) <= strong_p
+                    ? s->up_run + 1
+                : x >= 3 * mean && s->up_run > 0 ? s->up_run + 1
+                                                 : 0;
+    s->down_run =
+        mean >= 5 && x > 0 && x <= mean / 3 && ops_counts_p_down(&s->total, x) <= 0.01 ? s->down_run + 1 : 0;
+    bool up = s->up_run >= UP_RUN && w - s->up_w > SHIFT_QUIET,
+         down = s->down_run >= DOWN_RUN && w - s->down_w > SHIFT_QUIET;
+    if (!up && !down)
+        return;
+    unsigned run = up ? s->up_run : s->down_run;
+    ops_candidate c = {.kind = up ? OPS_CANDIDATE_RATE_UP : OPS_CANDIDATE_RATE_DOWN,
+                       .severity = OPS_LEVEL_WARNING,
+                       .statistic = "records per 10 s",
+                       .value = x,
+                       .start_ns = (w - run + 1) * WINDOW_NS,
+                       .end_ns = (w + 1) * WINDOW_NS};
+    c.p_value = up ? ops_counts_p_up(&s->total, x) : pow(ops_counts_p_down(&s->total, x), run);
+    c.p_value = c.p_value < OPS_P_FLOOR ? OPS_P_FLOOR : c.p_value;
+    ops_counts_expected(&s->total, &c.expected_low, &c.expected_high);
+    *(up ? &s->up_w : &s->down_w) = w;
+    uint32_t most = 0;
+    size_t k = ops_stream_slot(s, w);
+    for (size_t i = 0; i < sl->rows.n; i++)
+        if (sl->rows.v[i]->count[k] > most) {
+            most = sl->rows.v[i]->count[k];
+            c.template_ids[0] = sl->rows.v[i]->id;
+            c.template_count = 1;
+        }
+    ops_strbuf_clear(&p->words);
+    ops_strbuf_printf(&p->words,
+                      OPS_SLICE_FMT ": %.0f records in 10 s where %.0f to %.0f are usual, for %u s now",
+                      (int)s->service_n, s->service, x, c.expected_low, c.expected_high, run * 10);
+    tell(p, s, &c);
+}
+
+static void judge_silence(ops_pipeline *p, stream *s, int64_t w, bool others_alive)
+{
+    uint32_t gap = s->total.gap + 1; /* this window is empty as well */
+    uint32_t least = others_alive ? SILENT_MIN : SILENT_ALONE;
+    if (s->silent || gap < least || gap <= 2 * s->total.gap_max || s->total.mean < 0.2)
+        return;
+    double chance = ops_counts_p_silent(&s->total, gap);
+    if (chance > strong_p)
+        return;
+    s->silent = true;
+    s->silent_w = w;
+    ops_candidate c = {.kind = OPS_CANDIDATE_SILENT,
+                       .severity = OPS_LEVEL_ERROR,
+                       .statistic = "empty windows of 10 s in a row",
+                       .value = gap,
+                       .expected_high = s->total.gap_max,
+                       .p_value = chance,
+                       .start_ns = s->last_ns,
+                       .end_ns = (w + 1) * WINDOW_NS};
+    ops_strbuf_clear(&p->words);
+    ops_strbuf_printf(
+        &p->words,
+        OPS_SLICE_FMT
+        ": no record for %u s, where about %.1f in 10 s are usual and it was never silent for more than %u s",
+        (int)s->service_n, s->service, gap * 10, s->total.mean, s->total.gap_max * 10);
+    tell(p, s, &c);
+}
+
+static void judge_change(ops_pipeline *p, stream *s, int64_t w)
+{
+    s->new_recent = s->new_recent * 5 / 6 + s->new_in_w;
+    if (s->new_recent < CHANGE_TEMPLATES || s->ep.on || w - s->change_w <= CHANGE_QUIET)
+        return;
+    s->change_w = w;
+    ops_series births = {.mean = s->new_rate, .var = s->new_rate, .windows = s->total.windows / HOT_GAP};
+    births.mean *= HOT_GAP;
+    ops_candidate c = {.kind = OPS_CANDIDATE_CHANGE,
+                       .severity = OPS_LEVEL_INFO,
+                       .statistic = "new templates per minute",
+                       .value = s->new_recent,
+                       .p_value = ops_counts_p_up(&births, s->new_recent),
+                       .start_ns = (w - HOT_GAP + 1) * WINDOW_NS,
+                       .end_ns = (w + 1) * WINDOW_NS,
+                       .template_count = s->fresh_n};
+    memcpy(c.template_ids, s->fresh, s->fresh_n * sizeof s->fresh[0]);
+    ops_counts_expected(&births, &c.expected_low, &c.expected_high);
+    ops_strbuf_clear(&p->words);
+    ops_strbuf_printf(&p->words,
+                      OPS_SLICE_FMT ": %u kinds of message not seen here before, within a minute and without "
+                                    "more errors: a deploy or a change of role",
+                      (int)s->service_n, s->service, s->new_recent);
+    tell(p, s, &c);
+}
+
+static void learn(stream *s, slot *sl, int64_t w)
+{
+    bool frozen = s->ep.on && w - s->ep.start_w < FREEZE_WINDOWS;
+    size_t k = ops_stream_slot(s, w);
+    bool here = sl->w == w;
+    ops_series_learn(&s->total, here ? sl->total : 0);
+    if (!frozen)
+        ops_series_learn(&s->error, here ? sl->errors : 0);
+    for (size_t i = 0; here && i < sl->rows.n; i++) {
+        row *r = sl->rows.v[i];
+        if (r->slot_w[k] != w)
+            continue;
+        r->slot_w[k] = INT64_MIN; /* seen */
+        if (frozen && r->error)
+            continue;
+        if (w > r->last_w + 1)
+            ops_series_learn_empty(&r->s, (uint64_t)(w - r->last_w - 1));
+        ops_series_learn(&r->s, r->count[k]);
+        r->last_w = w;
+    }
+    s->new_rate +=
+        (s->new_in_w - s->new_rate) * (s->total.windows < 33 ? 1.0 / s->total.windows : OPS_SERIES_WEIGHT);
+    if (s->new_in_w == 0 && s->new_recent == 0)
+        s->fresh_n = 0;
+    int64_t age = w - window_of(s->first_ns) + 1;
+    bool enough = (age >= LEARN_WINDOWS && s->records >= LEARN_RECORDS) || age >= LEARN_WINDOWS_SPARSE;
+    bool settled = s->new_recent <= 2 || age >= LEARN_WINDOWS_MAX;
+    if (!s->learned) {
+        s->new_recent = s->new_recent * 5 / 6 + s->new_in_w;
+        if (enough && settled) {
+            s->learned = true;
+            s->learned_w = w;
+            s->new_recent = 0;
+            s->fresh_n = 0;
+        }
+    }
+    s->new_in_w = 0;
+    if (here) {
+        sl->w = INT64_MIN;
+        sl->rows.n = 0;
+        sl->total = sl->errors = 0;
+    }
+}
+
+static void close_one(ops_pipeline *p, stream *s, int64_t w, bool others_alive)
+{
+    static const slot nothing = {.w = INT64_MIN};
+    slot *own = &s->slots[ops_stream_slot(s, w)];
+    const slot *sl = own->w == w ? own : &nothing;
+    if (sl->total > 0)
+        s->silent = false;
+    if (s->learned) {
+        judge_errors(p, s, sl, w);
+        judge_load(p, s, sl, w);
+        judge_change(p, s, w);
+        if (sl->total == 0)
+            judge_silence(p, s, w, others_alive);
+    } else {
+        judge_birth(p, s, sl, w);
+    }
+    learn(s, own, w);
+    p->stats.windows_closed++;
+    s->dirty = true;
+}
+
+void ops_stream_close(ops_pipeline *p, stream *s, int64_t upto_w, bool others_alive)
+{
+    int64_t judged = 0;
+    while (s->closed_w < upto_w) {
+        if (judged >= CATCH_UP_WINDOWS && s->slots[0].w == INT64_MIN && s->slots[1].w == INT64_MIN) {
+            ops_series_learn_empty(&s->total, (uint64_t)(upto_w - s->closed_w));
+            ops_series_learn_empty(&s->error, (uint64_t)(upto_w - s->closed_w));
+            s->closed_w = upto_w;
+            return;
+        }
+        close_one(p, s, s->closed_w + 1, others_alive);
+        s->closed_w++;
+        judged++;
+    }
+}
