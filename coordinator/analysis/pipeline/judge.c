@@ -351,7 +351,8 @@ static void learn(stream *s, slot *sl, int64_t w)
     bool frozen = s->ep.on && w - s->ep.start_w < FREEZE_WINDOWS;
     size_t k = ops_stream_slot(s, w);
     bool here = sl->w == w;
-    ops_series_learn(&s->total, here ? sl->total : 0);
+    if (s->up_run == 0 || s->up_run > UP_RUN) /* a leap in work teaches once it was told */
+        ops_series_learn(&s->total, here ? sl->total : 0);
     if (!frozen)
         ops_series_learn(&s->error, here ? sl->errors : 0);
     for (size_t i = 0; here && i < sl->rows.n; i++) {

@@ -59,12 +59,9 @@ static void close_due(ops_pipeline *p, stream *s)
 {
     int64_t own = window_of(s->last_ns - p->lim.lateness_ns) - 1;
     ops_stream_close(p, s, own, true);
-    int64_t moved = p->alive_ns - s->mark_ns - idle_lateness_ns;
+    int64_t moved = p->alive_ns - s->mark_ns + p->idle_ns - idle_lateness_ns;
     if (moved > 0)
-        ops_stream_close(p, s, window_of(s->last_ns + moved) - 1, true);
-    moved += p->idle_ns;
-    if (moved > 0)
-        ops_stream_close(p, s, window_of(s->last_ns + moved) - 1, false);
+        ops_stream_close(p, s, window_of(s->last_ns + moved) - 1, p->idle_ns <= idle_lateness_ns);
 }
 
 static void move_on(ops_pipeline *p, int64_t event_ns)

@@ -125,6 +125,7 @@ stream *ops_pipeline_stream(ops_pipeline *p, uint32_t tenant_index, ops_slice se
     s = ops_pipeline_stream_put(p, tenant_index, service);
     if (s != NULL) {
         s->first_ns = s->last_ns = time_ns;
+        s->mark_ns = p->alive_ns > time_ns ? p->alive_ns : time_ns;
         s->closed_w = window_of(time_ns) - 1;
     }
     return s;

@@ -1,0 +1,427 @@
+/* Streams simulated over event time: faults give findings soon, quiet kinds give none. No clock anywhere. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/coll/map.h"
+#include "base/mem/alloc.h"
+#include "coordinator/analysis/finding/book.h"
+#include "coordinator/analysis/pipeline/pipeline.h"
+
+#define SECOND ((int64_t)1000000000)
+#define START  (1700000000 * SECOND)
+
+typedef struct seen {
+    int64_t now; /* event time of the simulation */
+    int candidates, opened, closed;
+    int64_t first_ns; /* when the first finding opened */
+    ops_candidate_kind kind;
+    char service[64], evidence[256], words[512];
+} seen;
+
+typedef struct world {
+    ops_pipeline *p;
+    ops_finding_book *book;
+    seen s;
+    uint64_t random;
+} world;
+
+static uint32_t rng(world *w)
+{
+    w->random ^= w->random << 13;
+    w->random ^= w->random >> 7;
+    w->random ^= w->random << 17;
+    return (uint32_t)(w->random >> 32);
+}
+
+static void on_candidate(void *u, const ops_candidate *c)
+{
+    world *w = u;
+    w->s.candidates++;
+    assert_int_equal(ops_finding_book_add(w->book, c, w->s.now, NULL), OPS_OK);
+}
+
+static void on_change(void *u, ops_finding_change change, const ops_finding *f)
+{
+    world *w = u;
+    w->s.closed += change == OPS_FINDING_WAS_CLOSED;
+    if (change != OPS_FINDING_OPENED)
+        return;
+    if (w->s.opened++ > 0)
+        return;
+    w->s.first_ns = w->s.now;
+    w->s.kind = f->kind;
+    snprintf(w->s.service, sizeof w->s.service, OPS_SLICE_FMT, OPS_SLICE_ARG(f->services[0]));
+    snprintf(w->s.words, sizeof w->s.words, OPS_SLICE_FMT, OPS_SLICE_ARG(f->summary));
+    if (f->evidence_count > 0)
+        snprintf(w->s.evidence, sizeof w->s.evidence, OPS_SLICE_FMT, OPS_SLICE_ARG(f->evidence[0].text));
+}
+
+static void begin(world *w, uint64_t seed)
+{
+    *w = (world){.random = seed * 0x9e3779b97f4a7c15ull + 1, .s.now = START};
+    ops_pipeline_limits pl = {.on_candidate = on_candidate, .u = w};
+    ops_finding_limits fl = {.tenant = OPS_SLICE("t"), .on_change = on_change, .u = w};
+    assert_int_equal(ops_pipeline_new(&pl, &w->p, NULL), OPS_OK);
+    assert_int_equal(ops_finding_book_new(&fl, &w->book, NULL), OPS_OK);
+}
+
+static void end(world *w)
+{
+    ops_pipeline_free(w->p);
+    ops_finding_book_free(w->book);
+}
+
+static void say(world *w, const char *service, uint8_t severity, const char *text)
+{
+    ops_event e = {.tenant = OPS_SLICE("t"),
+                   .service = ops_slice_str(service),
+                   .message = ops_slice_str(text),
+                   .time_ns = w->s.now + rng(w) % SECOND,
+                   .severity = severity};
+    assert_int_equal(ops_pipeline_add(w->p, &e, NULL, NULL), OPS_OK);
+}
+
+enum {
+    WEB_DOWN = 1,
+    APP_ERRORS = 2,
+    DB_DEAD = 4,
+    DEPLOYED = 8,
+    DEPLOYING = 16,
+    BURST = 32,
+    FEW_REQUESTS = 64
+};
+
+/* One second of three services under `load` requests a second, with the chance errors every system has. */
+static void second(world *w, double load, unsigned what)
+{
+    char buf[160];
+    uint32_t n = (uint32_t)(load / 2) + rng(w) % ((uint32_t)load + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        if ((what & WEB_DOWN) == 0) {
+            snprintf(buf, sizeof buf, "GET /items/%u answered in %u ms", rng(w) % 9999, rng(w) % 90);
+            say(w, "web", 9, buf);
+        }
+        snprintf(buf, sizeof buf,
+                 (what & DEPLOYED) != 0 ? "order %u accepted by v2 for customer=%u"
+                                        : "order %u stored for customer=%u",
+                 rng(w), rng(w) % 500);
+        if ((what & (APP_ERRORS | DB_DEAD)) == 0)
+            say(w, "app", 9, buf);
+        else
+            say(w, "app", 17, "could not connect to database: connection refused");
+    }
+    if (rng(w) % 97 == 0)
+        say(w, "app", 17, "client went away before the answer was written");
+    if (rng(w) % 31 == 0 && (what & DB_DEAD) == 0) {
+        snprintf(buf, sizeof buf, "checkpoint complete: wrote %u buffers", rng(w) % 999);
+        say(w, "db", 9, buf);
+    }
+    for (unsigned i = 0; (what & DEPLOYING) != 0 && i < 12; i++) {
+        static const char *const news[] = {"alpha", "beta",  "gamma", "delta", "epsilon", "zeta",
+                                           "eta",   "theta", "iota",  "kappa", "mu",      "nu"};
+        static const char *const verbs[] = {"opened", "tuned",  "warmed", "mapped", "read",  "bound",
+                                            "joined", "sealed", "primed", "linked", "drawn", "set"};
+        snprintf(buf, sizeof buf, "%s module %s", verbs[i], news[i]);
+        say(w, "app", 9, buf);
+    }
+    for (unsigned i = 0; (what & BURST) != 0 && i < 60; i++)
+        say(w, "app", 9, "nightly job compacts one more segment of the archive");
+    w->s.now += SECOND;
+    assert_int_equal(ops_pipeline_tick(w->p, w->s.now - START, NULL), OPS_OK);
+    assert_int_equal(ops_finding_book_tick(w->book, w->s.now, NULL), OPS_OK);
+}
+
+static void run(world *w, int seconds, double load, unsigned what)
+{
+    for (int i = 0; i < seconds; i++)
+        second(w, load, what);
+}
+
+static void assert_found(world *w, int64_t onset, const char *service)
+{
+    assert_true(w->s.opened >= 1);
+    assert_true(w->s.opened <= 10);
+    assert_true(w->s.first_ns >= onset);
+    assert_true(w->s.first_ns - onset <= 30 * SECOND);
+    assert_string_equal(w->s.service, service);
+}
+
+static void a_killed_database_is_found_within_30_s(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        world w;
+        begin(&w, seed);
+        run(&w, 600 + (int)seed, 6, 0);
+        assert_int_equal(w.s.opened, 0);
+        int64_t onset = w.s.now;
+        run(&w, 120, 6, DB_DEAD);
+        assert_found(&w, onset, "app");
+        assert_int_equal(w.s.kind, OPS_CANDIDATE_NEW_TEMPLATE);
+        assert_string_equal(w.s.evidence, "could not connect to database: connection refused");
+        assert_non_null(strstr(w.s.words, "never seen here before"));
+        run(&w, 600, 6, 0);
+        assert_int_equal(w.s.closed, w.s.opened);
+        end(&w);
+    }
+}
+
+static void low_traffic_faults_are_found_too(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 3);
+    run(&w, 600, 2, 0);
+    int64_t onset = w.s.now;
+    run(&w, 60, 2, APP_ERRORS);
+    assert_found(&w, onset, "app");
+    end(&w);
+}
+
+static void a_service_that_falls_silent_is_found(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 5);
+    run(&w, 900, 6, 0);
+    assert_int_equal(w.s.opened, 0);
+    run(&w, 90, 6, WEB_DOWN);
+    assert_int_equal(w.s.opened, 1);
+    assert_int_equal(w.s.kind, OPS_CANDIDATE_SILENT);
+    assert_string_equal(w.s.service, "web");
+    end(&w);
+}
+
+static void a_known_error_in_numbers_is_found(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 7);
+    run(&w, 1800, 4, 0);
+    assert_int_equal(w.s.opened, 0);
+    int64_t onset = w.s.now;
+    for (int i = 0; i < 40; i++) {
+        for (int k = 0; k < 5; k++)
+            say(&w, "app", 17, "client went away before the answer was written");
+        second(&w, 4, 0);
+    }
+    assert_found(&w, onset, "app");
+    assert_true(w.s.kind == OPS_CANDIDATE_SEVERITY_SHIFT || w.s.kind == OPS_CANDIDATE_RARE_BURST);
+    end(&w);
+}
+
+static void load_that_leaps_and_stays_is_found(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 8);
+    run(&w, 1800, 4, 0);
+    run(&w, 300, 60, 0);
+    assert_true(w.s.opened >= 1 && w.s.opened <= 2);
+    assert_int_equal(w.s.kind, OPS_CANDIDATE_RATE_UP);
+    end(&w);
+}
+
+static void two_quiet_hours_are_quiet(void **state)
+{
+    (void)state;
+    int opened = 0;
+    for (uint64_t seed = 11; seed <= 14; seed++) {
+        world w;
+        begin(&w, seed);
+        run(&w, 7200, 3, 0);
+        opened += w.s.opened;
+        end(&w);
+    }
+    assert_true(opened <= 1); /* over eight hours */
+}
+
+static void a_restart_is_quiet(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 21);
+    say(&w, "app", 9, "listening");
+    run(&w, 900, 6, 0);
+    run(&w, 6, 6, WEB_DOWN | APP_ERRORS);
+    say(&w, "db", 9, "database system is ready to accept connections");
+    run(&w, 600, 6, 0);
+    assert_int_equal(w.s.opened, 0);
+    end(&w);
+}
+
+static void a_cron_burst_and_a_slow_ramp_are_quiet(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 22);
+    run(&w, 900, 6, 0);
+    run(&w, 45, 6, BURST);
+    run(&w, 600, 6, 0);
+    for (int i = 0; i < 3600; i++)
+        second(&w, 4 + i / 100.0, 0);
+    assert_int_equal(w.s.opened, 0);
+    end(&w);
+}
+
+static void a_deploy_and_a_new_service_are_at_most_one(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 23);
+    run(&w, 900, 6, 0);
+    run(&w, 3, 6, DEPLOYING | DEPLOYED);
+    run(&w, 900, 6, DEPLOYED);
+    assert_true(w.s.opened <= 1);
+    int before = w.s.opened;
+    for (int i = 0; i < 600; i++) {
+        char buf[64];
+        snprintf(buf, sizeof buf, "mail %d sent", i);
+        say(&w, "mailer", 9, buf);
+        second(&w, 6, DEPLOYED);
+    }
+    assert_true(w.s.opened - before <= 1);
+    end(&w);
+}
+
+static ops_status keep(void *u, ops_slice key, ops_slice val)
+{
+    ops_map *kv = u;
+    if (val.n == 0) {
+        ops_free(ops_map_del(kv, key));
+        return OPS_OK;
+    }
+    ops_slice *copy = ops_malloc(sizeof *copy + val.n);
+    void *old = NULL;
+    memcpy(copy + 1, val.p, val.n);
+    *copy = ops_slice_of(copy + 1, val.n);
+    ops_status st = ops_map_put(kv, key, copy, &old);
+    ops_free(old);
+    return st;
+}
+
+static void restart(world *w)
+{
+    ops_map *pk = ops_map_new(), *bk = ops_map_new();
+    assert_int_equal(ops_pipeline_save_dirty(w->p, keep, pk, NULL), OPS_OK);
+    assert_int_equal(ops_finding_book_save_dirty(w->book, keep, bk, NULL), OPS_OK);
+    seen s = w->s;
+    uint64_t random = w->random;
+    end(w);
+    begin(w, 1);
+    w->s = s;
+    w->random = random;
+    ops_slice key;
+    void *val;
+    ops_err err = {0};
+    for (size_t iter = 0; ops_map_next(pk, &iter, &key, &val); ops_free(val))
+        assert_int_equal(ops_pipeline_load(w->p, key, *(ops_slice *)val, &err), OPS_OK);
+    for (size_t iter = 0; ops_map_next(bk, &iter, &key, &val); ops_free(val))
+        assert_int_equal(ops_finding_book_load(w->book, key, *(ops_slice *)val, &err), OPS_OK);
+    assert_int_equal(ops_pipeline_load_done(w->p, &err), OPS_OK);
+    assert_int_equal(ops_finding_book_load_done(w->book, &err), OPS_OK);
+    ops_map_free(pk);
+    ops_map_free(bk);
+}
+
+static void a_restart_of_opsd_changes_nothing(void **state)
+{
+    (void)state;
+    for (int at = 605; at < 660; at += 9) { /* before, within and after the moment of telling */
+        world a, b;
+        begin(&a, 31);
+        begin(&b, 31);
+        for (int i = 0; i < 900; i++) {
+            unsigned what = i >= 610 && i < 700 ? DB_DEAD : 0;
+            second(&a, 5, what);
+            second(&b, 5, what);
+            if (i == at)
+                restart(&b);
+        }
+        assert_int_equal(a.s.candidates, b.s.candidates);
+        assert_int_equal(a.s.opened, b.s.opened);
+        assert_int_equal(a.s.first_ns, b.s.first_ns);
+        assert_string_equal(a.s.words, b.s.words);
+        ops_pipeline_stats x, y;
+        ops_pipeline_stats_get(a.p, &x);
+        ops_pipeline_stats_get(b.p, &y);
+        assert_int_equal(x.records, y.records);
+        assert_int_equal(x.templates, y.templates);
+        end(&a);
+        end(&b);
+    }
+}
+
+static void meaning_groups_and_the_budget_holds(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 41);
+    const float near[] = {1, 0.1f}, close[] = {1, 0.2f}, far[] = {0, 1};
+    assert_int_equal(ops_finding_book_vector(w.book, 1, near, 2, NULL), OPS_OK);
+    assert_int_equal(ops_finding_book_vector(w.book, 2, close, 2, NULL), OPS_OK);
+    assert_int_equal(ops_finding_book_vector(w.book, 3, far, 2, NULL), OPS_OK);
+    assert_int_equal(ops_finding_book_vector(w.book, 4, far, 3, NULL), OPS_EINVAL);
+    ops_candidate c = {.kind = OPS_CANDIDATE_RATE_UP,
+                       .severity = OPS_LEVEL_ERROR,
+                       .tenant = OPS_SLICE("t"),
+                       .service = OPS_SLICE("a"),
+                       .statistic = "x",
+                       .score = 8,
+                       .p_value = 1e-8,
+                       .words = OPS_SLICE("a: odd"),
+                       .template_ids = {1},
+                       .template_count = 1};
+    on_candidate(&w, &c);
+    c.service = OPS_SLICE("b");
+    c.template_ids[0] = 2;
+    on_candidate(&w, &c);
+    assert_int_equal(w.s.opened, 1);
+    c.service = OPS_SLICE("c");
+    c.template_ids[0] = 3;
+    on_candidate(&w, &c);
+    assert_int_equal(w.s.opened, 2);
+    for (uint64_t i = 0; i < 20; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "s%u", (unsigned)i);
+        c.service = ops_slice_str(name);
+        c.template_ids[0] = 100 + i;
+        on_candidate(&w, &c);
+    }
+    assert_int_equal(w.s.opened, 6); /* the day's quiet budget */
+    c.service = OPS_SLICE("loud");
+    c.template_ids[0] = 999;
+    c.score = 40;
+    on_candidate(&w, &c);
+    assert_int_equal(w.s.opened, 7);
+    c.service = OPS_SLICE("weak");
+    c.template_ids[0] = 998;
+    c.score = 2;
+    on_candidate(&w, &c);
+    assert_int_equal(w.s.opened, 7);
+    end(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_killed_database_is_found_within_30_s),
+        cmocka_unit_test(low_traffic_faults_are_found_too),
+        cmocka_unit_test(a_service_that_falls_silent_is_found),
+        cmocka_unit_test(a_known_error_in_numbers_is_found),
+        cmocka_unit_test(load_that_leaps_and_stays_is_found),
+        cmocka_unit_test(two_quiet_hours_are_quiet),
+        cmocka_unit_test(a_restart_is_quiet),
+        cmocka_unit_test(a_cron_burst_and_a_slow_ramp_are_quiet),
+        cmocka_unit_test(a_deploy_and_a_new_service_are_at_most_one),
+        cmocka_unit_test(a_restart_of_opsd_changes_nothing),
+        cmocka_unit_test(meaning_groups_and_the_budget_holds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
