@@ -21,8 +21,9 @@ typedef struct custom_rule {
 
 struct ops_redactor {
     atomic_int refs;
-    uint64_t serial; /* unique per redactor; scratch is fitted to it */
-    hs_database_t *db;
+    uint64_t serial;                    /* unique per redactor; scratch is fitted to it */
+    hs_database_t *db;                  /* NULL: no kind needs it */
+    const ops_redact_rule *card, *iban; /* NULL: off */
     uint32_t kinds;
     custom_rule *custom;
     size_t custom_count;
@@ -113,6 +114,10 @@ static ops_status compile(ops_redactor *r, const ops_redact_conf *conf, ops_err 
         const ops_redact_rule *rule = &ops_redact_rules[i];
         if ((r->kinds & 1u << rule->kind) == 0)
             continue;
+        if (rule->trigger == NULL) {
+            *(rule->kind == OPS_REDACT_CARD ? &r->card : &r->iban) = rule;
+            continue;
+        }
         patterns[n] = rule->trigger;
         flags[n] = HS_FLAG_DOTALL | (rule->caseless ? HS_FLAG_CASELESS : 0);
         ids[n++] = (unsigned)i;
@@ -186,7 +191,7 @@ void ops_redact_scratch_free(ops_redact_scratch *s)
     ops_free(s);
 }
 
-/* Past SPANS_MAX the rest of the record becomes one span: hidden too much rather than too little. */
+/* Past SPANS_MAX the whole record becomes one span: hidden too much rather than too little. */
 static bool span_add(ops_redact_scratch *s, ops_redact_span span)
 {
     while (span.start > 0 && span.start < s->in.n && (s->in.p[span.start] & 0xC0) == 0x80)
@@ -268,32 +273,60 @@ static void merge(ops_redact_scratch *s)
     s->n = w;
 }
 
+static ops_status scan_marks(const ops_redactor *r, ops_redact_scratch *s, ops_slice in)
+{
+    if (r->db == NULL)
+        return OPS_OK;
+    if (s->serial != r->serial) {
+        if (hs_alloc_scratch(r->db, &s->hs) != HS_SUCCESS)
+            return OPS_ENOMEM;
+        s->serial = r->serial;
+    }
+    hs_error_t e = hs_scan(r->db, in.p, (unsigned)in.n, 0, s->hs, on_trigger, s);
+    return e == HS_SUCCESS || s->overflow || s->no_memory ? OPS_OK : OPS_EINTERNAL;
+}
+
+static void scan_numbers(const ops_redactor *r, ops_redact_scratch *s, ops_slice in)
+{
+    ops_redact_span span = {0};
+    const ops_redact_rule *rule = NULL;
+    for (size_t at = 0; !s->overflow && !s->no_memory;) {
+        at = ops_redact_next_number(r->card, r->iban, in, at, &span, &rule);
+        if (at == 0)
+            return;
+        span.kind = rule->kind;
+        span.rule = rule->name;
+        if (!span_add(s, span))
+            return;
+    }
+}
+
 ops_status ops_redact_find(const ops_redactor *r, ops_redact_scratch *s, ops_slice in,
                            const ops_redact_span **ret, size_t *ret_count)
 {
     s->n = 0;
     *ret = s->spans;
     *ret_count = 0;
-    if (r->db == NULL || in.n == 0)
+    if (in.n == 0)
         return OPS_OK;
     if (in.n > UINT32_MAX)
         return OPS_ETOOBIG;
-    if (s->serial != r->serial) {
-        if (hs_alloc_scratch(r->db, &s->hs) != HS_SUCCESS)
-            return OPS_ENOMEM;
-        s->serial = r->serial;
-    }
     s->r = r;
     s->in = in;
     s->unordered = s->overflow = s->no_memory = false;
     memset(s->covered, 0, sizeof s->covered);
-    hs_error_t e = hs_scan(r->db, in.p, (unsigned)in.n, 0, s->hs, on_trigger, s);
+    ops_status st = scan_marks(r, s, in);
+    if (st == OPS_OK && (r->card != NULL || r->iban != NULL))
+        scan_numbers(r, s, in);
     if (s->no_memory)
         return OPS_ENOMEM;
-    if (e != HS_SUCCESS && !s->overflow)
-        return OPS_EINTERNAL;
-    if (s->overflow)
-        s->spans[s->n - 1].end = in.n;
+    if (st != OPS_OK)
+        return st;
+    if (s->overflow) { /* where the scan stopped is not known to be the end of what was found: all of it goes */
+        s->spans[0].start = 0;
+        s->spans[0].end = in.n;
+        s->n = 1;
+    }
     if (s->n > 1)
         merge(s);
     *ret = s->spans;

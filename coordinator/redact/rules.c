@@ -92,9 +92,8 @@ const ops_redact_rule ops_redact_rules[] = {
     RULE("userpass", OPS_REDACT_CONNECTION, false, ops_redact_check_userpass, " (?:-u|--user)[ =]"),
 
     RULE("email", OPS_REDACT_EMAIL, false, ops_redact_check_email, "[A-Za-z0-9_+%-](?:@|%40)[A-Za-z0-9]"),
-    RULE("card", OPS_REDACT_CARD, false, ops_redact_check_card, "[2-6][0-9]{3}[ -]?[0-9]{4}[ -]?[0-9]{2}"),
-    RULE("iban", OPS_REDACT_IBAN, false, ops_redact_check_iban,
-         "[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4} ?[A-Z0-9]{4} ?[A-Z0-9]{2}"),
+    RULE("card", OPS_REDACT_CARD, false, ops_redact_check_card, NULL),
+    RULE("iban", OPS_REDACT_IBAN, false, ops_redact_check_iban, NULL),
     RULE("ssn", OPS_REDACT_NATIONAL_ID, false, ops_redact_check_ssn, "[0-9]{3}-[0-9]{2}-[0-9]{4}"),
     RULE("prc-id", OPS_REDACT_NATIONAL_ID, false, ops_redact_check_prc_id, "[1-9][0-9]{16}[0-9Xx]"),
 };

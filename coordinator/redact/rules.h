@@ -14,7 +14,7 @@ typedef bool (*ops_redact_check)(const ops_redact_rule *rule, ops_slice in, size
 
 struct ops_redact_rule {
     const char *name;
-    const char *trigger; /* Hyperscan pattern */
+    const char *trigger; /* Hyperscan pattern; NULL: numbers.c looks for it */
     ops_redact_kind kind;
     bool caseless;
     ops_redact_check check;
@@ -45,6 +45,10 @@ bool ops_redact_check_card(const ops_redact_rule *rule, ops_slice in, size_t at,
 bool ops_redact_check_iban(const ops_redact_rule *rule, ops_slice in, size_t at, ops_redact_span *ret);
 bool ops_redact_check_ssn(const ops_redact_rule *rule, ops_slice in, size_t at, ops_redact_span *ret);
 bool ops_redact_check_prc_id(const ops_redact_rule *rule, ops_slice in, size_t at, ops_redact_span *ret);
+
+/* The next card or IBAN at or after `from` (rules NULL: not wanted). Returns its end, 0 when there is none. */
+size_t ops_redact_next_number(const ops_redact_rule *card, const ops_redact_rule *iban, ops_slice in,
+                              size_t from, ops_redact_span *ret, const ops_redact_rule **ret_rule);
 
 /* True when a key of this name holds a secret: "db.password", "X-Api-Key", "accessToken". */
 bool ops_redact_key_is_secret(ops_slice key);
