@@ -236,6 +236,7 @@ static void order_and_partition_do_not_matter(void **state)
                 seen[n++] = ids[turn][i];
         }
         assert_true(ari(mine, truth, N) > 0.999);
+        ops_miner_free(m);
     }
     assert_memory_equal(ids[0], ids[1],
                         sizeof ids[0]); /* three partitions that never met agree on every id */
