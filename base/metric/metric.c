@@ -13,11 +13,15 @@
 const double ops_metric_seconds[OPS_METRIC_SECONDS_COUNT] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
                                                              0.25,  0.5,    1.0,   2.5,  5.0,   10.0};
 
+typedef struct bucket {
+    _Atomic uint64_t n;
+} bucket;
+
 struct ops_metric {
     const ops_metric_desc *desc;
     _Atomic uint64_t count; /* counter's value, histogram's observations */
     _Atomic double value;   /* gauge's value, histogram's sum */
-    _Atomic uint64_t *buckets; /* histogram: bound_count + 1, not cumulative */
+    bucket *buckets;        /* histogram: bound_count + 1, not cumulative */
     char *values[OPS_METRIC_LABELS_MAX];
 };
 
@@ -40,7 +44,7 @@ static void series_free(ops_metric *s)
         return;
     for (size_t i = 0; i < OPS_METRIC_LABELS_MAX; i++)
         ops_free(s->values[i]);
-    ops_free((void *)s->buckets);
+    ops_free(s->buckets);
     ops_free(s);
 }
 
@@ -87,7 +91,8 @@ static ops_status check_row(const ops_metric_desc *d, size_t labels, ops_err *re
         return ops_fail(reterr, OPS_EINVAL, "metric %s: a counter's name ends in _total", d->name);
     for (size_t i = 0; i < labels; i++)
         if (!name_ok(d->labels[i], false))
-            return ops_fail(reterr, OPS_EINVAL, "metric %s: label '%s' is no valid name", d->name, d->labels[i]);
+            return ops_fail(reterr, OPS_EINVAL, "metric %s: label '%s' is no valid name", d->name,
+                            d->labels[i]);
     if ((d->kind == OPS_METRIC_HISTOGRAM) != (d->bound_count > 0) || d->bound_count > OPS_METRIC_BOUNDS_MAX)
         return ops_fail(reterr, OPS_EINVAL, "metric %s: %zu bounds", d->name, d->bound_count);
     for (size_t i = 1; i < d->bound_count; i++)
@@ -212,7 +217,7 @@ void ops_metric_observe(ops_metric *s, double value)
     size_t i = 0;
     while (i < s->desc->bound_count && value > s->desc->bounds[i])
         i++;
-    (void)atomic_fetch_add_explicit(&s->buckets[i], 1, memory_order_relaxed);
+    (void)atomic_fetch_add_explicit(&s->buckets[i].n, 1, memory_order_relaxed);
     (void)atomic_fetch_add_explicit(&s->count, 1, memory_order_relaxed);
     add_f64(&s->value, value);
 }
@@ -277,7 +282,7 @@ static void put_histogram(ops_strbuf *out, const row *r, const ops_metric *s)
         char le[32] = "+Inf";
         if (i < r->desc->bound_count)
             (void)snprintf(le, sizeof le, "%g", r->desc->bounds[i]);
-        sum += atomic_load_explicit(&s->buckets[i], memory_order_relaxed);
+        sum += atomic_load_explicit(&s->buckets[i].n, memory_order_relaxed);
         ops_strbuf_printf(out, "%s_bucket", r->desc->name);
         put_labels(out, r, s, le);
         ops_strbuf_printf(out, " %llu\n", (unsigned long long)sum);

@@ -39,7 +39,8 @@ typedef struct ops_metrics ops_metrics;
 typedef struct ops_metric ops_metric; /* one series */
 
 /* `rows` must outlive the result. Rows without labels show from the start, as 0. OPS_EINVAL names a bad row. */
-OPS_MUST_USE ops_status ops_metrics_new(const ops_metric_desc *rows, size_t count, ops_metrics **ret, ops_err *reterr);
+OPS_MUST_USE ops_status ops_metrics_new(const ops_metric_desc *rows, size_t count, ops_metrics **ret,
+                                        ops_err *reterr);
 void ops_metrics_free(ops_metrics *m);
 OPS_AUTO_DEFINE(ops_metrics, ops_metrics_free)
 
@@ -49,12 +50,12 @@ OPS_AUTO_DEFINE(ops_metrics, ops_metrics_free)
 ops_metric *ops_metric_at(ops_metrics *m, size_t row, const char *value);
 ops_metric *ops_metric_at_n(ops_metrics *m, size_t row, const ops_slice *values, size_t count);
 
-void ops_metric_add(ops_metric *s, uint64_t n);         /* counter */
-void ops_metric_set(ops_metric *s, double value);       /* gauge */
-void ops_metric_shift(ops_metric *s, double by);        /* gauge, up or down */
-void ops_metric_observe(ops_metric *s, double value);   /* histogram; NaN is ignored */
-uint64_t ops_metric_count(const ops_metric *s);         /* counter's value, histogram's observations */
-double ops_metric_value(const ops_metric *s);           /* gauge's value, histogram's sum */
+void ops_metric_add(ops_metric *s, uint64_t n);       /* counter */
+void ops_metric_set(ops_metric *s, double value);     /* gauge */
+void ops_metric_shift(ops_metric *s, double by);      /* gauge, up or down */
+void ops_metric_observe(ops_metric *s, double value); /* histogram; NaN is ignored */
+uint64_t ops_metric_count(const ops_metric *s);       /* counter's value, histogram's observations */
+double ops_metric_value(const ops_metric *s);         /* gauge's value, histogram's sum */
 
 /* Appends all rows in table order, the series of a row in order of first use. @thread any */
 void ops_metrics_text(ops_metrics *m, ops_strbuf *out);

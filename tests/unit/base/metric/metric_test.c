@@ -143,8 +143,10 @@ static void nothing_is_lost_between_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_of_all_kinds),     cmocka_unit_test(series_are_bounded),
-        cmocka_unit_test(bad_rows_are_named),    cmocka_unit_test(no_memory_at_any_step),
+        cmocka_unit_test(text_of_all_kinds),
+        cmocka_unit_test(series_are_bounded),
+        cmocka_unit_test(bad_rows_are_named),
+        cmocka_unit_test(no_memory_at_any_step),
         cmocka_unit_test(nothing_is_lost_between_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
