@@ -1,0 +1,82 @@
+/* What opsd knows, typed, over the key-value port: partition state with its position, the outbox between partitions and
+ * tenants, tenant state and findings. One room owns the keys.
+ *
+ * Keys, integers big-endian:
+ *   state     u32 part 'h'                    fold state (delta.h)
+ *             u32 part 's' key                what the analysis emitted
+ *   outbox    u32 part u64 seq u16 ordinal    one effect, until its tenant took it
+ *   tenant    tenant 0 key                    the finding book's state
+ *   findings  'f' tenant 0 id                 u64 revision, then the finding as the caller encoded it
+ *             'r' u64 revision                tenant 0 id, for the newest revision of each
+ *   meta      "schema", "revision"
+ * @thread any; commits of one partition or one tenant come from its owner. */
+#ifndef OPS_STORAGE_REPO_H
+#define OPS_STORAGE_REPO_H
+
+#include "base/mem/auto.h"
+#include "storage/kv/kv.h"
+#include "storage/repo/delta.h"
+
+typedef struct ops_repo ops_repo;
+
+enum { OPS_REPO_FAMILIES = 5, OPS_REPO_SCHEMA = 1, OPS_REPO_NAME_BYTES_MAX = 256 };
+extern const char *const ops_repo_families[];
+
+/* Borrows `kv` (opened with ops_repo_families). OPS_ECORRUPT names a damaged record; OPS_ECONFLICT a schema this version
+ * does not read. */
+OPS_MUST_USE ops_status ops_repo_open(ops_kv *kv, uint32_t partitions, ops_repo **ret, ops_err *reterr);
+void ops_repo_free(ops_repo *r);
+OPS_AUTO_DEFINE(ops_repo, ops_repo_free)
+
+/* Takes a partition over: a new epoch, durable before the call returns; *ret is where the owner starts. */
+OPS_MUST_USE ops_status ops_repo_fence(ops_repo *r, uint32_t part, ops_fold_state *ret, ops_err *reterr);
+OPS_MUST_USE ops_status ops_repo_position(ops_repo *r, uint32_t part, ops_fold_state *ret, ops_err *reterr);
+/* Folds one DELTA in one write batch: state, position, effects into the outbox. OPS_ECONFLICT: it does not count, says
+ * why, and nothing changed. *ret (may be NULL) is the new state. A DELTA with effects must be synced to be shown. */
+OPS_MUST_USE ops_status ops_repo_commit(ops_repo *r, const ops_delta *d, bool sync, ops_fold_state *ret,
+                                        ops_err *reterr);
+/* The partition's state records; keys as the analysis gave them. */
+OPS_MUST_USE ops_status ops_repo_state_scan(ops_repo *r, uint32_t part, ops_kv_fn fn, void *u,
+                                            ops_err *reterr);
+
+/* One effect's place in the outbox; stable, so it serves as its id. */
+typedef struct ops_effect_id {
+    uint32_t part;
+    uint64_t seq;
+    uint16_t ordinal;
+} ops_effect_id;
+typedef ops_status (*ops_repo_effect_fn)(void *u, ops_effect_id id, ops_slice effect, ops_err *reterr);
+/* In order of partition, then of commit. */
+OPS_MUST_USE ops_status ops_repo_outbox_scan(ops_repo *r, ops_repo_effect_fn fn, void *u, ops_err *reterr);
+
+typedef struct ops_repo_finding {
+    ops_slice id, body;
+} ops_repo_finding;
+
+/* Everything one turn of a tenant's owner did. */
+typedef struct ops_tenant_commit {
+    ops_slice tenant; /* 1..OPS_REPO_NAME_BYTES_MAX bytes, no NUL */
+    const ops_delta_write *writes;
+    size_t write_count;
+    const ops_repo_finding *findings; /* added or replaced */
+    size_t finding_count;
+    const ops_effect_id *taken; /* leave the outbox */
+    size_t taken_count;
+} ops_tenant_commit;
+/* One synced write batch. *ret_revision (may be NULL): the newest finding's. Revisions grow by one per finding written. */
+OPS_MUST_USE ops_status ops_repo_commit_tenant(ops_repo *r, const ops_tenant_commit *c,
+                                               uint64_t *ret_revision, ops_err *reterr);
+OPS_MUST_USE ops_status ops_repo_tenant_scan(ops_repo *r, ops_slice tenant, ops_kv_fn fn, void *u,
+                                             ops_err *reterr);
+
+typedef ops_status (*ops_repo_finding_fn)(void *u, ops_slice tenant, uint64_t revision,
+                                          const ops_repo_finding *f, ops_err *reterr);
+/* Findings whose newest revision is above `after`, in order of revision. */
+OPS_MUST_USE ops_status ops_repo_findings_since(ops_repo *r, uint64_t after, ops_repo_finding_fn fn, void *u,
+                                                ops_err *reterr);
+/* One finding; OPS_ENOTFOUND names it. */
+OPS_MUST_USE ops_status ops_repo_finding_get(ops_repo *r, ops_slice tenant, ops_slice id,
+                                             ops_repo_finding_fn fn, void *u, ops_err *reterr);
+uint64_t ops_repo_revision(ops_repo *r);
+
+#endif

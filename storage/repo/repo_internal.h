@@ -1,0 +1,24 @@
+/* The repository's insides, shared by its files. Private to storage/repo. */
+#ifndef OPS_REPO_INTERNAL_H
+#define OPS_REPO_INTERNAL_H
+
+#include <pthread.h>
+
+#include "storage/repo/repo.h"
+
+enum { FAMILY_STATE, FAMILY_OUTBOX, FAMILY_TENANT, FAMILY_FINDINGS, FAMILY_META, REPO_PARTITIONS_MAX = 256 };
+
+struct ops_repo {
+    ops_kv *kv;
+    uint32_t partitions;
+    pthread_mutex_t lock; /* fold, revision: short critical sections around one write */
+    ops_fold_state fold[REPO_PARTITIONS_MAX];
+    uint64_t revision;
+};
+
+/* Appends "tenant 0 rest" to `b`. */
+void ops_repo_tenant_key(ops_strbuf *b, char prefix, ops_slice tenant, ops_slice rest);
+/* The first key after all that start with `b`'s bytes; changes b. */
+void ops_repo_after_prefix(ops_strbuf *b);
+
+#endif

@@ -1,0 +1,208 @@
+/* The repository: state, position and outbox move together; stale owners are refused; findings keep their newest revision. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem/alloc.h"
+#include "storage/repo/repo.h"
+
+struct world {
+    ops_kv *kv;
+    ops_repo *repo;
+};
+
+static int set_up(void **state)
+{
+    static struct world w;
+    assert_int_equal(ops_kv_open_memory(OPS_REPO_FAMILIES, &w.kv, NULL), OPS_OK);
+    assert_int_equal(ops_repo_open(w.kv, 4, &w.repo, NULL), OPS_OK);
+    *state = &w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+    ops_repo_free(w->repo);
+    ops_kv_close(w->kv);
+    return 0;
+}
+
+static void reopen(struct world *w)
+{
+    ops_repo_free(w->repo);
+    assert_int_equal(ops_repo_open(w->kv, 4, &w->repo, NULL), OPS_OK);
+}
+
+static ops_status join(void *u, ops_slice key, ops_slice val, ops_err *reterr)
+{
+    (void)reterr;
+    ops_strbuf_printf(u, OPS_SLICE_FMT "=" OPS_SLICE_FMT ";", OPS_SLICE_ARG(key), OPS_SLICE_ARG(val));
+    return OPS_OK;
+}
+
+static ops_status join_effect(void *u, ops_effect_id id, ops_slice effect, ops_err *reterr)
+{
+    (void)reterr;
+    ops_strbuf_printf(u, "%u.%llu.%u=" OPS_SLICE_FMT ";", id.part, (unsigned long long)id.seq, id.ordinal,
+                      OPS_SLICE_ARG(effect));
+    return OPS_OK;
+}
+
+static ops_status join_finding(void *u, ops_slice tenant, uint64_t revision, const ops_repo_finding *f,
+                               ops_err *reterr)
+{
+    (void)reterr;
+    ops_strbuf_printf(u, "%llu:" OPS_SLICE_FMT "/" OPS_SLICE_FMT "=" OPS_SLICE_FMT ";",
+                      (unsigned long long)revision, OPS_SLICE_ARG(tenant), OPS_SLICE_ARG(f->id),
+                      OPS_SLICE_ARG(f->body));
+    return OPS_OK;
+}
+
+#define EXPECT_TEXT(call, want)                                                                              \
+    do {                                                                                                     \
+        ops_strbuf b_;                                                                                       \
+        ops_strbuf_init(&b_, 4096);                                                                          \
+        ops_strbuf_str(&b_, "");                                                                             \
+        assert_int_equal(call, OPS_OK);                                                                      \
+        assert_string_equal(b_.p, want);                                                                     \
+        ops_strbuf_done(&b_);                                                                                \
+    } while (0)
+
+static void state_position_and_effects_are_one(void **state)
+{
+    struct world *w = *state;
+    ops_fold_state at;
+    assert_int_equal(ops_repo_fence(w->repo, 2, &at, NULL), OPS_OK);
+    assert_true(at.epoch == 1 && at.pos == 0);
+    const ops_delta_write first[] = {{OPS_SLICE("a"), OPS_SLICE("1")}, {OPS_SLICE("b"), OPS_SLICE("2")}};
+    const ops_slice effects[] = {OPS_SLICE("x"), OPS_SLICE("y")};
+    ops_delta d = {.part = 2,
+                   .epoch = at.epoch,
+                   .from = 0,
+                   .to = 10,
+                   .prev_hash = at.hash,
+                   .writes = first,
+                   .write_count = 2,
+                   .effects = effects,
+                   .effect_count = 2};
+    assert_int_equal(ops_repo_commit(w->repo, &d, true, &at, NULL), OPS_OK);
+    const ops_delta_write second[] = {{OPS_SLICE("a"), OPS_SLICE("")}, {OPS_SLICE("c"), OPS_SLICE("3")}};
+    ops_delta e = {.part = 2,
+                   .epoch = at.epoch,
+                   .from = 10,
+                   .to = 11,
+                   .prev_hash = at.hash,
+                   .writes = second,
+                   .write_count = 2};
+    assert_int_equal(ops_repo_commit(w->repo, &e, false, &at, NULL), OPS_OK);
+    reopen(w);
+    ops_fold_state again;
+    assert_int_equal(ops_repo_position(w->repo, 2, &again, NULL), OPS_OK);
+    assert_memory_equal(&again, &at, sizeof at);
+    EXPECT_TEXT(ops_repo_state_scan(w->repo, 2, join, &b_, NULL), "b=2;c=3;");
+    EXPECT_TEXT(ops_repo_state_scan(w->repo, 1, join, &b_, NULL), "");
+    EXPECT_TEXT(ops_repo_outbox_scan(w->repo, join_effect, &b_, NULL), "2.1.0=x;2.1.1=y;");
+}
+
+static void what_does_not_count_changes_nothing_and_says_why(void **state)
+{
+    struct world *w = *state;
+    ops_fold_state mine, theirs;
+    assert_int_equal(ops_repo_fence(w->repo, 0, &mine, NULL), OPS_OK);
+    assert_int_equal(ops_repo_fence(w->repo, 0, &theirs, NULL), OPS_OK);
+    const ops_delta_write write = {OPS_SLICE("k"), OPS_SLICE("v")};
+    ops_err err;
+    ops_delta d = {.part = 0, .epoch = mine.epoch, .to = 1, .writes = &write, .write_count = 1};
+    assert_int_equal(ops_repo_commit(w->repo, &d, true, NULL, &err), OPS_ECONFLICT);
+    assert_non_null(strstr(err.msg, "another owner"));
+    d.epoch = theirs.epoch;
+    d.from = 1;
+    assert_int_equal(ops_repo_commit(w->repo, &d, true, NULL, &err), OPS_ECONFLICT);
+    assert_non_null(strstr(err.msg, "does not start"));
+    d.from = 0;
+    d.prev_hash = 99;
+    assert_int_equal(ops_repo_commit(w->repo, &d, true, NULL, &err), OPS_ECONFLICT);
+    assert_non_null(strstr(err.msg, "another history"));
+    EXPECT_TEXT(ops_repo_state_scan(w->repo, 0, join, &b_, NULL), "");
+    d.part = 4;
+    assert_int_equal(ops_repo_commit(w->repo, &d, true, NULL, &err), OPS_EINVAL);
+}
+
+static void a_tenants_turn_is_one_batch(void **state)
+{
+    struct world *w = *state;
+    ops_fold_state at;
+    const ops_slice effects[] = {OPS_SLICE("x"), OPS_SLICE("y")};
+    assert_int_equal(ops_repo_fence(w->repo, 1, &at, NULL), OPS_OK);
+    ops_delta d = {.part = 1, .epoch = at.epoch, .to = 5, .effects = effects, .effect_count = 2};
+    assert_int_equal(ops_repo_commit(w->repo, &d, true, NULL, NULL), OPS_OK);
+    const ops_delta_write write = {OPS_SLICE("book"), OPS_SLICE("1")};
+    const ops_repo_finding f[] = {{OPS_SLICE("f-1"), OPS_SLICE("one")}, {OPS_SLICE("f-2"), OPS_SLICE("two")}};
+    const ops_effect_id taken = {1, 1, 0};
+    ops_tenant_commit c = {.tenant = OPS_SLICE("acme"),
+                           .writes = &write,
+                           .write_count = 1,
+                           .findings = f,
+                           .finding_count = 2,
+                           .taken = &taken,
+                           .taken_count = 1};
+    uint64_t revision;
+    assert_int_equal(ops_repo_commit_tenant(w->repo, &c, &revision, NULL), OPS_OK);
+    assert_true(revision == 2);
+    const ops_repo_finding newer = {OPS_SLICE("f-1"), OPS_SLICE("one, again")};
+    ops_tenant_commit next = {.tenant = OPS_SLICE("acme"), .findings = &newer, .finding_count = 1};
+    assert_int_equal(ops_repo_commit_tenant(w->repo, &next, NULL, NULL), OPS_OK);
+    reopen(w);
+    assert_true(ops_repo_revision(w->repo) == 3);
+    EXPECT_TEXT(ops_repo_outbox_scan(w->repo, join_effect, &b_, NULL), "1.1.1=y;");
+    EXPECT_TEXT(ops_repo_tenant_scan(w->repo, OPS_SLICE("acme"), join, &b_, NULL), "book=1;");
+    EXPECT_TEXT(ops_repo_tenant_scan(w->repo, OPS_SLICE("acm"), join, &b_, NULL), "");
+    EXPECT_TEXT(ops_repo_findings_since(w->repo, 0, join_finding, &b_, NULL),
+                "2:acme/f-2=two;3:acme/f-1=one, again;");
+    EXPECT_TEXT(ops_repo_findings_since(w->repo, 2, join_finding, &b_, NULL), "3:acme/f-1=one, again;");
+    EXPECT_TEXT(ops_repo_finding_get(w->repo, OPS_SLICE("acme"), OPS_SLICE("f-2"), join_finding, &b_, NULL),
+                "2:acme/f-2=two;");
+    ops_err err;
+    assert_int_equal(
+        ops_repo_finding_get(w->repo, OPS_SLICE("other"), OPS_SLICE("f-2"), join_finding, NULL, &err),
+        OPS_ENOTFOUND);
+    assert_non_null(strstr(err.msg, "f-2"));
+    const ops_repo_finding twice[] = {newer, newer};
+    next.findings = twice;
+    next.finding_count = 2;
+    assert_int_equal(ops_repo_commit_tenant(w->repo, &next, NULL, &err), OPS_EINVAL);
+}
+
+static void damage_and_foreign_schemas_are_refused(void **state)
+{
+    struct world *w = *state;
+    ops_fold_state at;
+    ops_err err;
+    ops_repo *second;
+    assert_int_equal(ops_repo_fence(w->repo, 3, &at, NULL), OPS_OK);
+    OPS_AUTO(ops_kv_batch_free) ops_kv_batch *b = ops_kv_batch_new();
+    ops_kv_batch_put(b, 0, ops_slice_of("\0\0\0\3h", 5), OPS_SLICE("nonsense"));
+    assert_int_equal(ops_kv_write(w->kv, b, true, NULL), OPS_OK);
+    assert_int_equal(ops_repo_open(w->kv, 4, &second, &err), OPS_ECORRUPT);
+    assert_non_null(strstr(err.msg, "partition 3"));
+    ops_kv_batch_clear(b);
+    ops_kv_batch_put(b, 4, OPS_SLICE("schema"), ops_slice_of("\0\0\0\0\0\0\0\x63", 8));
+    assert_int_equal(ops_kv_write(w->kv, b, true, NULL), OPS_OK);
+    assert_int_equal(ops_repo_open(w->kv, 4, &second, &err), OPS_ECONFLICT);
+    assert_non_null(strstr(err.msg, "99"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(state_position_and_effects_are_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_does_not_count_changes_nothing_and_says_why, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_tenants_turn_is_one_batch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(damage_and_foreign_schemas_are_refused, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
