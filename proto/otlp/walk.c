@@ -56,9 +56,8 @@ ops_status ops_walk_new(const ops_walk_limits *limits, ops_walk **ret, ops_err *
     if (w == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "OTLP walker");
     w->limits = *limits;
-    const bool all =
-        attrs_init(&w->resource, limits) & attrs_init(&w->scope, limits) & attrs_init(&w->record, limits);
-    if (!all) {
+    if (!attrs_init(&w->resource, limits) || !attrs_init(&w->scope, limits) ||
+        !attrs_init(&w->record, limits)) {
         ops_walk_free(w);
         return ops_fail(reterr, OPS_ENOMEM, "OTLP walker tables");
     }

@@ -94,7 +94,8 @@ static void put_json_string(walk_text *t, const uint8_t *p, size_t n)
             put(t, esc, 6);
         }
     }
-    put(t, (const char *)p + from, n - from);
+    if (n > from)
+        put(t, (const char *)p + from, n - from);
     put_char(t, '"');
 }
 
