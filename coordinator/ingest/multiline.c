@@ -251,7 +251,7 @@ static bool python_chain(ops_slice line)
            STARTS(line, "The above exception was the direct cause");
 }
 
-/* Does `line`, not empty, go on with the event that is in *st? Moves the state on. */
+/* Does `line` (empty only when partial) go on with the event that is in *st? Moves the state on. */
 static bool continues(enum state *st, ops_slice line, uint32_t blanks)
 {
     bool dotted;
@@ -270,7 +270,7 @@ static bool continues(enum state *st, ops_slice line, uint32_t blanks)
         return true;
     }
     if (*st == ST_JS &&
-        (indented(line) || STARTS(line, "Node.js v") || thrown(line, &dotted) || line.p[0] == '}'))
+        (indented(line) || STARTS(line, "Node.js v") || thrown(line, &dotted) || STARTS(line, "}")))
         return true;
     if (blanks > 0)
         return false;

@@ -185,6 +185,11 @@ static void partial_lines_join_without_newline(void **state)
     push(m, "a", "next", 4);
     assert_string_equal(s.text, "one two three");
     assert_int_equal(s.lines, 1);
+    /* an empty part, of no bytes at all, after a line that opens a JavaScript trace */
+    push(m, "b", "TypeError: x", 5);
+    assert_int_equal(ops_multiline_push(m, OPS_SLICE("b"), ops_slice_of(NULL, 0), true, 6, NULL), OPS_OK);
+    push(m, "b", "tail", 7);
+    assert_string_equal(s.text, "TypeError: x");
     ops_multiline_free(m);
 }
 
