@@ -345,7 +345,7 @@ static ops_status append(ops_multiline *m, stream *s, ops_slice line, ops_err *r
 ops_status ops_multiline_push(ops_multiline *m, ops_slice key, ops_slice line, bool partial, int64_t recv_ns,
                               ops_err *reterr)
 {
-    stream *s;
+    stream *s = NULL;
 
     while (line.n > 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
         line.n--;
