@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""opsctl as a person or a script meets it: exit codes, messages, the offline contract. usage: cli_test.py OPSCTL"""
+"""opsctl as a person or a script meets it: exit codes, messages, the offline contract. usage: cli.py OPSCTL"""
 import os
 import subprocess
 import sys
