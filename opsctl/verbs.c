@@ -16,6 +16,8 @@ const ops_verb ops_verbs[] = {
      ops_cmd_offline_absent},
     {"offline answer", "--docs DIR", "Answer questions from documents (not built yet)",
      "根据文档回答问题(尚未实现)", "--docs", ops_cmd_offline_absent},
+    {"redact test", "[-]", "Show what redaction makes of lines on standard input",
+     "显示脱敏对标准输入各行的结果", "-", ops_cmd_redact_test},
     {"completion", "bash|zsh|fish", "Print a shell completion script", "输出命令行补全脚本", "bash zsh fish",
      ops_cmd_completion},
     {"version", "", "Print the version", "显示版本", "", ops_cmd_version},

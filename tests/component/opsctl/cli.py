@@ -87,5 +87,17 @@ class OfflineTemplates(unittest.TestCase):
         self.assertEqual(run("offline", "templates", "--nope", "-").returncode, 2)
 
 
+class RedactTest(unittest.TestCase):
+    def test_lines_come_back_redacted_and_counted(self):
+        got = run("redact", "test", stdin=b"all is well\nlogin password=hunter2 from ops@example.org\n")
+        self.assertEqual(got.returncode, 0, got.stderr)
+        lines = got.stdout.decode().splitlines()
+        self.assertEqual(lines[0], "all is well")
+        self.assertNotIn("hunter2", lines[1])
+        self.assertNotIn("ops@example.org", lines[1])
+        self.assertIn("2 lines, 1 changed", got.stderr.decode())
+        self.assertEqual(run("redact", "test", "x").returncode, 2)
+
+
 if __name__ == "__main__":
     unittest.main()
