@@ -397,7 +397,9 @@ static void be_quiet(void *user, const char *fmt, va_list args)
 
 ops_status ops_http_start(ops_http *h, ops_err *reterr)
 {
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    /* Not epoll: there MHD_quiesce_daemon() and the serving thread may both take the listening socket out of the
+     * epoll set, and the second one's failure aborts the process (libmicrohttpd 0.9.75). */
+    unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     struct MHD_OptionItem items[8];
     size_t n = 0;
     if (h->conf.threads > 1)
