@@ -78,6 +78,7 @@ static void finish_group(ops_streamlog *sl, struct pending *group, const uint64_
     }
     if (st == OPS_OK) {
         memcpy(sl->next, next, sizeof sl->next);
+        sl->change++;
         sl->stats.groups++;
         sl->stats.entries -= duplicates;
         sl->stats.duplicates += duplicates;

@@ -138,8 +138,17 @@ static struct pending *pending_new(const ops_streamlog_entry *e, ops_streamlog_a
     return p;
 }
 
-/* Takes `p` on OPS_OK only. */
-static ops_status enqueue(ops_streamlog *sl, struct pending *p, ops_err *reterr)
+static void chain_free(struct pending *p)
+{
+    for (struct pending *following; p != NULL; p = following) {
+        following = p->next;
+        pending_free(p);
+    }
+}
+
+/* Takes the whole chain on OPS_OK only. */
+static ops_status enqueue(ops_streamlog *sl, struct pending *chain, struct pending **end, size_t bytes,
+                          ops_err *reterr)
 {
     ops_status st = OPS_OK;
     (void)pthread_mutex_lock(&sl->lock);
@@ -147,41 +156,54 @@ static ops_status enqueue(ops_streamlog *sl, struct pending *p, ops_err *reterr)
         st = ops_fail(reterr, OPS_EIO, "stream log: an earlier write failed; open it again");
     else if (sl->closing)
         st = ops_fail(reterr, OPS_EUNAVAILABLE, "stream log: closing");
-    else if (sl->stats.pending_bytes > 0 &&
-             sl->stats.pending_bytes + p->value.n > sl->conf.pending_bytes_max) {
+    else if (sl->stats.pending_bytes > 0 && sl->stats.pending_bytes + bytes > sl->conf.pending_bytes_max) {
         sl->stats.refused_full++;
         st = ops_fail(reterr, OPS_EAGAIN, "stream log: %zu bytes wait to become durable",
                       sl->stats.pending_bytes);
     }
     if (st == OPS_OK) {
-        sl->stats.pending_bytes += p->value.n;
-        *sl->tail = p;
-        sl->tail = &p->next;
+        sl->stats.pending_bytes += bytes;
+        *sl->tail = chain;
+        sl->tail = end;
         (void)pthread_cond_signal(&sl->work);
     }
     (void)pthread_mutex_unlock(&sl->lock);
     return st;
 }
 
-ops_status ops_streamlog_append(ops_streamlog *sl, const ops_streamlog_entry *e, ops_streamlog_ack ack,
-                                void *u, ops_err *reterr)
+ops_status ops_streamlog_append_all(ops_streamlog *sl, const ops_streamlog_entry *entries, size_t count,
+                                    ops_streamlog_ack ack, void *u, ops_err *reterr)
 {
-    ops_status st = check_entry(sl, e, reterr);
-    if (st == OPS_OK)
-        st = check_space(sl, reterr);
+    struct pending *chain = NULL, **end = &chain;
+    size_t bytes = 0;
+    ops_status st = count > 0 ? check_space(sl, reterr) : OPS_OK;
+    for (size_t i = 0; i < count && st == OPS_OK; i++) {
+        st = check_entry(sl, &entries[i], reterr);
+        if (st != OPS_OK)
+            break;
+        /* Compressed here, on the producer's thread: the commit thread is one for all. */
+        *end = pending_new(&entries[i], ack, u);
+        if (*end == NULL) {
+            st = ops_fail(reterr, OPS_ENOMEM, "stream log: an entry of %zu bytes", entries[i].payload.n);
+            break;
+        }
+        bytes += (*end)->value.n;
+        end = &(*end)->next;
+    }
+    if (st == OPS_OK && count > 0)
+        st = enqueue(sl, chain, end, bytes, reterr);
     if (st != OPS_OK)
-        return st;
-    /* Compressed here, on the producer's thread: the commit thread is one for all. */
-    struct pending *p = pending_new(e, ack, u);
-    if (p == NULL)
-        return ops_fail(reterr, OPS_ENOMEM, "stream log: an entry of %zu bytes", e->payload.n);
-    st = enqueue(sl, p, reterr);
-    if (st != OPS_OK)
-        pending_free(p);
+        chain_free(chain);
     return st;
 }
 
-bool ops_streamlog_wait(ops_streamlog *sl, uint32_t part, uint64_t next, int timeout_ms)
+ops_status ops_streamlog_append(ops_streamlog *sl, const ops_streamlog_entry *e, ops_streamlog_ack ack,
+                                void *u, ops_err *reterr)
+{
+    return ops_streamlog_append_all(sl, e, 1, ack, u, reterr);
+}
+
+static struct timespec deadline_in(int timeout_ms)
 {
     struct timespec until;
     (void)clock_gettime(CLOCK_MONOTONIC, &until);
@@ -191,6 +213,25 @@ bool ops_streamlog_wait(ops_streamlog *sl, uint32_t part, uint64_t next, int tim
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    return until;
+}
+
+bool ops_streamlog_wait_any(ops_streamlog *sl, uint64_t *change, int timeout_ms)
+{
+    struct timespec until = deadline_in(timeout_ms);
+    (void)pthread_mutex_lock(&sl->lock);
+    int rc = 0;
+    while (sl->change == *change && !sl->closing && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&sl->grown, &sl->lock, &until);
+    bool more = sl->change != *change;
+    *change = sl->change;
+    (void)pthread_mutex_unlock(&sl->lock);
+    return more;
+}
+
+bool ops_streamlog_wait(ops_streamlog *sl, uint32_t part, uint64_t next, int timeout_ms)
+{
+    struct timespec until = deadline_in(timeout_ms);
     (void)pthread_mutex_lock(&sl->lock);
     int rc = 0;
     while (part < sl->conf.partitions && sl->next[part] <= next && !sl->closing && rc != ETIMEDOUT)

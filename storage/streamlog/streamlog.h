@@ -71,6 +71,11 @@ OPS_AUTO_DEFINE(ops_streamlog, ops_streamlog_close)
  * Entries of one thread keep their order within a partition. */
 OPS_MUST_USE ops_status ops_streamlog_append(ops_streamlog *sl, const ops_streamlog_entry *e,
                                              ops_streamlog_ack ack, void *u, ops_err *reterr);
+/* The same for all entries or none, so that a request of many partitions is refused as a whole; `ack` is called once per
+ * entry. Payloads and keys are copied. OPS_EAGAIN does not apply to what alone exceeds the bound on an empty queue. */
+OPS_MUST_USE ops_status ops_streamlog_append_all(ops_streamlog *sl, const ops_streamlog_entry *entries,
+                                                 size_t count, ops_streamlog_ack ack, void *u,
+                                                 ops_err *reterr);
 
 /* The first offset kept and the next one to be given. */
 OPS_MUST_USE ops_status ops_streamlog_bounds(ops_streamlog *sl, uint32_t part, uint64_t *ret_first,
@@ -85,6 +90,9 @@ OPS_MUST_USE ops_status ops_streamlog_read(ops_streamlog *sl, uint32_t part, uin
                                            ops_streamlog_fn fn, void *u, ops_err *reterr);
 /* Waits until `part` has more than `next` entries or timeout_ms passed; false on the latter. */
 bool ops_streamlog_wait(ops_streamlog *sl, uint32_t part, uint64_t next, int timeout_ms);
+/* Waits until any partition grew since the last call with this *change (0 at first), which is then updated; false when
+ * timeout_ms passed without. */
+bool ops_streamlog_wait_any(ops_streamlog *sl, uint64_t *change, int timeout_ms);
 /* Forgets entries below `below` (clipped to the end). */
 OPS_MUST_USE ops_status ops_streamlog_trim(ops_streamlog *sl, uint32_t part, uint64_t below, ops_err *reterr);
 

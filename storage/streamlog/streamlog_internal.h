@@ -32,6 +32,7 @@ struct ops_streamlog {
     pthread_cond_t work, grown;
     struct pending *head, **tail;
     bool closing, broken;
+    uint64_t change; /* grows with every group that became durable */
     uint64_t first[PARTITIONS_MAX], next[PARTITIONS_MAX];
     ops_streamlog_stats stats;
 

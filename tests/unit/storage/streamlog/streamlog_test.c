@@ -239,6 +239,42 @@ static void a_flood_is_refused_or_kept_never_lost(void **state)
     assert_int_equal(accepted + refused, 200);
 }
 
+static void many_entries_go_in_together_or_not_at_all(void **state)
+{
+    struct world *w = *state;
+    char noise[3000];
+    for (size_t k = 0; k < sizeof noise; k++)
+        noise[k] = (char)('a' + rand() % 26);
+    const ops_streamlog_entry good[] = {
+        {.part = 0, .payload = OPS_SLICE("a"), .record_count = 2, .min_time_ns = -1, .max_time_ns = 7},
+        {.part = 1, .payload = OPS_SLICE("b"), .record_count = 2, .min_time_ns = -1, .max_time_ns = 7}};
+    const ops_streamlog_entry bad[] = {good[0], {.part = 9, .payload = OPS_SLICE("c")}};
+    ops_err err;
+    assert_int_equal(ops_streamlog_append_all(w->sl, bad, 2, on_ack, w, &err), OPS_EINVAL);
+    uint64_t change = 0;
+    assert_false(ops_streamlog_wait_any(w->sl, &change, 1));
+    assert_int_equal(ops_streamlog_append_all(w->sl, good, 2, on_ack, w, &err), OPS_OK);
+    wait_acks(w, 2);
+    assert_true(ops_streamlog_wait_any(w->sl, &change, 1000));
+    assert_false(ops_streamlog_wait_any(w->sl, &change, 1));
+    for (uint32_t part = 0; part < 2; part++) {
+        struct seen s = {0};
+        assert_int_equal(ops_streamlog_read(w->sl, part, 0, 1 << 20, collect, &s, NULL), OPS_OK);
+        assert_string_equal(s.text, part == 0 ? "a" : "b");
+    }
+    /* Two that fit alone but not together with what may be waiting: whatever happens, both or none. */
+    const ops_streamlog_entry big[] = {{.part = 2, .payload = ops_slice_of(noise, sizeof noise)},
+                                       {.part = 3, .payload = ops_slice_of(noise, sizeof noise)}};
+    int took = 0;
+    for (int i = 0; i < 50; i++)
+        took += ops_streamlog_append_all(w->sl, big, 2, on_ack, w, &err) == OPS_OK;
+    wait_acks(w, 2 + 2 * took);
+    uint64_t first, next2, next3;
+    assert_int_equal(ops_streamlog_bounds(w->sl, 2, &first, &next2, NULL), OPS_OK);
+    assert_int_equal(ops_streamlog_bounds(w->sl, 3, &first, &next3, NULL), OPS_OK);
+    assert_true(next2 == (uint64_t)took && next3 == next2 && took > 0);
+}
+
 static void trimmed_entries_are_named(void **state)
 {
     struct world *w = *state;
@@ -298,6 +334,7 @@ int main(void)
         BOTH(a_retry_is_acknowledged_and_stored_once),
         BOTH(every_bound_has_its_answer),
         BOTH(a_flood_is_refused_or_kept_never_lost),
+        BOTH(many_entries_go_in_together_or_not_at_all),
         BOTH(trimmed_entries_are_named),
         BOTH(damage_is_found_and_named),
     };
