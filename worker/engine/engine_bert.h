@@ -1,0 +1,28 @@
+/* The real engine: a BERT-family sentence embedder from a Hugging Face folder, on the plain-C kernels. */
+#ifndef OPS_WORKER_ENGINE_BERT_H
+#define OPS_WORKER_ENGINE_BERT_H
+
+#include "worker/engine/engine.h"
+
+enum { OPS_ENGINE_BATCH_TOKENS_DEFAULT = 1024 };
+
+typedef struct ops_engine_bert_conf {
+    const char *folder; /* config.json, tokenizer.json, model.safetensors and, when there, the side files of
+                                  sentence-transformers */
+    const char *name;   /* NULL: the last part of the folder's path */
+    uint32_t
+        batch_tokens_max; /* 0: OPS_ENGINE_BATCH_TOKENS_DEFAULT; raised to one text's tokens_max when below */
+    bool delayed;         /* kernels queue their runs until waited for (tests) */
+} ops_engine_bert_conf;
+
+/* Reads, checks and loads the model; nothing of `conf` or the folder is needed afterwards. OPS_ENOTFOUND or OPS_EIO: a
+ * file; OPS_ECORRUPT: its content, named with the place; OPS_EUNIMPL: an architecture, activation or pooling that is
+ * not built, named; OPS_ETOOBIG: over a bound; OPS_ENOMEM. */
+OPS_MUST_USE ops_status ops_engine_bert_open(const ops_engine_bert_conf *conf, ops_engine **ret,
+                                             ops_err *reterr);
+
+/* Where the models lie: $OPSD_MODELS, else $XDG_DATA_HOME/opsd/models, else ~/.local/share/opsd/models, and below it
+ * `name`. OPS_ENOTFOUND: none of the variables is set; OPS_ETOOBIG: longer than `cap`. */
+OPS_MUST_USE ops_status ops_engine_bert_folder(const char *name, char *ret, size_t cap, ops_err *reterr);
+
+#endif
