@@ -1,0 +1,49 @@
+/* The tenants' owner: takes candidates out of the outbox, keeps each tenant's finding book, writes findings.
+ *
+ * One thread for all tenants. A turn takes a bounded stretch of the outbox, and commits, tenant by tenant, the book's state, the
+ * findings that changed and the effects taken as one synced batch. A batch that can not be written is forgotten
+ * together with the book, which is read again from the store: nothing is taken out of the outbox that did not count. */
+#ifndef OPS_SHARD_FINDER_H
+#define OPS_SHARD_FINDER_H
+
+#include "base/time/clock.h"
+#include "coordinator/analysis/finding/book.h"
+#include "coordinator/shard/finding_codec.h"
+#include "coordinator/shard/ledger.h"
+#include "storage/repo/repo.h"
+
+typedef struct ops_finder ops_finder;
+
+typedef struct ops_finder_conf {
+    ops_repo *repo; /* this and the next ones are borrowed */
+    ops_ledger *ledger;
+    ops_clock *clock;          /* NULL: the system's */
+    ops_finding_limits limits; /* tenant, on_change and u are not looked at */
+    uint32_t partitions;
+    size_t tenants_max; /* books in memory, default 64; candidates of further tenants wait in the outbox */
+    /* Newest event time known, or INT64_MIN: findings close by it. @thread the finder's */
+    int64_t (*event_ns)(void *u);
+    /* Findings were written; `revision` is the newest. Must not block. @thread the finder's */
+    void (*on_findings)(void *u, uint64_t revision);
+    void *u;
+} ops_finder_conf;
+
+OPS_MUST_USE ops_status ops_finder_new(const ops_finder_conf *conf, ops_finder **ret, ops_err *reterr);
+OPS_MUST_USE ops_status ops_finder_start(ops_finder *f, ops_err *reterr);
+/* Takes one last turn, so that what owners committed before is shown. Idempotent. */
+void ops_finder_stop(ops_finder *f);
+void ops_finder_free(ops_finder *f);
+OPS_AUTO_DEFINE(ops_finder, ops_finder_free)
+
+/* There are new effects. Never blocks. @thread any */
+void ops_finder_wake(ops_finder *f);
+
+/* The meaning of a template, from a worker; copied. OPS_EAGAIN: too many wait. @thread any */
+OPS_MUST_USE ops_status ops_finder_vector(ops_finder *f, ops_slice tenant, uint64_t template_id,
+                                          const float *v, size_t dim, ops_err *reterr);
+
+/* Waits until it is written. OPS_ENOTFOUND, OPS_EAGAIN too many wait, OPS_ETIMEOUT. @thread any but the finder's */
+OPS_MUST_USE ops_status ops_finder_feedback(ops_finder *f, ops_slice tenant, ops_slice id,
+                                            const ops_finding_feedback *fb, ops_err *reterr);
+
+#endif

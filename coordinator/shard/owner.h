@@ -1,0 +1,67 @@
+/* The partitions' owners: read the log from where the state stands, analyse, commit state, position and effects as one.
+ *
+ * Partition p belongs to thread p modulo `threads`. A commit comes about once a second, at once when there are effects, and
+ * at stop; after a crash the stretch since the last one is analysed again, from the state that stood there. A partition whose log or
+ * state is damaged, or that another owner took over, stops and says so in its info; the others go on.
+ *
+ * Event time: a partition that has read all there is moves on to the greatest event time of any partition, so that a stream
+ * which fell silent alone in its partition is noticed also when a recording is replayed faster than the clock. */
+#ifndef OPS_SHARD_OWNER_H
+#define OPS_SHARD_OWNER_H
+
+#include "base/time/clock.h"
+#include "coordinator/analysis/pipeline/pipeline.h"
+#include "coordinator/shard/ledger.h"
+#include "storage/repo/repo.h"
+#include "storage/streamlog/streamlog.h"
+
+typedef struct ops_owners ops_owners;
+
+typedef struct ops_owners_conf {
+    ops_streamlog *log; /* this and the next ones are borrowed */
+    ops_repo *repo;
+    ops_ledger *ledger;
+    ops_clock *clock; /* NULL: the system's */
+    uint32_t partitions;
+    unsigned threads;            /* 1..partitions */
+    int64_t commit_interval_ns;  /* default 1 s */
+    ops_pipeline_limits limits;  /* on_candidate and u are not looked at */
+    void (*on_effects)(void *u); /* effects were committed; must not block. @thread an owner's */
+    /* A template was born: its meaning is wanted. Must not block. @thread an owner's, under the partition's lock */
+    void (*on_template)(void *u, ops_slice tenant, ops_slice service, uint64_t id, ops_slice text);
+    void *u;
+} ops_owners_conf;
+
+/* Fences every partition and loads its state. OPS_ECORRUPT names the record that does not read. */
+OPS_MUST_USE ops_status ops_owners_new(const ops_owners_conf *conf, ops_owners **ret, ops_err *reterr);
+OPS_MUST_USE ops_status ops_owners_start(ops_owners *o, ops_err *reterr);
+/* Finishes the batch at hand and commits. Idempotent. */
+void ops_owners_stop(ops_owners *o);
+void ops_owners_free(ops_owners *o);
+OPS_AUTO_DEFINE(ops_owners, ops_owners_free)
+
+/* The greatest event time of any partition; INT64_MIN before the first record. @thread any */
+int64_t ops_owners_event_ns(ops_owners *o);
+
+typedef struct ops_partition_info {
+    uint32_t part;
+    uint64_t first, next; /* of the log */
+    uint64_t position;    /* durable in the state */
+    uint64_t read;        /* analysed, not all of it durable in the state yet */
+    uint64_t epoch;
+    uint64_t records; /* analysed since the start */
+    int64_t event_ns; /* greatest seen, INT64_MIN for none */
+    int64_t lag_ns;   /* 0 when all is read, else the age of the newest entry that was read */
+    ops_pipeline_stats stats;
+    char failure[256]; /* empty: at work */
+} ops_partition_info;
+/* @thread any */
+OPS_MUST_USE ops_status ops_owners_partition(ops_owners *o, uint32_t part, ops_partition_info *ret,
+                                             ops_err *reterr);
+
+/* What the partition knows, under its lock: fn must be quick and not call back. false ends the walk. @thread any */
+void ops_owners_streams(ops_owners *o, uint32_t part, bool (*fn)(void *u, const ops_stream_info *s), void *u);
+void ops_owners_templates(ops_owners *o, uint32_t part,
+                          bool (*fn)(void *u, ops_slice tenant, const ops_template_info *t), void *u);
+
+#endif

@@ -1,0 +1,259 @@
+/* One partition: log entries to analysis, analysis to DELTAs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log/log.h"
+#include "base/mem/alloc.h"
+#include "coordinator/shard/candidate_codec.h"
+#include "coordinator/shard/owner_internal.h"
+#include "proto/codec/record.h"
+
+enum { STEP_BYTES = 1 << 20, DELTA_BYTES_MAX = OPS_KV_BATCH_BYTES_MAX - (1 << 20), RECORD_BATCH = 1 };
+
+static bool put_piece(partition *p, ops_slice s, piece *ret)
+{
+    *ret = (piece){p->bytes.n, s.n};
+    ops_strbuf_slice(&p->bytes, s);
+    return !p->bytes.failed;
+}
+
+/* Called by the pipeline when a window closes. */
+static void on_candidate(void *u, const ops_candidate *c)
+{
+    partition *p = u;
+    piece effect = {p->bytes.n, 0};
+    ops_candidate_put(&p->bytes, c);
+    effect.n = p->bytes.n - effect.at;
+    if (p->bytes.failed || p->effects.n >= OPS_DELTA_EFFECTS_MAX || !ops_vec_push(&p->effects, effect))
+        p->effect_failed = OPS_ENOMEM;
+    else
+        ops_ledger_count(p->owners->conf.ledger, OPS_LEDGER_CANDIDATES, ops_candidate_kind_name(c->kind), 1);
+}
+
+static ops_status load_state(void *u, ops_slice key, ops_slice val, ops_err *reterr)
+{
+    partition *p = u;
+    return ops_pipeline_load(p->pipeline, key, val, reterr);
+}
+
+ops_status ops_partition_open(partition *p, ops_owners *o, uint32_t part, ops_err *reterr)
+{
+    p->owners = o;
+    p->part = part;
+    (void)pthread_mutex_init(&p->lock, NULL);
+    ops_strbuf_init(&p->bytes, DELTA_BYTES_MAX);
+    ops_pipeline_limits limits = o->conf.limits;
+    limits.on_candidate = on_candidate;
+    limits.u = p;
+    ops_status st = ops_repo_fence(o->conf.repo, part, &p->fold, reterr);
+    if (st == OPS_OK)
+        st = ops_pipeline_new(&limits, &p->pipeline, reterr);
+    if (st == OPS_OK)
+        st = ops_repo_state_scan(o->conf.repo, part, load_state, p, reterr);
+    if (st == OPS_OK)
+        st = ops_pipeline_load_done(p->pipeline, reterr);
+    if (st != OPS_OK) {
+        ops_err_prefix(reterr, "partition %u", part);
+        return st;
+    }
+    p->read = p->fold.pos;
+    p->committed_mono_ns = p->ticked_mono_ns = ops_clock_mono_ns(o->clock);
+    atomic_store(&p->shown_read, p->read);
+    atomic_store(&p->shown_position, p->read);
+    atomic_store(&p->shown_epoch, p->fold.epoch);
+    atomic_store(&p->shown_event_ns, ops_pipeline_event_ns(p->pipeline));
+    return OPS_OK;
+}
+
+void ops_partition_close(partition *p)
+{
+    ops_pipeline_free(p->pipeline);
+    ops_strbuf_done(&p->bytes);
+    ops_vec_done(&p->effects);
+    ops_vec_done(&p->keys);
+    ops_vec_done(&p->vals);
+    (void)pthread_mutex_destroy(&p->lock);
+}
+
+struct stretch {
+    partition *p;
+    uint64_t offset;
+    int64_t recv_ns;
+    uint32_t count;
+    ops_slice tenant;
+    ops_err *reterr;
+};
+
+static void tell_new_template(partition *p, ops_slice tenant, ops_slice service, const ops_template_hit *hit)
+{
+    ops_template_info info;
+    const ops_owners_conf *c = &p->owners->conf;
+    if (c->on_template != NULL && ops_pipeline_template(p->pipeline, tenant, hit->id, &info))
+        c->on_template(c->u, tenant, service, hit->id, info.text);
+}
+
+static ops_status analyse(void *u, ops_slice tenant, uint32_t index, const ops_record *r)
+{
+    struct stretch *s = u;
+    ops_template_hit hit = {0};
+    const ops_event e = {.tenant = tenant,
+                         .service = r->service,
+                         .message = r->message,
+                         .time_ns = r->time_ns,
+                         .recv_ns = r->recv_ns,
+                         .severity = r->severity,
+                         .log_offset = s->offset,
+                         .index = index};
+    ops_status st = ops_pipeline_add(s->p->pipeline, &e, &hit, s->reterr);
+    if (st == OPS_OK && hit.is_new)
+        tell_new_template(s->p, tenant, r->service, &hit);
+    s->count += st == OPS_OK;
+    s->tenant = tenant;
+    return st;
+}
+
+static ops_status on_entry(void *u, uint64_t offset, const ops_streamlog_entry *e, ops_err *reterr)
+{
+    partition *p = u;
+    struct stretch s = {.p = p, .offset = offset, .recv_ns = e->recv_ns, .reterr = reterr};
+    if (e->payload.n > 0 && e->payload.p[0] == RECORD_BATCH) {
+        ops_status st = ops_record_batch_walk(e->payload, analyse, &s, reterr);
+        if (st != OPS_OK) {
+            ops_err_prefix(reterr, "log offset %llu", (unsigned long long)offset);
+            return st;
+        }
+        p->records += s.count;
+        ops_ledger_records(p->owners->conf.ledger, s.tenant, OPS_FATE_ANALYSED, s.count);
+    }
+    p->read = offset + 1;
+    p->read_recv_ns = e->recv_ns;
+    p->unsaved = true;
+    return p->effect_failed;
+}
+
+static void raise_event_time(ops_owners *o, int64_t event_ns)
+{
+    int64_t was = atomic_load(&o->event_ns);
+    while (event_ns > was && !atomic_compare_exchange_weak(&o->event_ns, &was, event_ns))
+        ;
+}
+
+static void show(partition *p)
+{
+    int64_t event_ns = ops_pipeline_event_ns(p->pipeline);
+    atomic_store(&p->shown_read, p->read);
+    atomic_store(&p->shown_recv_ns, p->read_recv_ns);
+    atomic_store(&p->shown_event_ns, event_ns);
+    raise_event_time(p->owners, event_ns);
+}
+
+ops_status ops_partition_step(partition *p, bool *ret_more, ops_err *reterr)
+{
+    uint64_t first, next, before = p->read;
+    *ret_more = false;
+    /* While a DELTA waits for a disk that refuses, nothing new is read: the state must not run away from it. */
+    if (p->pending)
+        return OPS_OK;
+    ops_status st = ops_streamlog_bounds(p->owners->conf.log, p->part, &first, &next, reterr);
+    if (st != OPS_OK || next == p->read)
+        return st;
+    (void)pthread_mutex_lock(&p->lock);
+    st = ops_streamlog_read(p->owners->conf.log, p->part, p->read, STEP_BYTES, on_entry, p, reterr);
+    show(p);
+    (void)pthread_mutex_unlock(&p->lock);
+    *ret_more = p->read != before;
+    return st;
+}
+
+ops_status ops_partition_tick(partition *p, ops_err *reterr)
+{
+    int64_t now = ops_clock_mono_ns(p->owners->clock), all_ns = atomic_load(&p->owners->event_ns);
+    uint64_t first, next;
+    if (p->pending)
+        return OPS_OK;
+    /* Looked at after the others' event time: what is older than that has been read here. */
+    ops_status st = ops_streamlog_bounds(p->owners->conf.log, p->part, &first, &next, reterr);
+    if (st != OPS_OK || next != p->read)
+        return st;
+    (void)pthread_mutex_lock(&p->lock);
+    if (all_ns != INT64_MIN && ops_pipeline_event_ns(p->pipeline) != INT64_MIN)
+        st = ops_pipeline_advance(p->pipeline, all_ns, reterr);
+    if (st == OPS_OK && now - p->ticked_mono_ns >= 1000000000) {
+        p->ticked_mono_ns = now;
+        st = ops_pipeline_tick(p->pipeline, now, reterr);
+    }
+    (void)pthread_mutex_unlock(&p->lock);
+    return st != OPS_OK ? st : p->effect_failed;
+}
+
+static ops_status save_record(void *u, ops_slice key, ops_slice val)
+{
+    partition *p = u;
+    piece k, v;
+    if (!put_piece(p, key, &k) || !put_piece(p, val, &v))
+        return OPS_ENOMEM;
+    return ops_vec_push(&p->keys, k) && ops_vec_push(&p->vals, v) ? OPS_OK : OPS_ENOMEM;
+}
+
+static ops_status build(partition *p, ops_err *reterr)
+{
+    (void)pthread_mutex_lock(&p->lock);
+    ops_status st = ops_pipeline_save_dirty(p->pipeline, save_record, p, reterr);
+    (void)pthread_mutex_unlock(&p->lock);
+    p->pending = st == OPS_OK;
+    return st;
+}
+
+static ops_slice piece_of(const partition *p, piece x)
+{
+    return ops_slice_of(p->bytes.p != NULL ? p->bytes.p + x.at : NULL, x.n);
+}
+
+static ops_status fold(partition *p, ops_err *reterr)
+{
+    ops_delta_write *writes = ops_calloc(p->keys.n + 1, sizeof *writes);
+    ops_slice *effects = ops_calloc(p->effects.n + 1, sizeof *effects);
+    ops_status st = writes != NULL && effects != NULL ? OPS_OK : OPS_ENOMEM;
+    for (size_t i = 0; st == OPS_OK && i < p->keys.n; i++)
+        writes[i] = (ops_delta_write){piece_of(p, p->keys.v[i]), piece_of(p, p->vals.v[i])};
+    for (size_t i = 0; st == OPS_OK && i < p->effects.n; i++)
+        effects[i] = piece_of(p, p->effects.v[i]);
+    const ops_delta d = {.part = p->part,
+                         .epoch = p->fold.epoch,
+                         .from = p->fold.pos,
+                         .to = p->read,
+                         .prev_hash = p->fold.hash,
+                         .writes = writes,
+                         .write_count = p->keys.n,
+                         .effects = effects,
+                         .effect_count = p->effects.n};
+    st = st == OPS_OK ? ops_repo_commit(p->owners->conf.repo, &d, p->effects.n > 0, &p->fold, reterr)
+                      : ops_fail(reterr, st, "a DELTA of %zu records", p->keys.n);
+    ops_free(writes);
+    ops_free(effects);
+    return st;
+}
+
+ops_status ops_partition_commit(partition *p, bool force, ops_err *reterr)
+{
+    int64_t now = ops_clock_mono_ns(p->owners->clock);
+    bool due = force || p->effects.n > 0 || now - p->committed_mono_ns >= p->owners->conf.commit_interval_ns;
+    if (!p->pending && (!due || (!p->unsaved && p->effects.n == 0)))
+        return OPS_OK;
+    ops_status st = p->pending ? OPS_OK : build(p, reterr);
+    if (st == OPS_OK)
+        st = fold(p, reterr);
+    ops_ledger_count(p->owners->conf.ledger, OPS_LEDGER_COMMITS, st == OPS_OK ? "ok" : ops_status_name(st),
+                     1);
+    if (st != OPS_OK)
+        return st;
+    bool effects = p->effects.n > 0;
+    ops_strbuf_clear(&p->bytes);
+    p->effects.n = p->keys.n = p->vals.n = 0;
+    p->pending = p->unsaved = false;
+    p->committed_mono_ns = now;
+    atomic_store(&p->shown_position, p->fold.pos);
+    if (effects && p->owners->conf.on_effects != NULL)
+        p->owners->conf.on_effects(p->owners->conf.u);
+    return OPS_OK;
+}
