@@ -137,6 +137,7 @@ ops_status ops_repo_commit_tenant(ops_repo *r, const ops_tenant_commit *c, uint6
         st = ops_kv_write(r->kv, b, true, reterr);
     if (st == OPS_OK) {
         r->revision += c->finding_count;
+        ops_repo_note_durable(r);
         if (ret_revision != NULL)
             *ret_revision = r->revision;
     }

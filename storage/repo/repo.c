@@ -81,12 +81,19 @@ ops_status ops_repo_open(ops_kv *kv, uint32_t partitions, ops_repo **ret, ops_er
         st = meta_get(r, OPS_SLICE("revision"), &r->revision, reterr);
     for (uint32_t part = 0; st == OPS_OK && part < partitions; part++)
         st = load_fold(r, part, reterr);
+    if (st == OPS_OK)
+        st = ops_repo_sync(r, reterr); /* what was found may have been in the page cache only */
     if (st != OPS_OK) {
         ops_repo_free(r);
         return st;
     }
     *ret = r;
     return OPS_OK;
+}
+
+void ops_repo_note_durable(ops_repo *r)
+{
+    memcpy(r->durable, r->fold, sizeof r->durable);
 }
 
 void ops_repo_free(ops_repo *r)
@@ -127,21 +134,43 @@ ops_status ops_repo_fence(ops_repo *r, uint32_t part, ops_fold_state *ret, ops_e
     st = ops_kv_write(r->kv, b, true, reterr);
     if (st == OPS_OK) {
         r->fold[part] = next;
+        ops_repo_note_durable(r);
         *ret = next;
     }
     (void)pthread_mutex_unlock(&r->lock);
     return st;
 }
 
-ops_status ops_repo_position(ops_repo *r, uint32_t part, ops_fold_state *ret, ops_err *reterr)
+static ops_status look(ops_repo *r, const ops_fold_state *states, uint32_t part, ops_fold_state *ret,
+                       ops_err *reterr)
 {
     ops_status st = check_part(r, part, reterr);
     if (st != OPS_OK)
         return st;
     (void)pthread_mutex_lock(&r->lock);
-    *ret = r->fold[part];
+    *ret = states[part];
     (void)pthread_mutex_unlock(&r->lock);
     return OPS_OK;
+}
+
+ops_status ops_repo_position(ops_repo *r, uint32_t part, ops_fold_state *ret, ops_err *reterr)
+{
+    return look(r, r->fold, part, ret, reterr);
+}
+
+ops_status ops_repo_durable(ops_repo *r, uint32_t part, ops_fold_state *ret, ops_err *reterr)
+{
+    return look(r, r->durable, part, ret, reterr);
+}
+
+ops_status ops_repo_sync(ops_repo *r, ops_err *reterr)
+{
+    (void)pthread_mutex_lock(&r->lock);
+    ops_status st = ops_kv_sync(r->kv, reterr);
+    if (st == OPS_OK)
+        ops_repo_note_durable(r);
+    (void)pthread_mutex_unlock(&r->lock);
+    return st;
 }
 
 static void put_writes(ops_kv_batch *b, ops_strbuf *key, const ops_delta *d)
@@ -212,6 +241,8 @@ ops_status ops_repo_commit(ops_repo *r, const ops_delta *d, bool sync, ops_fold_
     }
     if (st == OPS_OK) {
         r->fold[d->part] = next;
+        if (sync)
+            ops_repo_note_durable(r);
         if (ret != NULL)
             *ret = next;
     }

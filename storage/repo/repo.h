@@ -31,6 +31,10 @@ OPS_AUTO_DEFINE(ops_repo, ops_repo_free)
 /* Takes a partition over: a new epoch, durable before the call returns; *ret is where the owner starts. */
 OPS_MUST_USE ops_status ops_repo_fence(ops_repo *r, uint32_t part, ops_fold_state *ret, ops_err *reterr);
 OPS_MUST_USE ops_status ops_repo_position(ops_repo *r, uint32_t part, ops_fold_state *ret, ops_err *reterr);
+/* Where the owner would start after a power cut now: the input below it is not needed any more. */
+OPS_MUST_USE ops_status ops_repo_durable(ops_repo *r, uint32_t part, ops_fold_state *ret, ops_err *reterr);
+/* Makes every earlier commit durable, and so ops_repo_durable equal to ops_repo_position. */
+OPS_MUST_USE ops_status ops_repo_sync(ops_repo *r, ops_err *reterr);
 /* Folds one DELTA in one write batch: state, position, effects into the outbox. OPS_ECONFLICT: it does not count, says
  * why, and nothing changed. *ret (may be NULL) is the new state. A DELTA with effects must be synced to be shown. */
 OPS_MUST_USE ops_status ops_repo_commit(ops_repo *r, const ops_delta *d, bool sync, ops_fold_state *ret,

@@ -11,11 +11,14 @@ enum { FAMILY_STATE, FAMILY_OUTBOX, FAMILY_TENANT, FAMILY_FINDINGS, FAMILY_META,
 struct ops_repo {
     ops_kv *kv;
     uint32_t partitions;
-    pthread_mutex_t lock; /* fold, revision: short critical sections around one write */
+    pthread_mutex_t lock; /* all below: short critical sections around one write */
     ops_fold_state fold[REPO_PARTITIONS_MAX];
+    ops_fold_state durable[REPO_PARTITIONS_MAX]; /* fold as it was at the newest synced write */
     uint64_t revision;
 };
 
+/* After a synced write, under the lock: writes keep their order on disk, so all before it are durable too. */
+void ops_repo_note_durable(ops_repo *r);
 /* Appends "tenant 0 rest" to `b`. */
 void ops_repo_tenant_key(ops_strbuf *b, char prefix, ops_slice tenant, ops_slice rest);
 /* The first key after all that start with `b`'s bytes; changes b. */

@@ -5,11 +5,11 @@
 
 enum { GROUP_BYTES_MAX = 16 * 1024 * 1024 };
 
-/* Cuts a group off the queue; NULL when closing and empty. */
-static struct pending *take_group(ops_streamlog *sl)
+/* Cuts a group off the queue; NULL when there is none, or closing and empty. */
+static struct pending *take_group(ops_streamlog *sl, bool wait)
 {
     (void)pthread_mutex_lock(&sl->lock);
-    while (sl->head == NULL && !sl->closing)
+    while (wait && sl->head == NULL && !sl->closing)
         (void)pthread_cond_wait(&sl->work, &sl->lock);
     struct pending *group = sl->head, **end = &sl->head;
     for (size_t bytes = 0; *end != NULL && bytes < GROUP_BYTES_MAX; end = &(*end)->next)
@@ -24,11 +24,30 @@ static struct pending *take_group(ops_streamlog *sl)
     return group;
 }
 
+static void put_entry(ops_kv_batch *b, const struct pending *p)
+{
+    uint8_t key[ENTRY_KEY_BYTES], footer[FOOTER_BYTES_MAX];
+    ops_entry_key(key, p->part, p->offset);
+    size_t n = ops_footer_put(&p->footer, footer);
+    ops_kv_batch_put(b, FAMILY_LOG, ops_slice_of(key, sizeof key), ops_strbuf_get(&p->value));
+    ops_kv_batch_put(b, FAMILY_FOOTER, ops_slice_of(key, sizeof key), ops_slice_of(footer, n));
+}
+
+static void put_dedupe(ops_kv_batch *b, const struct pending *p)
+{
+    uint8_t key[DEDUPE_KEY_BYTES], val[ENTRY_KEY_BYTES];
+    ops_put_be64(key, (uint64_t)p->recv_ns);
+    ops_put_be32(key + 8, p->part);
+    memcpy(key + 12, p->dedupe, sizeof p->dedupe);
+    ops_entry_key(val, p->part, p->offset);
+    ops_kv_batch_put(b, FAMILY_DEDUPE, ops_slice_of(key, sizeof key), ops_slice_of(val, sizeof val));
+}
+
 /* Gives every entry its offset and fills the batch; duplicates get the offset of the first and are not stored. Because this
  * thread handles entries one after the other, a retry that overtook its original's fsync waits for it too. */
-static uint64_t number_group(ops_streamlog *sl, struct pending *group, uint64_t next[PARTITIONS_MAX],
-                             ops_kv_batch *b)
+static uint64_t number_group(ops_streamlog *sl, struct pending *group, ops_kv_batch *b)
 {
+    struct commit *c = &sl->commit;
     uint64_t duplicates = 0;
     for (struct pending *p = group; p != NULL; p = p->next) {
         if (p->has_dedupe && ops_dedupe_find(sl->dedupe, p->part, p->dedupe,
@@ -38,17 +57,13 @@ static uint64_t number_group(ops_streamlog *sl, struct pending *group, uint64_t 
             duplicates++;
             continue;
         }
-        p->offset = next[p->part]++;
-        uint8_t key[ENTRY_KEY_BYTES];
-        ops_entry_key(key, p->part, p->offset);
-        ops_kv_batch_put(b, FAMILY_LOG, ops_slice_of(key, sizeof key), ops_strbuf_get(&p->value));
+        p->offset = c->next[p->part]++;
+        ops_footer_follow(&p->footer, &c->last[p->part], p->recv_ns);
+        c->last[p->part] = p->footer;
+        put_entry(b, p);
         if (!p->has_dedupe)
             continue;
-        uint8_t dkey[DEDUPE_KEY_BYTES], dval[ENTRY_KEY_BYTES];
-        ops_put_be64(dkey, (uint64_t)p->recv_ns);
-        memcpy(dkey + 8, p->dedupe, sizeof p->dedupe);
-        ops_entry_key(dval, p->part, p->offset);
-        ops_kv_batch_put(b, FAMILY_DEDUPE, ops_slice_of(dkey, sizeof dkey), ops_slice_of(dval, sizeof dval));
+        put_dedupe(b, p);
         (void)ops_dedupe_add(sl->dedupe, p->part, p->dedupe, p->recv_ns,
                              p->offset); /* only a later retry's loss */
     }
@@ -66,8 +81,7 @@ static void forget_old(ops_streamlog *sl, const struct pending *group, ops_kv_ba
     ops_kv_batch_del_range(b, FAMILY_DEDUPE, ops_slice_of(from, sizeof from), ops_slice_of(to, sizeof to));
 }
 
-static void finish_group(ops_streamlog *sl, struct pending *group, const uint64_t next[PARTITIONS_MAX],
-                         ops_status st, uint64_t duplicates)
+static void finish_group(ops_streamlog *sl, struct pending *group, ops_status st, uint64_t duplicates)
 {
     (void)pthread_mutex_lock(&sl->lock);
     for (const struct pending *p = group; p != NULL; p = p->next) {
@@ -77,13 +91,13 @@ static void finish_group(ops_streamlog *sl, struct pending *group, const uint64_
         sl->stats.entries += st == OPS_OK;
     }
     if (st == OPS_OK) {
-        memcpy(sl->next, next, sizeof sl->next);
+        memcpy(sl->next, sl->commit.next, sizeof sl->next);
         sl->change++;
         sl->stats.groups++;
         sl->stats.entries -= duplicates;
         sl->stats.duplicates += duplicates;
     } else {
-        sl->broken = true; /* what is on disk is unknown now: only a recovery can tell */
+        sl->stats.broken = true; /* what is on disk is unknown now: only a recovery can tell */
     }
     (void)pthread_cond_broadcast(&sl->grown);
     (void)pthread_mutex_unlock(&sl->lock);
@@ -95,26 +109,30 @@ static void finish_group(ops_streamlog *sl, struct pending *group, const uint64_
     }
 }
 
+bool ops_streamlog_commit_group(ops_streamlog *sl, bool wait)
+{
+    struct pending *group = take_group(sl, wait);
+    if (group == NULL)
+        return false;
+    OPS_AUTO(ops_kv_batch_free) ops_kv_batch *b = ops_kv_batch_new();
+    uint64_t duplicates = 0;
+    /* Only this thread sets `broken`, so it may look without the lock. */
+    ops_status st = b != NULL && !sl->stats.broken ? OPS_OK : OPS_EIO;
+    if (st == OPS_OK) {
+        duplicates = number_group(sl, group, b);
+        if (group->recv_ns - sl->commit.forgot_ns > sl->conf.dedupe_window_ns / 4) {
+            forget_old(sl, group, b);
+            sl->commit.forgot_ns = group->recv_ns;
+        }
+        st = ops_kv_write(sl->kv, b, true, NULL);
+    }
+    finish_group(sl, group, st, duplicates);
+    return true;
+}
+
 void *ops_streamlog_commit_loop(void *u)
 {
-    ops_streamlog *sl = u;
-    struct pending *group;
-    int64_t forgot_ns = 0;
-    uint64_t next[PARTITIONS_MAX];
-    memcpy(next, sl->next, sizeof next); /* this thread alone moves it */
-    while ((group = take_group(sl)) != NULL) {
-        OPS_AUTO(ops_kv_batch_free) ops_kv_batch *b = ops_kv_batch_new();
-        uint64_t duplicates = 0;
-        ops_status st = b != NULL && !sl->broken ? OPS_OK : OPS_EIO;
-        if (st == OPS_OK) {
-            duplicates = number_group(sl, group, next, b);
-            if (group->recv_ns - forgot_ns > sl->conf.dedupe_window_ns / 4) {
-                forget_old(sl, group, b);
-                forgot_ns = group->recv_ns;
-            }
-            st = ops_kv_write(sl->kv, b, true, NULL);
-        }
-        finish_group(sl, group, next, st, duplicates);
+    while (ops_streamlog_commit_group(u, true)) {
     }
     return NULL;
 }

@@ -8,8 +8,10 @@
 enum {
     FAMILY_LOG = 0,
     FAMILY_DEDUPE = 1,
+    FAMILY_FOOTER = 2,
     ENTRY_KEY_BYTES = 12,
-    DEDUPE_KEY_BYTES = 8 + OPS_STREAMLOG_DEDUPE_BYTES, /* receive time, key: old ones come first */
+    DEDUPE_KEY_BYTES =
+        12 + OPS_STREAMLOG_DEDUPE_BYTES, /* receive time, partition, key: old ones come first */
     ENTRY_HEAD_BYTES = 38
 };
 

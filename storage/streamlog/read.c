@@ -1,4 +1,4 @@
-/* Recovery, reading, trimming and checking. */
+/* Recovery, reading and checking. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -34,7 +34,10 @@ static ops_status find_bounds(ops_streamlog *sl, uint32_t part, ops_err *reterr)
     if (st != OPS_OK)
         return st;
     sl->next[part] = x.offset + 1;
-    st = ops_kv_scan(sl->kv, FAMILY_LOG, lo, hi, take_offset, &x, reterr);
+    sl->commit.next[part] = x.offset + 1;
+    st = ops_streamlog_footer(sl, part, x.offset, &sl->commit.last[part], reterr);
+    if (st == OPS_OK)
+        st = ops_kv_scan(sl->kv, FAMILY_LOG, lo, hi, take_offset, &x, reterr);
     sl->first[part] = x.offset;
     return st;
 }
@@ -45,7 +48,7 @@ static ops_status take_dedupe(void *u, ops_slice key, ops_slice val, ops_err *re
     if (key.n != DEDUPE_KEY_BYTES || val.n != ENTRY_KEY_BYTES)
         return ops_fail(reterr, OPS_ECORRUPT, "stream log: a dedupe entry of %zu and %zu bytes", key.n,
                         val.n);
-    ops_status st = ops_dedupe_add(sl->dedupe, ops_get_be32(val.p), (const uint8_t *)key.p + 8,
+    ops_status st = ops_dedupe_add(sl->dedupe, ops_get_be32(key.p + 8), (const uint8_t *)key.p + 12,
                                    (int64_t)ops_get_be64(key.p), ops_get_be64(val.p + 4));
     return st == OPS_OK ? OPS_OK : ops_fail(reterr, st, "stream log: remembering dedupe keys");
 }
@@ -90,9 +93,13 @@ static ops_status read_one(void *u, ops_slice key, ops_slice val, ops_err *reter
     struct reading *x = u;
     ops_streamlog_entry e;
     uint64_t offset = key.n == ENTRY_KEY_BYTES ? ops_get_be64(key.p + 4) : UINT64_MAX;
-    if (offset != x->expect)
+    if (offset == x->expect + 1)
         return ops_fail(reterr, OPS_ECORRUPT, "stream log: partition %u: offset %" PRIu64 " is missing",
                         x->part, x->expect);
+    if (offset != x->expect)
+        return ops_fail(reterr, OPS_ECORRUPT,
+                        "stream log: partition %u: offsets %" PRIu64 " to %" PRIu64 " are missing", x->part,
+                        x->expect, offset - 1);
     ops_status st = ops_entry_decode(val, &x->plain, &e, reterr);
     if (st != OPS_OK) {
         ops_err_prefix(reterr, "stream log: partition %u offset %" PRIu64, x->part, offset);
@@ -132,32 +139,6 @@ ops_status ops_streamlog_read(ops_streamlog *sl, uint32_t part, uint64_t from, s
     return st;
 }
 
-ops_status ops_streamlog_trim(ops_streamlog *sl, uint32_t part, uint64_t below, ops_err *reterr)
-{
-    uint64_t first, next;
-    ops_status st = ops_streamlog_bounds(sl, part, &first, &next, reterr);
-    if (st != OPS_OK)
-        return st;
-    /* The last entry stays: it is what tells a restart where the offsets stand. */
-    uint64_t to = below < next ? below : next;
-    if (to == next && to > 0)
-        to--;
-    if (to <= first)
-        return OPS_OK;
-    OPS_AUTO(ops_kv_batch_free) ops_kv_batch *b = ops_kv_batch_new();
-    if (b == NULL)
-        return ops_fail(reterr, OPS_ENOMEM, "stream log: trimming");
-    uint8_t lo[ENTRY_KEY_BYTES], hi[ENTRY_KEY_BYTES];
-    ops_entry_key(lo, part, first);
-    ops_entry_key(hi, part, to);
-    ops_kv_batch_del_range(b, FAMILY_LOG, ops_slice_of(lo, sizeof lo), ops_slice_of(hi, sizeof hi));
-    /* Readers are turned away first, so that none meets a hole. */
-    (void)pthread_mutex_lock(&sl->lock);
-    sl->first[part] = to;
-    (void)pthread_mutex_unlock(&sl->lock);
-    return ops_kv_write(sl->kv, b, false, reterr);
-}
-
 static ops_status count_entry(void *u, uint64_t offset, const ops_streamlog_entry *e, ops_err *reterr)
 {
     ops_streamlog_report *r = u;
@@ -169,32 +150,84 @@ static ops_status count_entry(void *u, uint64_t offset, const ops_streamlog_entr
     return OPS_OK;
 }
 
+static void note_damage(ops_streamlog_report *r, uint32_t part, uint64_t offset, const ops_err *err)
+{
+    ops_streamlog_damage *last = r->damage_count > 0 && r->damage_count <= OPS_STREAMLOG_DAMAGE_MAX
+                                     ? &r->damage[r->damage_count - 1]
+                                     : NULL;
+    if (r->damaged++ == 0)
+        (void)snprintf(r->first_damage, sizeof r->first_damage, "%.*s", (int)sizeof r->first_damage - 1,
+                       err->msg);
+    if (last != NULL && last->part == part && last->to == offset)
+        last->to++;
+    else if (r->damage_count++ < OPS_STREAMLOG_DAMAGE_MAX)
+        r->damage[r->damage_count - 1] = (ops_streamlog_damage){part, offset, offset + 1};
+}
+
+/* Damage is noted and stepped over; any other failure is returned. */
+static ops_status check_entries(ops_streamlog *sl, uint32_t part, uint64_t first, uint64_t next,
+                                ops_streamlog_report *r, ops_err *reterr)
+{
+    for (uint64_t at = first; at < next; at++) {
+        ops_err err = {0};
+        uint64_t before = r->entries;
+        ops_status st = ops_streamlog_read(sl, part, at, SIZE_MAX, count_entry, r, &err);
+        at += r->entries - before;
+        if (st == OPS_OK)
+            break;
+        if (st != OPS_ECORRUPT) {
+            if (reterr != NULL)
+                *reterr = err;
+            return st;
+        }
+        note_damage(r, part, at, &err);
+    }
+    return OPS_OK;
+}
+
+/* Footers must be there, one an entry, and add up. */
+static ops_status check_footers(ops_streamlog *sl, uint32_t part, uint64_t first, uint64_t next,
+                                ops_streamlog_report *r, ops_err *reterr)
+{
+    ops_footer last = {0};
+    bool have = false;
+    for (uint64_t at = first; at < next; at++) {
+        ops_err err = {0};
+        ops_footer f, want;
+        ops_status st = ops_streamlog_footer(sl, part, at, &f, &err);
+        if (st == OPS_OK && have) {
+            want = f;
+            ops_footer_follow(&want, &last, f.at_ns);
+            if (want.bytes_before != f.bytes_before || want.records_before != f.records_before)
+                st = ops_fail(&err, OPS_ECORRUPT,
+                              "stream log: partition %u offset %" PRIu64 ": the footer's sums are wrong",
+                              part, at);
+        }
+        have = st == OPS_OK;
+        last = f;
+        if (st != OPS_OK && st != OPS_ECORRUPT) {
+            if (reterr != NULL)
+                *reterr = err;
+            return st;
+        }
+        if (st != OPS_OK)
+            note_damage(r, part, at, &err);
+    }
+    return OPS_OK;
+}
+
 ops_status ops_streamlog_fsck(ops_streamlog *sl, ops_streamlog_report *ret, ops_err *reterr)
 {
     ops_streamlog_report r = {0};
     for (uint32_t part = 0; part < sl->conf.partitions; part++) {
         uint64_t first, next;
         ops_status st = ops_streamlog_bounds(sl, part, &first, &next, reterr);
+        if (st == OPS_OK)
+            st = check_entries(sl, part, first, next, &r, reterr);
+        if (st == OPS_OK)
+            st = check_footers(sl, part, first, next, &r, reterr);
         if (st != OPS_OK)
             return st;
-        uint64_t at = first;
-        while (at < next) {
-            ops_err err = {0};
-            uint64_t before = r.entries;
-            st = ops_streamlog_read(sl, part, at, SIZE_MAX, count_entry, &r, &err);
-            at += r.entries - before;
-            if (st == OPS_OK)
-                break;
-            if (st != OPS_ECORRUPT) {
-                if (reterr != NULL)
-                    *reterr = err;
-                return st;
-            }
-            if (r.damaged++ == 0)
-                (void)snprintf(r.first_damage, sizeof r.first_damage, "%.*s", (int)sizeof r.first_damage - 1,
-                               err.msg);
-            at++;
-        }
     }
     *ret = r;
     return OPS_OK;

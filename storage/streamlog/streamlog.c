@@ -8,7 +8,7 @@
 #include "base/text/codec.h"
 #include "storage/streamlog/streamlog_internal.h"
 
-const char *const ops_streamlog_families[] = {"log", "dedupe"};
+const char *const ops_streamlog_families[] = {"log", "dedupe", "footer"};
 
 static void set_defaults(ops_streamlog_conf *c)
 {
@@ -54,9 +54,10 @@ ops_status ops_streamlog_open(ops_kv *kv, const ops_streamlog_conf *conf, ops_st
     sl->dedupe = ops_dedupe_new(sl->conf.dedupe_max);
     ops_status st = sl->dedupe != NULL ? ops_streamlog_recover(sl, reterr)
                                        : ops_fail(reterr, OPS_ENOMEM, "stream log: opening");
-    if (st == OPS_OK && pthread_create(&sl->committer, NULL, ops_streamlog_commit_loop, sl) != 0)
+    if (st == OPS_OK && !sl->conf.stepped &&
+        pthread_create(&sl->committer, NULL, ops_streamlog_commit_loop, sl) != 0)
         st = ops_fail(reterr, OPS_EAGAIN, "stream log: the commit thread did not start");
-    sl->started = st == OPS_OK;
+    sl->started = st == OPS_OK && !sl->conf.stepped;
     if (st != OPS_OK) {
         ops_streamlog_close(sl);
         return st;
@@ -77,11 +78,18 @@ void ops_streamlog_close(ops_streamlog *sl)
         (void)pthread_mutex_unlock(&sl->lock);
         (void)pthread_join(sl->committer, NULL);
     }
+    while (ops_streamlog_step(sl)) {
+    }
     (void)pthread_cond_destroy(&sl->work);
     (void)pthread_cond_destroy(&sl->grown);
     (void)pthread_mutex_destroy(&sl->lock);
     ops_dedupe_free(sl->dedupe);
     ops_free(sl);
+}
+
+bool ops_streamlog_step(ops_streamlog *sl)
+{
+    return sl->conf.stepped && ops_streamlog_commit_group(sl, false);
 }
 
 static ops_status check_entry(const ops_streamlog *sl, const ops_streamlog_entry *e, ops_err *reterr)
@@ -135,6 +143,7 @@ static struct pending *pending_new(const ops_streamlog_entry *e, ops_streamlog_a
         pending_free(p);
         return NULL;
     }
+    ops_footer_describe(&p->footer, e, p->value.n);
     return p;
 }
 
@@ -152,7 +161,7 @@ static ops_status enqueue(ops_streamlog *sl, struct pending *chain, struct pendi
 {
     ops_status st = OPS_OK;
     (void)pthread_mutex_lock(&sl->lock);
-    if (sl->broken)
+    if (sl->stats.broken)
         st = ops_fail(reterr, OPS_EIO, "stream log: an earlier write failed; open it again");
     else if (sl->closing)
         st = ops_fail(reterr, OPS_EUNAVAILABLE, "stream log: closing");

@@ -177,6 +177,43 @@ static void a_tenants_turn_is_one_batch(void **state)
     assert_int_equal(ops_repo_commit_tenant(w->repo, &next, NULL, &err), OPS_EINVAL);
 }
 
+static ops_fold_state commit(struct world *w, ops_fold_state at, uint64_t to, bool sync)
+{
+    ops_delta d = {.part = 1, .epoch = at.epoch, .from = at.pos, .to = to, .prev_hash = at.hash};
+    assert_int_equal(ops_repo_commit(w->repo, &d, sync, &at, NULL), OPS_OK);
+    return at;
+}
+
+static void expect_durable(struct world *w, uint64_t pos)
+{
+    ops_fold_state s;
+    assert_int_equal(ops_repo_durable(w->repo, 1, &s, NULL), OPS_OK);
+    assert_true(s.pos == pos);
+}
+
+static void input_is_needed_until_its_position_is_durable(void **state)
+{
+    struct world *w = *state;
+    ops_fold_state at, other;
+    assert_int_equal(ops_repo_fence(w->repo, 1, &at, NULL), OPS_OK);
+    at = commit(w, at, 5, false);
+    expect_durable(w, 0);
+    at = commit(w, at, 7, true);
+    expect_durable(w, 7);
+    at = commit(w, at, 9, false);
+    assert_int_equal(ops_repo_fence(w->repo, 2, &other, NULL),
+                     OPS_OK); /* any synced write carries it along */
+    expect_durable(w, 9);
+    at = commit(w, at, 11, false);
+    assert_int_equal(ops_repo_sync(w->repo, NULL), OPS_OK);
+    expect_durable(w, 11);
+    (void)commit(w, at, 12, false);
+    const ops_tenant_commit c = {.tenant = OPS_SLICE("acme")};
+    assert_int_equal(ops_repo_commit_tenant(w->repo, &c, NULL, NULL), OPS_OK);
+    expect_durable(w, 12);
+    assert_int_equal(ops_repo_durable(w->repo, 4, &other, NULL), OPS_EINVAL);
+}
+
 static void damage_and_foreign_schemas_are_refused(void **state)
 {
     struct world *w = *state;
@@ -202,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(state_position_and_effects_are_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_count_changes_nothing_and_says_why, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_tenants_turn_is_one_batch, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(input_is_needed_until_its_position_is_durable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_and_foreign_schemas_are_refused, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
