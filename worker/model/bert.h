@@ -1,0 +1,42 @@
+/* The BERT encoder as a sentence embedder, on the kernel table: embeddings and layer norm, `layers` times attention and
+ * feed-forward with erf-GELU, each with its residual and layer norm after it, then the mean over the tokens of a text,
+ * divided by its length. Texts of any lengths are packed one behind the other, nothing is padded.
+ * Architecture: Devlin et al. 2018 (arXiv:1810.04805); pooling: Reimers and Gurevych 2019 (arXiv:1908.10084).
+ * @thread a model belongs to the thread of its device */
+#ifndef OPS_WORKER_BERT_H
+#define OPS_WORKER_BERT_H
+
+#include <stdint.h>
+
+#include "base/mem/auto.h"
+#include "base/status/status.h"
+#include "kernels/include/kern.h"
+#include "worker/model/bert_config.h"
+#include "worker/model/safetensors.h"
+
+enum { OPS_BERT_TOKENS_MAX = 65536 };
+
+typedef struct ops_bert ops_bert;
+
+/* Checks that the file holds exactly what `config` needs (names with or without "bert." in front), then copies it to the
+ * device. `kern` and `dev` must outlive *ret; `st` may go. One call of ops_bert_embed takes up to tokens_max tokens in up
+ * to seqs_max texts; memory for that is taken here. OPS_ECORRUPT names the tensor; OPS_EUNIMPL its element type;
+ * OPS_EINVAL: limits out of range; OPS_ENOMEM. */
+OPS_MUST_USE ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *st,
+                                      const ops_kern *kern, ops_kern_dev *dev, int tokens_max, int seqs_max,
+                                      ops_bert **ret, ops_err *reterr);
+void ops_bert_free(ops_bert *b);
+OPS_AUTO_DEFINE(ops_bert, ops_bert_free)
+
+/* `seqs` texts: text i is ids[starts[i]..starts[i+1]), starts[0] is 0, none empty, none longer than config.positions.
+ * `ret`: seqs * hidden floats. OPS_EINVAL: such a rule is broken, or an id is not in the vocabulary; OPS_ETOOBIG: more
+ * than the limits; OPS_ENOMEM; OPS_EINTERNAL: the device failed. */
+OPS_MUST_USE ops_status ops_bert_embed(ops_bert *b, const int32_t *ids, const int32_t *starts, int seqs,
+                                       float *ret, ops_err *reterr);
+
+/* Tests: called with the rows of each stage as it is done: "embeddings", "layer.0.attention" (its context),
+ * "layer.0.attended" (after the layer norm), "layer.0.output", ..., "pooled". NULL switches it off. */
+typedef void ops_bert_watch_fn(void *ctx, const char *stage, const float *rows, int m, int n);
+void ops_bert_watch(ops_bert *b, ops_bert_watch_fn *fn, void *ctx);
+
+#endif

@@ -1,0 +1,138 @@
+#include "worker/model/bert_config.h"
+
+#include <jansson.h>
+#include <string.h>
+
+enum {
+    VOCAB_MAX = 1 << 20,
+    HIDDEN_MAX = 8192,
+    LAYERS_MAX = 96,
+    INNER_MAX = 65536,
+    POSITIONS_MAX = 32768,
+    TYPES_MAX = 16
+};
+
+static json_t *load(ops_slice json, const char *file, ops_err *reterr)
+{
+    json_error_t e;
+    json_t *j = json_loadb(json.p != NULL ? json.p : "", json.n, JSON_REJECT_DUPLICATES, &e);
+    if (j == NULL) {
+        (void)ops_fail(reterr, OPS_ECORRUPT, "%s: line %d: %.160s", file, e.line, e.text);
+        return NULL;
+    }
+    if (!json_is_object(j)) {
+        (void)ops_fail(reterr, OPS_ECORRUPT, "%s is no object", file);
+        json_decref(j);
+        return NULL;
+    }
+    return j;
+}
+
+static ops_status number(const json_t *j, const char *key, int max, int *ret, ops_err *reterr)
+{
+    const json_t *v = json_object_get(j, key);
+    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > max)
+        return ops_fail(reterr, OPS_ECORRUPT, "config.json: %s must be a number from 1 to %d", key, max);
+    *ret = (int)json_integer_value(v);
+    return OPS_OK;
+}
+
+static ops_status word(const json_t *j, const char *key, const char *want, ops_err *reterr)
+{
+    const json_t *v = json_object_get(j, key);
+    if (v == NULL)
+        return OPS_OK; /* absent means the default, which is the one that is built */
+    const char *is = json_string_value(v);
+    if (is == NULL)
+        return ops_fail(reterr, OPS_ECORRUPT, "config.json: %s is no string", key);
+    if (strcmp(is, want) != 0)
+        return ops_fail(reterr, OPS_EUNIMPL, "config.json: %s '%.60s' is not built, only '%s'", key, is,
+                        want);
+    return OPS_OK;
+}
+
+static ops_status fields(const json_t *j, ops_bert_config *c, ops_err *reterr)
+{
+    const struct {
+        const char *key;
+        int max, *at;
+    } rows[] = {{"vocab_size", VOCAB_MAX, &c->vocab},
+                {"hidden_size", HIDDEN_MAX, &c->hidden},
+                {"num_hidden_layers", LAYERS_MAX, &c->layers},
+                {"num_attention_heads", HIDDEN_MAX, &c->heads},
+                {"intermediate_size", INNER_MAX, &c->inner},
+                {"max_position_embeddings", POSITIONS_MAX, &c->positions},
+                {"type_vocab_size", TYPES_MAX, &c->types}};
+    if (json_object_get(j, "model_type") == NULL)
+        return ops_fail(reterr, OPS_ECORRUPT, "config.json: no model_type");
+    ops_status st = word(j, "model_type", "bert", reterr);
+    if (st == OPS_OK)
+        st = word(j, "hidden_act", "gelu", reterr);
+    if (st == OPS_OK)
+        st = word(j, "position_embedding_type", "absolute", reterr);
+    for (size_t i = 0; st == OPS_OK && i < sizeof rows / sizeof *rows; i++)
+        st = number(j, rows[i].key, rows[i].max, rows[i].at, reterr);
+    if (st != OPS_OK)
+        return st;
+    if (c->hidden % c->heads != 0)
+        return ops_fail(reterr, OPS_ECORRUPT,
+                        "config.json: hidden_size %d is no multiple of num_attention_heads %d", c->hidden,
+                        c->heads);
+    const json_t *eps = json_object_get(j, "layer_norm_eps");
+    const double value = eps != NULL ? json_number_value(eps) : 1e-12;
+    if ((eps != NULL && !json_is_number(eps)) || !(value > 0 && value <= 1))
+        return ops_fail(reterr, OPS_ECORRUPT, "config.json: layer_norm_eps must be above 0 and at most 1");
+    c->eps = (float)value;
+    c->tokens_max = c->positions;
+    return OPS_OK;
+}
+
+ops_status ops_bert_config_parse(ops_slice json, ops_bert_config *ret, ops_err *reterr)
+{
+    json_t *j = load(json, "config.json", reterr);
+    if (j == NULL)
+        return OPS_ECORRUPT;
+    ops_bert_config c = {0};
+    const ops_status st = fields(j, &c, reterr);
+    json_decref(j);
+    if (st == OPS_OK)
+        *ret = c;
+    return st;
+}
+
+ops_status ops_bert_config_sentence(ops_slice json, ops_bert_config *c, ops_err *reterr)
+{
+    json_t *j = load(json, "sentence_bert_config.json", reterr);
+    if (j == NULL)
+        return OPS_ECORRUPT;
+    const json_t *v = json_object_get(j, "max_seq_length");
+    ops_status st = OPS_OK;
+    if (v == NULL || json_is_null(v)) {
+        /* nothing told */
+    } else if (!json_is_integer(v) || json_integer_value(v) < 2)
+        st = ops_fail(reterr, OPS_ECORRUPT,
+                      "sentence_bert_config.json: max_seq_length must be a number from 2");
+    else if (json_integer_value(v) < c->tokens_max)
+        c->tokens_max = (int)json_integer_value(v);
+    json_decref(j);
+    return st;
+}
+
+ops_status ops_bert_config_pooling(ops_slice json, ops_err *reterr)
+{
+    json_t *j = load(json, "1_Pooling/config.json", reterr);
+    if (j == NULL)
+        return OPS_ECORRUPT;
+    const char *key;
+    json_t *v;
+    ops_status st = OPS_OK;
+    json_object_foreach(j, key, v)
+    {
+        const bool mean = strcmp(key, "pooling_mode_mean_tokens") == 0;
+        if (strncmp(key, "pooling_mode_", 13) == 0 && json_is_true(v) != mean && st == OPS_OK)
+            st = ops_fail(reterr, OPS_EUNIMPL,
+                          "1_Pooling/config.json: %.60s: only the mean over tokens is built", key);
+    }
+    json_decref(j);
+    return st;
+}

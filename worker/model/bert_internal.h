@@ -1,0 +1,48 @@
+#ifndef OPS_WORKER_BERT_INTERNAL_H
+#define OPS_WORKER_BERT_INTERNAL_H
+
+#include "worker/model/bert.h"
+
+/* Weights on the device. */
+typedef struct ops_bert_linear {
+    ops_kern_buf *w, *b; /* also a layer norm: gain and shift */
+} ops_bert_linear;
+
+typedef struct ops_bert_layer {
+    ops_bert_linear q, k, v, mix, mix_norm, up, down, norm;
+} ops_bert_layer;
+
+/* Rows of a batch on the device. */
+typedef enum ops_bert_rows {
+    OPS_BERT_X,
+    OPS_BERT_Y,
+    OPS_BERT_Q,
+    OPS_BERT_K,
+    OPS_BERT_V,
+    OPS_BERT_UP,
+    OPS_BERT_ACT,
+    OPS_BERT_POOLED,
+    OPS_BERT_IDS,
+    OPS_BERT_POSITIONS,
+    OPS_BERT_TYPES,
+    OPS_BERT_STARTS,
+    OPS_BERT_ROWS_COUNT
+} ops_bert_rows;
+
+struct ops_bert {
+    ops_bert_config c;
+    const ops_kern *kern;
+    ops_kern_dev *dev;
+    int tokens_max, seqs_max;
+    ops_kern_buf *words, *positions, *types;
+    ops_bert_linear norm;
+    ops_bert_layer *layers;
+    ops_kern_buf *rows[OPS_BERT_ROWS_COUNT];
+    int32_t *scratch; /* tokens_max + 1 */
+    ops_bert_watch_fn *watch;
+    void *watch_ctx;
+};
+
+ops_status ops_bert_kern(ops_kern_status st, const char *what, ops_err *reterr);
+
+#endif
