@@ -4,7 +4,7 @@
 
 #include "worker/engine/engine.h"
 
-enum { OPS_ENGINE_BATCH_TOKENS_DEFAULT = 1024 };
+enum { OPS_ENGINE_BATCH_TOKENS_DEFAULT = 256 };
 
 typedef struct ops_engine_bert_conf {
     const char *folder; /* config.json, tokenizer.json, model.safetensors and, when there, the side files of
