@@ -203,11 +203,12 @@ static void on_durable(void *u, ops_status st, uint64_t offset)
 }
 
 /* Appends what is packed; on OPS_OK the answer comes by itself. */
-static ops_status append(request *q, ops_packer *p, const uint8_t *seed, ops_err *reterr)
+static ops_status append(request *q, ops_packer *p, const uint8_t *seed, ops_slice note_key, ops_slice note,
+                         ops_err *reterr)
 {
     const ops_streamlog_entry *entries;
     size_t count;
-    ops_status st = ops_packer_finish(p, seed, &entries, &count, reterr);
+    ops_status st = ops_packer_finish(p, seed, note_key, note, &entries, &count, reterr);
     if (st != OPS_OK)
         return st;
     ops_ledger_redactions(q->in->conf.ledger, ops_packer_redactions(p));
@@ -343,7 +344,7 @@ static void handle(request *q)
             st = logs ? decode_logs(q, p, &err) : decode_signals(q, p, &err);
         body_seed(q, seed);
         if (st == OPS_OK)
-            st = append(q, p, seed, &err);
+            st = append(q, p, seed, (ops_slice){0}, (ops_slice){0}, &err);
     }
     if (st != OPS_OK)
         give_up(q, st, &err);
@@ -421,7 +422,7 @@ ops_status ops_intake_lines(ops_intake *in, const ops_intake_lines_batch *batch,
     if (st == OPS_OK)
         st = parse_lines(q, p, batch, &err);
     if (st == OPS_OK)
-        st = append(q, p, batch->dedupe, &err);
+        st = append(q, p, batch->dedupe, batch->note_key, batch->note, &err);
     if (p != NULL)
         packer_give(in, p);
     if (st != OPS_OK) {

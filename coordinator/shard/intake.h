@@ -73,7 +73,8 @@ typedef struct ops_intake_lines_batch {
     const char *door;
     const ops_intake_line *lines;
     size_t count;
-    const uint8_t *dedupe; /* OPS_STREAMLOG_DEDUPE_BYTES that name this batch, or NULL */
+    const uint8_t *dedupe;    /* OPS_STREAMLOG_DEDUPE_BYTES that name this batch, or NULL */
+    ops_slice note_key, note; /* written in the same batch as the records; empty key: none */
 } ops_intake_lines_batch;
 OPS_MUST_USE ops_status ops_intake_lines(ops_intake *in, const ops_intake_lines_batch *batch,
                                          ops_intake_done done, void *u, ops_err *reterr);

@@ -20,7 +20,16 @@ typedef struct chunk {
     int64_t min_ns, max_ns;
     char *owned;
     ops_slice bytes;
+    uint32_t severities;
+    size_t marks_at, mark_count; /* in the packer's marks */
 } chunk;
+
+/* What a batch under construction holds, for the entry's footer. */
+typedef struct holding {
+    uint32_t severities;
+    uint32_t marks[OPS_STREAMLOG_SERVICES_MAX + 1]; /* one too many says: too many */
+    size_t mark_count;
+} holding;
 
 struct ops_packer {
     uint32_t partitions;
@@ -28,6 +37,8 @@ struct ops_packer {
     ops_ingest_limits limits;
     ops_record_writer **writers; /* by partition, made at first use */
     bool *begun;
+    holding *holdings;
+    OPS_VEC(uint32_t) marks;
     OPS_VEC(chunk) chunks;
     OPS_VEC(ops_streamlog_entry) entries;
     uint8_t (*keys)[OPS_STREAMLOG_DEDUPE_BYTES];
@@ -45,7 +56,7 @@ struct ops_packer {
     /* the last service seen: requests come grouped by resource */
     char service_in[SERVICE_BYTES_MAX], service_out[SERVICE_BYTES_MAX + 64];
     size_t service_in_n, service_out_n;
-    uint32_t service_part;
+    uint32_t service_part, service_mark;
     bool service_known;
 };
 
@@ -62,7 +73,8 @@ ops_status ops_packer_new(uint32_t partitions, const ops_ingest_limits *limits, 
     ops_arena_init(&p->line_arena, ARENA_BYTES);
     p->writers = ops_calloc(partitions, sizeof *p->writers);
     p->begun = ops_calloc(partitions, sizeof *p->begun);
-    if (p->writers == NULL || p->begun == NULL)
+    p->holdings = ops_calloc(partitions, sizeof *p->holdings);
+    if (p->writers == NULL || p->begun == NULL || p->holdings == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "intake of %u partitions", partitions);
     ops_status st = ops_redact_scratch_new(&p->scratch, reterr);
     if (st == OPS_OK)
@@ -74,7 +86,7 @@ static void chunks_clear(ops_packer *p)
 {
     for (size_t i = 0; i < p->chunks.n; i++)
         ops_free(p->chunks.v[i].owned);
-    p->chunks.n = 0;
+    p->chunks.n = p->marks.n = 0;
     p->entries.n = 0;
 }
 
@@ -87,6 +99,8 @@ void ops_packer_free(ops_packer *p)
         ops_record_writer_free(p->writers[i]);
     ops_free(p->writers);
     ops_free(p->begun);
+    ops_free(p->holdings);
+    ops_vec_done(&p->marks);
     ops_vec_done(&p->chunks);
     ops_vec_done(&p->entries);
     ops_free(p->keys);
@@ -142,6 +156,7 @@ static ops_status place(ops_packer *p, ops_slice service, ops_slice *ret_service
     *ret_part = p->service_part = ops_router_partition(p->tenant, stored, p->partitions);
     memcpy(p->service_out, stored.p != NULL ? stored.p : "", stored.n);
     p->service_out_n = stored.n;
+    p->service_mark = ops_streamlog_mark(stored);
     *ret_service = ops_slice_of(p->service_out, stored.n);
     p->service_known = fits;
     if (fits) {
@@ -208,7 +223,13 @@ static ops_status push_chunk(ops_packer *p, uint32_t part, bool copy, ops_err *r
                .count = ops_record_writer_count(w),
                .min_ns = ops_record_writer_min_time_ns(w),
                .max_ns = ops_record_writer_max_time_ns(w),
-               .bytes = ops_record_writer_bytes(w)};
+               .bytes = ops_record_writer_bytes(w),
+               .severities = p->holdings[part].severities,
+               .marks_at = p->marks.n,
+               .mark_count = p->holdings[part].mark_count};
+    for (size_t i = 0; i < c.mark_count; i++)
+        if (!ops_vec_push(&p->marks, p->holdings[part].marks[i]))
+            return ops_fail(reterr, OPS_ENOMEM, "intake: %zu services", c.mark_count);
     if (copy) {
         c.owned = ops_memdup(c.bytes.p, c.bytes.n);
         c.bytes.p = c.owned;
@@ -231,7 +252,20 @@ static ops_status writer_ready(ops_packer *p, uint32_t part, ops_err *reterr)
         return OPS_OK;
     ops_status st = ops_record_writer_begin(p->writers[part], p->tenant, p->recv_ns);
     p->begun[part] = st == OPS_OK;
+    p->holdings[part].severities = 0;
+    p->holdings[part].mark_count = 0;
     return st == OPS_OK ? OPS_OK : ops_fail(reterr, st, "intake: partition %u", part);
+}
+
+static void hold(holding *h, uint32_t mark, uint8_t severity)
+{
+    h->severities |= 1u << (severity <= 24 ? severity : 0);
+    /* Requests come grouped by service: the last one is the likely one. */
+    for (size_t i = h->mark_count; i > 0; i--)
+        if (h->marks[i - 1] == mark)
+            return;
+    if (h->mark_count <= OPS_STREAMLOG_SERVICES_MAX)
+        h->marks[h->mark_count++] = mark;
 }
 
 static ops_status store(ops_packer *p, uint32_t part, const ops_record *r, ops_err *reterr)
@@ -254,6 +288,7 @@ static ops_status store(ops_packer *p, uint32_t part, const ops_record *r, ops_e
     if (st != OPS_OK)
         return ops_fail(reterr, st, "intake: packing a record of %zu bytes", r->message.n);
     p->records++;
+    hold(&p->holdings[part], p->service_mark, r->severity);
     if (ops_record_writer_bytes(p->writers[part]).n >= CHUNK_BYTES)
         return push_chunk(p, part, true, reterr);
     return OPS_OK;
@@ -336,8 +371,8 @@ static void dedupe_key(uint8_t out[OPS_STREAMLOG_DEDUPE_BYTES], const uint8_t *s
     ops_put_be64(out + 8, ops_hash64(in, sizeof in, 2));
 }
 
-ops_status ops_packer_finish(ops_packer *p, const uint8_t *seed, const ops_streamlog_entry **ret,
-                             size_t *ret_count, ops_err *reterr)
+ops_status ops_packer_finish(ops_packer *p, const uint8_t *seed, ops_slice note_key, ops_slice note,
+                             const ops_streamlog_entry **ret, size_t *ret_count, ops_err *reterr)
 {
     for (uint32_t part = 0; part < p->partitions; part++)
         if (p->begun[part] && ops_record_writer_count(p->writers[part]) > 0) {
@@ -358,9 +393,17 @@ ops_status ops_packer_finish(ops_packer *p, const uint8_t *seed, const ops_strea
                                        .recv_ns = p->recv_ns,
                                        .min_time_ns = c->min_ns,
                                        .max_time_ns = c->max_ns,
-                                       .dedupe = keyed ? p->keys[i] : NULL};
+                                       .dedupe = keyed ? p->keys[i] : NULL,
+                                       .tenant = ops_streamlog_mark(p->tenant),
+                                       .severities = c->severities,
+                                       .services = c->mark_count > 0 ? p->marks.v + c->marks_at : NULL,
+                                       .service_count = c->mark_count};
         if (!ops_vec_push(&p->entries, e))
             return ops_fail(reterr, OPS_ENOMEM, "intake: %zu batches", p->chunks.n);
+    }
+    if (p->entries.n > 0) {
+        p->entries.v[p->entries.n - 1].note_key = note_key;
+        p->entries.v[p->entries.n - 1].note = note;
     }
     *ret = p->entries.v;
     *ret_count = p->entries.n;

@@ -27,8 +27,9 @@ OPS_MUST_USE ops_status ops_packer_add_opaque(ops_packer *p, char tag, ops_slice
                                               ops_err *reterr);
 /* All of it as entries, borrowed until the next begin. With `seed` (16 bytes) each gets a dedupe key made of it, the partition
  * and its ordinal; left out when a record had no time of its own. */
-OPS_MUST_USE ops_status ops_packer_finish(ops_packer *p, const uint8_t *seed, const ops_streamlog_entry **ret,
-                                          size_t *ret_count, ops_err *reterr);
+OPS_MUST_USE ops_status ops_packer_finish(ops_packer *p, const uint8_t *seed, ops_slice note_key,
+                                          ops_slice note, const ops_streamlog_entry **ret, size_t *ret_count,
+                                          ops_err *reterr);
 /* Since begin. */
 uint64_t ops_packer_records(const ops_packer *p);
 uint64_t ops_packer_oversized(const ops_packer *p); /* left out: larger than a batch may be */

@@ -43,6 +43,13 @@ static void put_dedupe(ops_kv_batch *b, const struct pending *p)
     ops_kv_batch_put(b, FAMILY_DEDUPE, ops_slice_of(key, sizeof key), ops_slice_of(val, sizeof val));
 }
 
+static void put_note(ops_kv_batch *b, const struct pending *p)
+{
+    if (p->note != NULL)
+        ops_kv_batch_put(b, FAMILY_NOTES, ops_slice_of(p->note, p->note_key_n),
+                         ops_slice_of(p->note + p->note_key_n, p->note_n));
+}
+
 /* Gives every entry its offset and fills the batch; duplicates get the offset of the first and are not stored. Because this
  * thread handles entries one after the other, a retry that overtook its original's fsync waits for it too. */
 static uint64_t number_group(ops_streamlog *sl, struct pending *group, ops_kv_batch *b)
@@ -50,6 +57,7 @@ static uint64_t number_group(ops_streamlog *sl, struct pending *group, ops_kv_ba
     struct commit *c = &sl->commit;
     uint64_t duplicates = 0;
     for (struct pending *p = group; p != NULL; p = p->next) {
+        put_note(b, p);
         if (p->has_dedupe && ops_dedupe_find(sl->dedupe, p->part, p->dedupe,
                                              p->recv_ns - sl->conf.dedupe_window_ns, &p->offset)) {
             p->record_count = 0;
@@ -104,8 +112,7 @@ static void finish_group(ops_streamlog *sl, struct pending *group, ops_status st
     for (struct pending *p = group, *following; p != NULL; p = following) {
         following = p->next;
         p->ack(p->ack_u, st, p->offset);
-        ops_strbuf_done(&p->value);
-        ops_free(p);
+        ops_streamlog_pending_free(p);
     }
 }
 

@@ -9,6 +9,7 @@ enum {
     FAMILY_LOG = 0,
     FAMILY_DEDUPE = 1,
     FAMILY_FOOTER = 2,
+    FAMILY_NOTES = 3,
     ENTRY_KEY_BYTES = 12,
     DEDUPE_KEY_BYTES =
         12 + OPS_STREAMLOG_DEDUPE_BYTES, /* receive time, partition, key: old ones come first */

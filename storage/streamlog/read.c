@@ -232,3 +232,9 @@ ops_status ops_streamlog_fsck(ops_streamlog *sl, ops_streamlog_report *ret, ops_
     *ret = r;
     return OPS_OK;
 }
+
+ops_status ops_streamlog_note_get(ops_streamlog *sl, ops_slice key, char **ret, size_t *ret_bytes,
+                                  ops_err *reterr)
+{
+    return ops_kv_get(sl->kv, FAMILY_NOTES, key, ret, ret_bytes, reterr);
+}

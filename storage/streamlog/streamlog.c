@@ -8,7 +8,7 @@
 #include "base/text/codec.h"
 #include "storage/streamlog/streamlog_internal.h"
 
-const char *const ops_streamlog_families[] = {"log", "dedupe", "footer"};
+const char *const ops_streamlog_families[] = {"log", "dedupe", "footer", "notes"};
 
 static void set_defaults(ops_streamlog_conf *c)
 {
@@ -99,6 +99,9 @@ static ops_status check_entry(const ops_streamlog *sl, const ops_streamlog_entry
     if (e->payload.n > OPS_STREAMLOG_ENTRY_BYTES_MAX)
         return ops_fail(reterr, OPS_ETOOBIG, "stream log: an entry of %zu bytes, %d at most", e->payload.n,
                         OPS_STREAMLOG_ENTRY_BYTES_MAX);
+    if (e->note_key.n > OPS_STREAMLOG_NOTE_KEY_MAX || e->note.n > OPS_STREAMLOG_NOTE_BYTES_MAX)
+        return ops_fail(reterr, OPS_ETOOBIG, "stream log: a note of %zu bytes under a key of %zu", e->note.n,
+                        e->note_key.n);
     return OPS_OK;
 }
 
@@ -118,9 +121,10 @@ static ops_status check_space(ops_streamlog *sl, ops_err *reterr)
                     sl->conf.refuse_percent, (unsigned long long)(sl->conf.refuse_bytes >> 20));
 }
 
-static void pending_free(struct pending *p)
+void ops_streamlog_pending_free(struct pending *p)
 {
     ops_strbuf_done(&p->value);
+    ops_free(p->note);
     ops_free(p);
 }
 
@@ -139,8 +143,18 @@ static struct pending *pending_new(const ops_streamlog_entry *e, ops_streamlog_a
     if (p->has_dedupe)
         memcpy(p->dedupe, e->dedupe, sizeof p->dedupe);
     ops_strbuf_init(&p->value, OPS_KV_BATCH_BYTES_MAX);
-    if (ops_entry_encode(e, &p->value) != OPS_OK) {
-        pending_free(p);
+    if (e->note_key.n > 0) {
+        p->note_key_n = e->note_key.n;
+        p->note_n = e->note.n;
+        p->note = ops_malloc(e->note_key.n + e->note.n);
+        if (p->note != NULL) {
+            memcpy(p->note, e->note_key.p, e->note_key.n);
+            if (e->note.n > 0)
+                memcpy(p->note + e->note_key.n, e->note.p, e->note.n);
+        }
+    }
+    if ((e->note_key.n > 0 && p->note == NULL) || ops_entry_encode(e, &p->value) != OPS_OK) {
+        ops_streamlog_pending_free(p);
         return NULL;
     }
     ops_footer_describe(&p->footer, e, p->value.n);
@@ -151,7 +165,7 @@ static void chain_free(struct pending *p)
 {
     for (struct pending *following; p != NULL; p = following) {
         following = p->next;
-        pending_free(p);
+        ops_streamlog_pending_free(p);
     }
 }
 

@@ -10,6 +10,8 @@
  * Beside it, under the same key in a family of its own, a footer: times, sizes, and which tenant, services and severities
  * are inside; so a query looks into what can match only, and a range's size is the difference of two footers.
  *
+ * Family `notes`: key and value as the writer gave them.
+ *
  * @thread any, unless a function says otherwise */
 #ifndef OPS_STORAGE_STREAMLOG_H
 #define OPS_STORAGE_STREAMLOG_H
@@ -27,7 +29,7 @@ typedef struct ops_streamlog ops_streamlog;
 enum { OPS_STREAMLOG_ENTRY_BYTES_MAX = 8 * 1024 * 1024, OPS_STREAMLOG_DEDUPE_BYTES = 16 };
 /* Families that the store handed to ops_streamlog_open must have, in this order. */
 extern const char *const ops_streamlog_families[];
-enum { OPS_STREAMLOG_FAMILIES = 3 };
+enum { OPS_STREAMLOG_FAMILIES = 4, OPS_STREAMLOG_NOTE_KEY_MAX = 4096, OPS_STREAMLOG_NOTE_BYTES_MAX = 65536 };
 
 /* What stands for a tenant's or a service's name in a footer; never 0. */
 uint32_t ops_streamlog_mark(ops_slice name);
@@ -46,6 +48,8 @@ typedef struct ops_streamlog_entry {
     uint32_t severities;      /* bit n: a record of severity n (0..24) is inside */
     const uint32_t *services; /* ops_streamlog_mark of each record's service; may repeat */
     size_t service_count;
+    /* Written in the same batch, in place of what the key had before: how far a source has read. Empty key: none. */
+    ops_slice note_key, note;
 } ops_streamlog_entry;
 
 /* Free and total bytes of the disk; a port so that a test can fill it. false: unknown, taken as enough. */
@@ -97,6 +101,10 @@ OPS_MUST_USE ops_status ops_streamlog_append(ops_streamlog *sl, const ops_stream
 OPS_MUST_USE ops_status ops_streamlog_append_all(ops_streamlog *sl, const ops_streamlog_entry *entries,
                                                  size_t count, ops_streamlog_ack ack, void *u,
                                                  ops_err *reterr);
+
+/* What was noted last under `key`; the caller's (ops_free). OPS_ENOTFOUND. */
+OPS_MUST_USE ops_status ops_streamlog_note_get(ops_streamlog *sl, ops_slice key, char **ret,
+                                               size_t *ret_bytes, ops_err *reterr);
 
 /* The first offset kept and the next one to be given. */
 OPS_MUST_USE ops_status ops_streamlog_bounds(ops_streamlog *sl, uint32_t part, uint64_t *ret_first,

@@ -17,7 +17,9 @@ struct pending {
     bool has_dedupe;
     uint8_t dedupe[OPS_STREAMLOG_DEDUPE_BYTES];
     size_t payload_bytes;
-    ops_strbuf value;  /* as it will be stored */
+    ops_strbuf value; /* as it will be stored */
+    char *note;       /* key and value in one; NULL: none */
+    size_t note_key_n, note_n;
     ops_footer footer; /* sums and order time are set by the commit */
     ops_streamlog_ack ack;
     void *ack_u;
@@ -49,6 +51,7 @@ struct ops_streamlog {
     struct commit commit;
 };
 
+void ops_streamlog_pending_free(struct pending *p);
 /* The commit thread's body. */
 void *ops_streamlog_commit_loop(void *u);
 /* One group; with `wait`, until there is one or the log closes. false: there was none. */

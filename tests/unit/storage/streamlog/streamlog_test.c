@@ -275,6 +275,34 @@ static void many_entries_go_in_together_or_not_at_all(void **state)
     assert_true(next2 == (uint64_t)took && next3 == next2 && took > 0);
 }
 
+static void a_note_is_written_with_its_entry(void **state)
+{
+    struct world *w = *state;
+    char *val = NULL;
+    size_t n = 0;
+    const uint8_t key[OPS_STREAMLOG_DEDUPE_BYTES] = "again";
+    ops_streamlog_entry e = {.payload = OPS_SLICE("a"),
+                             .record_count = 2,
+                             .min_time_ns = -1,
+                             .max_time_ns = 7,
+                             .dedupe = key,
+                             .note_key = OPS_SLICE("/var/log/a"),
+                             .note = OPS_SLICE("1")};
+    assert_int_equal(ops_streamlog_note_get(w->sl, e.note_key, &val, &n, NULL), OPS_ENOTFOUND);
+    assert_int_equal(ops_streamlog_append(w->sl, &e, on_ack, w, NULL), OPS_OK);
+    e.note = OPS_SLICE("23"); /* the entry is there already, the note still moves */
+    assert_int_equal(ops_streamlog_append(w->sl, &e, on_ack, w, NULL), OPS_OK);
+    wait_acks(w, 2);
+    reopen(w);
+    assert_int_equal(ops_streamlog_note_get(w->sl, e.note_key, &val, &n, NULL), OPS_OK);
+    assert_true(ops_slice_eq(ops_slice_of(val, n), OPS_SLICE("23")));
+    ops_free(val);
+    char *big = ops_calloc(1, OPS_STREAMLOG_NOTE_BYTES_MAX + 1);
+    e.note = ops_slice_of(big, OPS_STREAMLOG_NOTE_BYTES_MAX + 1);
+    assert_int_equal(ops_streamlog_append(w->sl, &e, on_ack, w, NULL), OPS_ETOOBIG);
+    ops_free(big);
+}
+
 static void trimmed_entries_are_named(void **state)
 {
     struct world *w = *state;
@@ -335,6 +363,7 @@ int main(void)
         BOTH(every_bound_has_its_answer),
         BOTH(a_flood_is_refused_or_kept_never_lost),
         BOTH(many_entries_go_in_together_or_not_at_all),
+        BOTH(a_note_is_written_with_its_entry),
         BOTH(trimmed_entries_are_named),
         BOTH(damage_is_found_and_named),
     };

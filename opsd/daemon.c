@@ -1,0 +1,277 @@
+#include "opsd/daemon.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log/log.h"
+#include "base/mem/alloc.h"
+
+enum { PEM_BYTES_MAX = 1 << 20, NS_PER_MS = 1000000 };
+
+static ops_status read_small_file(const char *path, char **ret, size_t *ret_n, ops_err *reterr)
+{
+    FILE *f = fopen(path, "rbe");
+    if (f == NULL)
+        return ops_fail(reterr, OPS_EIO, "%s: %s", path, strerror(errno));
+    char *buf = ops_malloc(PEM_BYTES_MAX + 1);
+    size_t n = buf != NULL ? fread(buf, 1, PEM_BYTES_MAX + 1, f) : 0;
+    (void)fclose(f);
+    if (buf == NULL || n > PEM_BYTES_MAX) {
+        ops_free(buf);
+        return ops_fail(reterr, buf == NULL ? OPS_ENOMEM : OPS_ETOOBIG, "%s", path);
+    }
+    buf[n] = '\0';
+    *ret = buf;
+    *ret_n = n;
+    return OPS_OK;
+}
+
+static ops_status make_redactor(const ops_conf *c, ops_redactor **ret, ops_err *reterr)
+{
+    char *key = NULL;
+    size_t n = 0;
+    *ret = NULL;
+    if (!ops_conf_bool(c, KEY_REDACT_ENABLED))
+        return OPS_OK;
+    const char *path = ops_conf_str(c, KEY_REDACT_KEY_FILE);
+    ops_status st = path[0] != '\0' ? read_small_file(path, &key, &n, reterr) : OPS_OK;
+    ops_redact_conf rc = {.kinds = OPS_REDACT_DEFAULT, .hash_key = ops_slice_trim(ops_slice_of(key, n))};
+    if (ops_conf_bool(c, KEY_REDACT_NATIONAL_ID))
+        rc.kinds |= 1u << OPS_REDACT_NATIONAL_ID;
+    if (st == OPS_OK)
+        st = ops_redactor_new(&rc, ret, reterr);
+    ops_free(key);
+    return st;
+}
+
+static void apply_log(const ops_conf *c)
+{
+    ops_log_init((ops_log_level)ops_conf_uint(c, KEY_LOG_LEVEL), -1,
+                 ops_conf_uint(c, KEY_LOG_FORMAT) == 1 ? OPS_LOG_JSON : OPS_LOG_LOGFMT);
+}
+
+static void on_effects(void *u)
+{
+    ops_finder_wake(((opsd_daemon *)u)->finder);
+}
+
+static int64_t event_ns(void *u)
+{
+    return ops_owners_event_ns(((opsd_daemon *)u)->owners);
+}
+
+static ops_status open_stores(opsd_daemon *d, ops_err *reterr)
+{
+    const ops_conf *c = d->conf;
+    ops_streamlog_conf lc = {
+        .partitions = (uint32_t)ops_conf_uint(c, KEY_STORAGE_PARTITIONS),
+        .pending_bytes_max = ops_conf_uint(c, KEY_STORAGE_PENDING),
+        .dedupe_window_ns = (int64_t)ops_conf_uint(c, KEY_STORAGE_DEDUPE) * NS_PER_MS,
+        .refuse_percent = (unsigned)ops_conf_uint(c, KEY_STORAGE_REFUSE_PERCENT),
+        .refuse_bytes = ops_conf_uint(c, KEY_STORAGE_REFUSE_FREE),
+    };
+    return opsd_stores_open(d->options->data, &lc, &d->stores, reterr);
+}
+
+static ops_status open_intake(opsd_daemon *d, ops_err *reterr)
+{
+    const ops_conf *c = d->conf;
+    ops_intake_conf ic = {.log = d->stores.log,
+                          .ledger = d->ledger,
+                          .dead = d->dead,
+                          .redactor = d->redactor,
+                          .partitions = (uint32_t)ops_conf_uint(c, KEY_STORAGE_PARTITIONS),
+                          .threads = (unsigned)ops_conf_uint(c, KEY_INGEST_THREADS),
+                          .queue_max = ops_conf_uint(c, KEY_INGEST_QUEUE),
+                          .zone_offset_s = d->options->zone_offset_s};
+    ops_ingest_limits_default(&ic.limits);
+    ic.limits.request_bytes_max = ops_conf_uint(c, KEY_INGEST_REQUEST_MAX);
+    ic.limits.records_max = ops_conf_uint(c, KEY_INGEST_RECORDS_MAX);
+    ic.limits.line_bytes_max = ops_conf_uint(c, KEY_INGEST_LINE_MAX);
+    ic.limits.past_ns_max = (int64_t)ops_conf_uint(c, KEY_INGEST_PAST_MAX) * NS_PER_MS;
+    ic.limits.future_ns_max = (int64_t)ops_conf_uint(c, KEY_INGEST_FUTURE_MAX) * NS_PER_MS;
+    return ops_intake_new(&ic, &d->intake, reterr);
+}
+
+static ops_status open_owners(opsd_daemon *d, ops_err *reterr)
+{
+    const ops_conf *c = d->conf;
+    uint32_t partitions = (uint32_t)ops_conf_uint(c, KEY_STORAGE_PARTITIONS);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = (unsigned)ops_conf_uint(c, KEY_ANALYSIS_THREADS);
+    if (threads == 0)
+        threads = cores > 0 ? (unsigned)cores : 1;
+    const ops_owners_conf oc = {
+        .log = d->stores.log,
+        .repo = d->stores.repo,
+        .ledger = d->ledger,
+        .partitions = partitions,
+        .threads = threads < partitions ? threads : partitions,
+        .commit_interval_ns = (int64_t)ops_conf_uint(c, KEY_ANALYSIS_COMMIT) * NS_PER_MS,
+        .limits = {.streams_max = ops_conf_uint(c, KEY_ANALYSIS_STREAMS),
+                   .templates_per_tenant_max = ops_conf_uint(c, KEY_ANALYSIS_TEMPLATES),
+                   .lateness_ns = (int64_t)ops_conf_uint(c, KEY_ANALYSIS_LATENESS) * NS_PER_MS},
+        .on_effects = on_effects,
+        .u = d};
+    return ops_owners_new(&oc, &d->owners, reterr);
+}
+
+static ops_status open_finder(opsd_daemon *d, ops_err *reterr)
+{
+    const ops_conf *c = d->conf;
+    const ops_finder_conf fc = {
+        .repo = d->stores.repo,
+        .ledger = d->ledger,
+        .limits = {.quiet_per_day = (uint32_t)ops_conf_uint(c, KEY_FINDINGS_QUIET),
+                   .close_after_ns = (int64_t)ops_conf_uint(c, KEY_FINDINGS_CLOSE) * NS_PER_MS},
+        .partitions = (uint32_t)ops_conf_uint(c, KEY_STORAGE_PARTITIONS),
+        .event_ns = event_ns,
+        .u = d};
+    return ops_finder_new(&fc, &d->finder, reterr);
+}
+
+static ops_status read_tls(opsd_daemon *d, ops_err *reterr)
+{
+    const char *cert = ops_conf_str(d->conf, KEY_TLS_CERT), *key = ops_conf_str(d->conf, KEY_TLS_KEY);
+    size_t n;
+    if (cert[0] == '\0')
+        return OPS_OK;
+    ops_status st = read_small_file(cert, &d->cert, &n, reterr);
+    return st == OPS_OK ? read_small_file(key, &d->key, &n, reterr) : st;
+}
+
+/* In the order in which each needs the ones before. */
+static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
+    read_tls,        open_stores,   open_intake,    open_owners,      open_finder,
+    opsd_gauges_new, opsd_door_web, opsd_door_otlp, opsd_lines_start,
+};
+
+void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret)
+{
+    const ops_conf *c = d->conf;
+    *ret = (ops_http_conf){.address = ops_conf_str(c, address_key),
+                           .threads = (unsigned)ops_conf_uint(c, KEY_HTTP_THREADS),
+                           .connections_max = (unsigned)ops_conf_uint(c, KEY_HTTP_CONNECTIONS),
+                           .inflight_bytes_max = ops_conf_uint(c, KEY_INGEST_INFLIGHT),
+                           .idle_timeout_s = (unsigned)(ops_conf_uint(c, KEY_HTTP_IDLE) / 1000),
+                           .access = d->access,
+                           .cert_pem = d->cert,
+                           .key_pem = d->key};
+}
+
+ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *reterr)
+{
+    opsd_daemon *d = ops_calloc(1, sizeof *d);
+    if (d == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "opsd");
+    d->options = o;
+    d->conf = o->conf;
+    d->start_ns = ops_clock_wall_ns(ops_clock_system());
+    apply_log(d->conf);
+    const char *tokens = ops_conf_str(d->conf, KEY_ACCESS_TOKENS);
+    ops_status st = ops_access_new(tokens[0] != '\0' ? tokens : NULL, &d->access, reterr);
+    if (st == OPS_OK)
+        st = make_redactor(d->conf, &d->redactor, reterr);
+    if (st == OPS_OK)
+        st = ops_ledger_new(&d->ledger, reterr);
+    if (st == OPS_OK)
+        st = ops_deadletters_new(ops_conf_uint(d->conf, KEY_INGEST_DEADLETTERS), &d->dead, reterr);
+    for (size_t i = 0; st == OPS_OK && i < sizeof steps / sizeof *steps; i++)
+        st = steps[i](d, reterr);
+    if (st == OPS_OK)
+        st = ops_finder_start(d->finder, reterr);
+    if (st == OPS_OK)
+        st = ops_owners_start(d->owners, reterr);
+    if (st == OPS_OK && d->otlp != NULL)
+        st = ops_http_start(d->otlp, reterr);
+    if (st == OPS_OK && d->web != NULL)
+        st = ops_http_start(d->web, reterr);
+    if (st != OPS_OK) {
+        opsd_daemon_stop(d);
+        return st;
+    }
+    *ret = d;
+    return OPS_OK;
+}
+
+void opsd_daemon_stop(opsd_daemon *d)
+{
+    if (d == NULL)
+        return;
+    unsigned grace_ms = (unsigned)ops_conf_uint(d->conf, KEY_DRAIN);
+    if (d->otlp != NULL)
+        ops_http_drain(d->otlp, grace_ms);
+    opsd_lines_stop(d->lines);
+    ops_http_free(d->otlp);
+    ops_intake_free(d->intake);
+    if (d->owners != NULL)
+        ops_owners_stop(d->owners);
+    if (d->finder != NULL)
+        ops_finder_stop(d->finder);
+    ops_http_free(d->web);
+    opsd_gauges_free(d->gauges);
+    ops_finder_free(d->finder);
+    ops_owners_free(d->owners);
+    opsd_stores_close(&d->stores);
+    ops_redactor_unref(d->redactor);
+    ops_deadletters_free(d->dead);
+    ops_ledger_free(d->ledger);
+    ops_access_free(d->access);
+    if (d->conf != d->options->conf)
+        ops_conf_free(d->conf);
+    ops_free(d->cert);
+    ops_free(d->key);
+    ops_free(d);
+}
+
+static void tell_change(void *u, size_t row, bool reloadable)
+{
+    (void)u;
+    if (reloadable)
+        OPS_LOG(OPS_LOG_INFO, "setting_changed", OPS_KV_STR("key", opsd_rows[row].key));
+    else
+        OPS_LOG(OPS_LOG_WARN, "setting_needs_restart", OPS_KV_STR("key", opsd_rows[row].key));
+}
+
+ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
+{
+    OPS_AUTO(ops_conf_free) ops_conf *fresh = NULL;
+    ops_redactor *redactor = NULL;
+    ops_status st = opsd_options_again(d->options, &fresh, reterr);
+    if (st == OPS_OK)
+        st = opsd_options_check(fresh, reterr);
+    if (st == OPS_OK)
+        st = make_redactor(fresh, &redactor, reterr);
+    if (st == OPS_OK)
+        st = ops_access_reload(d->access, reterr);
+    if (st != OPS_OK) {
+        ops_redactor_unref(redactor);
+        return st;
+    }
+    ops_conf_diff(d->conf, fresh, tell_change, NULL);
+    ops_intake_set_redactor(d->intake, redactor);
+    ops_redactor_unref(d->redactor);
+    d->redactor = redactor;
+    apply_log(fresh);
+    return OPS_OK;
+}
+
+bool opsd_daemon_ready(opsd_daemon *d, ops_strbuf *why_not)
+{
+    uint32_t partitions = (uint32_t)ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
+    for (uint32_t i = 0; i < partitions; i++) {
+        ops_partition_info info;
+        ops_err err;
+        if (ops_owners_partition(d->owners, i, &info, &err) != OPS_OK) {
+            ops_strbuf_printf(why_not, "partition %u: %s", i, err.msg);
+            return false;
+        }
+        if (info.failure[0] != '\0') {
+            ops_strbuf_printf(why_not, "partition %u stopped: %s", i, info.failure);
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,58 @@
+/* The whole of opsd in one process: stores, shard, doors; what starts before what, and what stops after what. */
+#ifndef OPSD_DAEMON_H
+#define OPSD_DAEMON_H
+
+#include "coordinator/access/access.h"
+#include "coordinator/http/server.h"
+#include "coordinator/shard/finder.h"
+#include "coordinator/shard/intake.h"
+#include "coordinator/shard/owner.h"
+#include "coordinator/source/source.h"
+#include "opsd/options.h"
+#include "opsd/stores.h"
+
+typedef struct opsd_lines opsd_lines;   /* doors_lines.c */
+typedef struct opsd_gauges opsd_gauges; /* gauges.c */
+
+typedef struct opsd_daemon {
+    const opsd_options *options;
+    ops_conf *conf; /* in force; replaced by a reload */
+    int64_t start_ns;
+    opsd_stores stores;
+    ops_access *access;
+    ops_ledger *ledger;
+    ops_deadletters *dead;
+    ops_redactor *redactor;
+    ops_intake *intake;
+    ops_owners *owners;
+    ops_finder *finder;
+    ops_http *otlp, *web; /* NULL: off */
+    opsd_lines *lines;
+    opsd_gauges *gauges;
+    char *cert, *key; /* PEM, NULL: plain */
+} opsd_daemon;
+
+/* Everything is up when it returns OPS_OK. */
+OPS_MUST_USE ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *reterr);
+/* Doors first, then what is behind them; waits for requests under way as configured. */
+void opsd_daemon_stop(opsd_daemon *d);
+/* SIGHUP. On failure everything goes on as before and reterr says why. */
+OPS_MUST_USE ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr);
+/* False with the reason: a partition stopped, the log is refusing. @thread any */
+bool opsd_daemon_ready(opsd_daemon *d, ops_strbuf *why_not);
+
+/* Doors; each opens when its address is not "off". */
+ops_status opsd_door_otlp(opsd_daemon *d, ops_err *reterr);
+ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr);
+ops_status opsd_lines_start(opsd_daemon *d, ops_err *reterr);
+void opsd_lines_stop(opsd_lines *l);
+ops_status opsd_lines_stats(opsd_lines *l, ops_source_stats *ret);
+
+ops_status opsd_gauges_new(opsd_daemon *d, ops_err *reterr);
+void opsd_gauges_free(opsd_gauges *g);
+void opsd_gauges_text(opsd_daemon *d, ops_strbuf *out);
+
+/* The settings that both HTTP servers share. */
+void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret);
+
+#endif

@@ -1,0 +1,26 @@
+/* The operators' HTTP port: probes and metrics. */
+#include "opsd/daemon.h"
+
+static bool on_ready(void *user, ops_strbuf *why_not)
+{
+    return opsd_daemon_ready(user, why_not);
+}
+
+static void on_metrics(void *user, ops_strbuf *ret_text)
+{
+    opsd_daemon *d = user;
+    ops_ledger_text(d->ledger, ret_text);
+    opsd_gauges_text(d, ret_text);
+}
+
+ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr)
+{
+    ops_http_conf hc;
+    if (opsd_is_off(ops_conf_str(d->conf, KEY_WEB)))
+        return OPS_OK;
+    opsd_http_conf(d, KEY_WEB, &hc);
+    hc.ready = on_ready;
+    hc.metrics = on_metrics;
+    hc.probe_user = d;
+    return ops_http_new(&hc, &d->web, reterr);
+}

@@ -1,0 +1,129 @@
+/* What is looked up when somebody scrapes: positions, lag, sizes. */
+#include <stdio.h>
+
+#include "base/log/log.h"
+#include "base/mem/alloc.h"
+#include "opsd/daemon.h"
+
+enum {
+    ROW_BUILD,
+    ROW_START,
+    ROW_READY,
+    ROW_NEXT,
+    ROW_POSITION,
+    ROW_LAG,
+    ROW_STREAMS,
+    ROW_TEMPLATES,
+    ROW_PENDING,
+    ROW_GROUPS,
+    ROW_DUPLICATES,
+    ROW_REFUSED,
+    ROW_INFLIGHT,
+    ROW_REVISION,
+    ROW_LOG_LINES,
+    ROW_COUNT
+};
+
+static const ops_metric_desc rows[ROW_COUNT] = {
+    [ROW_BUILD] = {"opsd_build_info", "Version; always 1.", OPS_METRIC_GAUGE, .labels = {"version"}},
+    [ROW_START] = {"opsd_start_time_seconds", "When the process started, Unix time.", OPS_METRIC_GAUGE},
+    [ROW_READY] = {"opsd_ready", "1 when every partition is at work.", OPS_METRIC_GAUGE},
+    [ROW_NEXT] = {"opsd_partition_next_offset", "Entries ever appended.", OPS_METRIC_GAUGE,
+                  .labels = {"partition"}, .series_max = 256},
+    [ROW_POSITION] = {"opsd_partition_position", "Entries analysed, durable in the state.", OPS_METRIC_GAUGE,
+                      .labels = {"partition"}, .series_max = 256},
+    [ROW_LAG] = {"opsd_partition_lag_seconds", "Age of the newest entry that was read; 0 when all is read.",
+                 OPS_METRIC_GAUGE, .labels = {"partition"}, .series_max = 256},
+    [ROW_STREAMS] = {"opsd_streams", "Streams known.", OPS_METRIC_GAUGE},
+    [ROW_TEMPLATES] = {"opsd_templates", "Templates alive.", OPS_METRIC_GAUGE},
+    [ROW_PENDING] = {"opsd_log_pending_bytes", "Appended and not yet durable.", OPS_METRIC_GAUGE},
+    [ROW_GROUPS] = {"opsd_log_groups", "Synced writes since the start.", OPS_METRIC_GAUGE},
+    [ROW_DUPLICATES] = {"opsd_log_duplicates", "Entries sent again and stored once, since the start.",
+                        OPS_METRIC_GAUGE},
+    [ROW_REFUSED] = {"opsd_log_refused", "Appends refused since the start, by reason.", OPS_METRIC_GAUGE,
+                     .labels = {"reason"}},
+    [ROW_INFLIGHT] = {"opsd_http_inflight_bytes", "Bodies being received or handled on the OTLP port.",
+                      OPS_METRIC_GAUGE},
+    [ROW_REVISION] = {"opsd_findings_revision", "Revision of the newest finding.", OPS_METRIC_GAUGE},
+    [ROW_LOG_LINES] = {"opsd_log_lines", "opsd's own log lines since the start, by fate.", OPS_METRIC_GAUGE,
+                       .labels = {"fate"}},
+};
+
+struct opsd_gauges {
+    ops_metrics *metrics;
+};
+
+ops_status opsd_gauges_new(opsd_daemon *d, ops_err *reterr)
+{
+    d->gauges = ops_calloc(1, sizeof *d->gauges);
+    if (d->gauges == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "gauges");
+    return ops_metrics_new(rows, ROW_COUNT, &d->gauges->metrics, reterr);
+}
+
+void opsd_gauges_free(opsd_gauges *g)
+{
+    if (g == NULL)
+        return;
+    ops_metrics_free(g->metrics);
+    ops_free(g);
+}
+
+static void set(opsd_daemon *d, size_t row, const char *label, double value)
+{
+    ops_metric_set(ops_metric_at(d->gauges->metrics, row, label), value);
+}
+
+static void partitions(opsd_daemon *d)
+{
+    double streams = 0, templates = 0;
+    uint32_t n = (uint32_t)ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
+    for (uint32_t i = 0; i < n; i++) {
+        ops_partition_info info;
+        char label[16];
+        if (ops_owners_partition(d->owners, i, &info, NULL) != OPS_OK)
+            continue;
+        (void)snprintf(label, sizeof label, "%u", i);
+        set(d, ROW_NEXT, label, (double)info.next);
+        set(d, ROW_POSITION, label, (double)info.position);
+        set(d, ROW_LAG, label, (double)info.lag_ns / 1e9);
+        streams += (double)info.stats.streams;
+        templates += (double)info.stats.templates;
+    }
+    set(d, ROW_STREAMS, NULL, streams);
+    set(d, ROW_TEMPLATES, NULL, templates);
+}
+
+static void the_log(opsd_daemon *d)
+{
+    ops_streamlog_stats s;
+    ops_streamlog_stats_get(d->stores.log, &s);
+    set(d, ROW_PENDING, NULL, (double)s.pending_bytes);
+    set(d, ROW_GROUPS, NULL, (double)s.groups);
+    set(d, ROW_DUPLICATES, NULL, (double)s.duplicates);
+    set(d, ROW_REFUSED, "full", (double)s.refused_full);
+    set(d, ROW_REFUSED, "disk", (double)s.refused_space);
+}
+
+void opsd_gauges_text(opsd_daemon *d, ops_strbuf *out)
+{
+    ops_strbuf why;
+    ops_log_counts lines = ops_log_counts_get();
+    ops_strbuf_init(&why, 1024);
+    set(d, ROW_BUILD, OPS_VERSION, 1);
+    set(d, ROW_START, NULL, (double)d->start_ns / 1e9);
+    set(d, ROW_READY, NULL, opsd_daemon_ready(d, &why) ? 1 : 0);
+    ops_strbuf_done(&why);
+    partitions(d);
+    the_log(d);
+    if (d->otlp != NULL) {
+        ops_http_stats h;
+        ops_http_stats_get(d->otlp, &h);
+        set(d, ROW_INFLIGHT, NULL, (double)h.inflight_bytes);
+    }
+    set(d, ROW_REVISION, NULL, (double)ops_repo_revision(d->stores.repo));
+    set(d, ROW_LOG_LINES, "written", (double)lines.written);
+    set(d, ROW_LOG_LINES, "suppressed", (double)lines.suppressed);
+    set(d, ROW_LOG_LINES, "lost", (double)lines.lost);
+    ops_metrics_text(d->gauges->metrics, out);
+}
