@@ -1,0 +1,64 @@
+#ifndef OPS_COORDINATOR_DESK_INTERNAL_H
+#define OPS_COORDINATOR_DESK_INTERNAL_H
+
+#include "coordinator/dispatch/desk.h"
+
+typedef struct desk_worker desk_worker;
+
+struct ops_desk_task {
+    ops_desk_task *prev, *next; /* in one list of the desk or of a worker */
+    uint64_t id;
+    ops_dispatch_class work_class;
+    ops_slice key, model, *texts; /* in the task's own block */
+    size_t text_count, bytes;
+    uint32_t tokens, deadline_ms;
+    int64_t deadline_at, not_before;
+    void (*done)(void *ctx, const ops_dispatch_result *result);
+    void *ctx;
+    uint32_t sent, losses, refusals;
+    bool finished; /* its `done` was called; it still holds the worker's tokens until that answers */
+};
+
+typedef struct desk_list {
+    ops_desk_task *head, *tail;
+    size_t n;
+} desk_list;
+
+struct desk_worker {
+    desk_worker *prev, *next; /* in order of attaching */
+    uint64_t attachment;
+    ops_dispatch_hello hello;
+    ops_dispatch_port port;
+    desk_list running;
+    ops_desk_task *reserved; /* takes this one next, alone */
+    bool draining;
+    uint64_t window, used; /* credits in all, tokens in flight */
+    int64_t seen_at, choked_until;
+    uint64_t tasks_done, tasks_failed;
+    int64_t attached_wall, heartbeat_wall;
+};
+
+struct ops_desk {
+    ops_dispatch_conf conf;
+    desk_list fresh[OPS_DISPATCH_CLASS_COUNT], suspects[OPS_DISPATCH_CLASS_COUNT];
+    desk_worker *first, *last;
+    size_t workers, open; /* open: accepted and not done */
+    size_t bytes;
+    int64_t next_deadline;
+    ops_dispatch_counts counts;
+};
+
+void desk_list_append(desk_list *l, ops_desk_task *t);
+void desk_list_push(desk_list *l, ops_desk_task *t); /* in front */
+void desk_list_remove(desk_list *l, ops_desk_task *t);
+
+/* desk_place.c: sends what can be sent. */
+void desk_pump(ops_desk *k, int64_t now_ms);
+const ops_dispatch_model *desk_model_for(const desk_worker *w, const ops_desk_task *t);
+
+/* desk.c */
+void desk_lose(ops_desk *k, desk_worker *w, ops_status why, const char *message, bool blame);
+void desk_requeue(ops_desk *k, ops_desk_task *t); /* in front of its line */
+void desk_free_reservation(ops_desk *k, const ops_desk_task *t);
+
+#endif
