@@ -11,3 +11,7 @@ if(OPS_SANITIZE)
     add_compile_definitions(OPS_TSAN=1)
   endif()
 endif()
+# The fuzzer steers by the edges it has seen, so every room is instrumented, not only the target's own file.
+if(OPS_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
