@@ -14,6 +14,7 @@ const char *ops_line_shape_name(ops_line_shape shape)
         [OPS_LINE_DOCKER] = "docker",     [OPS_LINE_ACCESS] = "access",
         [OPS_LINE_POSTGRES] = "postgres", [OPS_LINE_NGINX_ERROR] = "nginx_error",
         [OPS_LINE_KLOG] = "klog",         [OPS_LINE_TIMED] = "timed",
+        [OPS_LINE_REDIS] = "redis",
     };
     return shape < OPS_LINE_SHAPE_COUNT ? names[shape] : "unknown";
 }
@@ -87,6 +88,8 @@ ops_line_shape line_any(line_out *o, ops_slice line)
             return OPS_LINE_RFC3164;
         if (line.n > 20 && line_digit(line.p[1]) && line_klog(o, line))
             return OPS_LINE_KLOG;
+        if (line_digit(ch) && line_redis(o, line))
+            return OPS_LINE_REDIS;
         if (line_digit(ch) && line_cri(o, line))
             return OPS_LINE_CRI;
         if ((line_digit(ch) || ch == '[' || (ch >= 'A' && ch <= 'Z')) && line_dated(o, line, &shape))

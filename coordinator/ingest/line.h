@@ -22,10 +22,11 @@ typedef enum ops_line_shape {
     OPS_LINE_RFC3164,
     OPS_LINE_CRI,
     OPS_LINE_DOCKER,
-    OPS_LINE_ACCESS, /* Apache common and combined, nginx access */
+    OPS_LINE_ACCESS, /* Apache common and combined, nginx access; a status of 500 and above is an error */
     OPS_LINE_NGINX_ERROR,
     OPS_LINE_POSTGRES,
     OPS_LINE_KLOG,
+    OPS_LINE_REDIS,
     OPS_LINE_TIMED, /* `time [thread] level logger: text` and its relatives */
     OPS_LINE_SHAPE_COUNT
 } ops_line_shape;

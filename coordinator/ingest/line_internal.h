@@ -34,8 +34,9 @@ bool line_stamp_bsd(const ops_line_ctx *ctx, ops_slice *s,
                     int64_t *ret_ns); /* Jan  2 03:04:05, year inferred */
 bool line_stamp_clf(const ops_line_ctx *ctx, ops_slice *s, int64_t *ret_ns); /* 02/Jan/2026:03:04:05 +0000 */
 bool line_stamp_ctime(const ops_line_ctx *ctx, ops_slice *s,
-                      int64_t *ret_ns);                                       /* Fri Jan 02 03:04:05.6 2026 */
-bool line_stamp_klog(const ops_line_ctx *ctx, ops_slice *s, int64_t *ret_ns); /* 0102 03:04:05.678901 */
+                      int64_t *ret_ns); /* Fri Jan 02 03:04:05.6 2026 */
+bool line_stamp_redis(const ops_line_ctx *ctx, ops_slice *s, int64_t *ret_ns); /* 02 Jan 2026 03:04:05.678 */
+bool line_stamp_klog(const ops_line_ctx *ctx, ops_slice *s, int64_t *ret_ns);  /* 0102 03:04:05.678901 */
 bool line_stamp_short(const ops_line_ctx *ctx, ops_slice *s, int64_t *ret_ns); /* 26/01/02 03:04:05 */
 /* A number of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by size. */
 bool line_epoch(double v, int64_t *ret_ns);
@@ -48,6 +49,7 @@ bool line_rfc3164(line_out *o, ops_slice line);
 bool line_cri(line_out *o, ops_slice line);
 bool line_access(line_out *o, ops_slice line);
 bool line_klog(line_out *o, ops_slice line);
+bool line_redis(line_out *o, ops_slice line);
 /* Everything that begins with a full date: PostgreSQL, nginx error, rsyslog with ISO stamps, and `time level text`. */
 bool line_dated(line_out *o, ops_slice line, ops_line_shape *ret_shape);
 

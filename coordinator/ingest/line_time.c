@@ -216,6 +216,22 @@ bool line_stamp_clf(const ops_line_ctx *ctx, ops_slice *s, int64_t *ret_ns)
     return true;
 }
 
+bool line_stamp_redis(const ops_line_ctx *ctx, ops_slice *s, int64_t *ret_ns)
+{
+    civil c;
+    unsigned year;
+    size_t at = 12;
+
+    if (s->n < 20 || !digits(*s, 0, 2, &c.day) || s->p[2] != ' ' || !month_name(*s, 3, &c.month) ||
+        s->p[6] != ' ' || !digits(*s, 7, 4, &year) || s->p[11] != ' ' || !clock_at(*s, &at, &c))
+        return false;
+    c.year = year;
+    if (!civil_ns(&c, ctx->zone_offset_s, ret_ns))
+        return false;
+    line_skip(s, at);
+    return true;
+}
+
 bool line_stamp_ctime(const ops_line_ctx *ctx, ops_slice *s, int64_t *ret_ns)
 {
     static const char days[] = "MonTueWedThuFriSatSun";

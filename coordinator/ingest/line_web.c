@@ -1,4 +1,4 @@
-/* Access logs (common and combined), klog and logfmt. */
+/* Access logs (common and combined), klog, redis and logfmt. */
 #include "coordinator/ingest/line_internal.h"
 
 /* A quoted string at the head of *s, escapes left as they are. */
@@ -31,11 +31,11 @@ static bool all_digits(ops_slice s)
     return s.n > 0;
 }
 
-/* host ident user [stamp] "request" status bytes ["referer" "agent"] */
+/* host ident user [stamp] "request" status bytes ["referer" "agent"]; of a collector that took the stamp away, without it. */
 bool line_access(line_out *o, ops_slice line)
 {
     ops_slice s = line, request, referer = {0}, agent = {0};
-    int64_t ns;
+    int64_t ns = 0;
 
     const ops_slice host = line_word(&s);
     line_blanks(&s);
@@ -43,15 +43,18 @@ bool line_access(line_out *o, ops_slice line)
     line_blanks(&s);
     const ops_slice user = line_word(&s);
     line_blanks(&s);
-    if (host.n == 0 || s.n < 28 || s.p[0] != '[')
+    if (host.n == 0 || s.n < 12 || (s.p[0] != '[' && s.p[0] != '"'))
         return false;
     const ops_slice before = {line.p, (size_t)(s.p - line.p)};
-    line_skip(&s, 1);
-    if (!line_stamp_clf(o->ctx, &s, &ns) || s.n < 3 || s.p[0] != ']' || s.p[1] != ' ')
-        return false;
-    line_skip(&s, 2);
+    const bool stamped = s.p[0] == '[';
+    if (stamped) {
+        line_skip(&s, 1);
+        if (!line_stamp_clf(o->ctx, &s, &ns) || s.n < 3 || s.p[0] != ']' || s.p[1] != ' ')
+            return false;
+        line_skip(&s, 2);
+    }
     const ops_slice after = s;
-    if (!quoted(&s, &request))
+    if (!quoted(&s, &request) || (!stamped && ops_slice_find(request, OPS_SLICE(" HTTP/")) < 0))
         return false;
     line_blanks(&s);
     const ops_slice status = line_word(&s);
@@ -65,7 +68,7 @@ bool line_access(line_out *o, ops_slice line)
         (void)quoted(&s, &agent);
     }
 
-    char *text = ops_arena_alloc(o->arena, before.n + after.n);
+    char *text = stamped ? ops_arena_alloc(o->arena, before.n + after.n) : NULL;
     if (text != NULL) {
         memcpy(text, before.p, before.n);
         memcpy(text + before.n, after.p, after.n);
@@ -113,6 +116,38 @@ bool line_klog(line_out *o, ops_slice line)
     o->message = s;
     line_attr(o, OPS_SLICE("thread.id"), thread);
     line_attr(o, OPS_SLICE("code.location"), ops_slice_of(place.p, place.n - 1));
+    return true;
+}
+
+/* 34:M 02 Jan 2026 15:04:05.678 * text: process, role, stamp, level; also without the stamp. */
+bool line_redis(line_out *o, ops_slice line)
+{
+    static const char levels[] = ".-*#";
+    static const uint8_t numbers[] = {5, 6, 9, 13};
+    size_t n = 0;
+    int64_t ns = 0;
+
+    while (n < line.n && n < 10 && line_digit(line.p[n]))
+        n++;
+    ops_slice s = ops_slice_sub(line, n, SIZE_MAX);
+    if (n == 0 || s.n < 6 || s.p[0] != ':' || s.p[1] == '\0' || strchr("XCSM", s.p[1]) == NULL ||
+        s.p[2] != ' ')
+        return false;
+    const ops_slice role = {s.p + 1, 1};
+    line_skip(&s, 3);
+    if (line_stamp_redis(o->ctx, &s, &ns)) {
+        if (s.n < 4 || s.p[0] != ' ')
+            return false;
+        line_skip(&s, 1);
+    }
+    const char *level = s.n > 2 && s.p[0] != '\0' && s.p[1] == ' ' ? strchr(levels, s.p[0]) : NULL;
+    if (level == NULL)
+        return false;
+    o->time_ns = ns;
+    o->severity = numbers[level - levels];
+    o->message = ops_slice_sub(s, 2, SIZE_MAX);
+    line_attr(o, OPS_SLICE("process.pid"), ops_slice_sub(line, 0, n));
+    line_attr(o, OPS_SLICE("redis.role"), role);
     return true;
 }
 

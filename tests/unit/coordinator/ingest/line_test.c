@@ -72,6 +72,18 @@ static const struct row rows[] = {
      "client.address=127.0.0.1;user.name=frank;http.request.method=GET;url.path=/"
      "a.gif;http.response.status_code=503;"
      "http.response.body.size=2326;http.request.header.referer=http://e/s;user_agent.original=Moz/4"},
+    {"10.0.0.1 - - \"POST /orders HTTP/1.1\" 504 30 \"-\" \"curl\" rt=2.0", OPS_LINE_ACCESS, OPS_LINE_ACCESS,
+     0, 17, "", "10.0.0.1 - - \"POST /orders HTTP/1.1\" 504 30 \"-\" \"curl\" rt=2.0",
+     "client.address=10.0.0.1;http.request.method=POST;url.path=/orders;http.response.status_code=504;"
+     "http.response.body.size=30;user_agent.original=curl"},
+    {"he said - - \"well then\" 504 30", OPS_LINE_PLAIN, OPS_LINE_PLAIN, 0, 0, "",
+     "he said - - \"well then\" 504 30", ""},
+    /* redis.conf: the roles are X sentinel, C child, S replica, M master; the levels . debug, - verbose, * notice, # warning */
+    {"34:M 01 Jan 2026 08:00:00.123 # Failed opening the RDB file", OPS_LINE_REDIS, OPS_LINE_REDIS,
+     1767254400123000000, 13, "", "Failed opening the RDB file", "process.pid=34;redis.role=M"},
+    {"7:C * DB saved on disk", OPS_LINE_REDIS, OPS_LINE_REDIS, 0, 9, "", "DB saved on disk",
+     "process.pid=7;redis.role=C"},
+    {"12:34 # of items", OPS_LINE_PLAIN, OPS_LINE_PLAIN, 0, 0, "", "12:34 # of items", ""},
     {"2026/01/01 08:00:00 [error] 29#30: *5 open() \"/x\" failed (2: No such file)", OPS_LINE_NGINX_ERROR,
      OPS_LINE_NGINX_ERROR, 1767254400000000000, 17, "", "open() \"/x\" failed (2: No such file)",
      "process.pid=29;connection=5"},
