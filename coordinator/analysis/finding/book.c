@@ -189,20 +189,47 @@ static entry *group_of(const ops_finding_book *b, const ops_candidate *c)
     return NULL;
 }
 
+/* Where a message of a template not shown yet may stand when all places are taken: that of the latest which repeats
+ * the template of another. SIZE_MAX: nowhere. */
+static size_t second_of_its_kind(const entry *e, uint64_t template_id)
+{
+    const ops_evidence *v = e->f.evidence;
+    size_t found = SIZE_MAX;
+    for (size_t i = 0; i < e->f.evidence_count; i++) {
+        if (v[i].template_id == template_id)
+            return SIZE_MAX;
+        for (size_t k = 0; k < i; k++)
+            if (v[k].template_id == v[i].template_id)
+                found = i;
+    }
+    return found;
+}
+
 static void add_evidence(entry *e, const ops_evidence *v)
 {
     for (size_t i = 0; i < e->f.evidence_count; i++)
         if (e->f.evidence[i].time_ns == v->time_ns && ops_slice_eq(e->f.evidence[i].text, v->text))
             return;
     size_t at = e->f.evidence_count;
-    if (at == OPS_FINDING_EVIDENCE_MAX)
+    if (at == OPS_FINDING_EVIDENCE_MAX && (at = second_of_its_kind(e, v->template_id)) == SIZE_MAX)
         return;
-    ops_evidence copy = *v;
-    if (!set_text(&e->texts[at], &copy.text, v->text, OPS_EVIDENCE_BYTES_MAX) ||
-        !set_text(&e->evidence_services[at], &copy.service, v->service, NAME_MAX))
+    ops_slice text = ops_slice_sub(v->text, 0, OPS_EVIDENCE_BYTES_MAX),
+              service = ops_slice_sub(v->service, 0, NAME_MAX);
+    char *t = ops_strndup(text.n > 0 ? text.p : "", text.n);
+    char *n = ops_strndup(service.n > 0 ? service.p : "", service.n);
+    if (t == NULL || n == NULL) { /* both or none: a line of evidence less */
+        ops_free(t);
+        ops_free(n);
         return;
-    e->f.evidence[at] = copy;
-    e->f.evidence_count++;
+    }
+    ops_free(e->texts[at]);
+    ops_free(e->evidence_services[at]);
+    e->texts[at] = t;
+    e->evidence_services[at] = n;
+    e->f.evidence[at] = *v;
+    e->f.evidence[at].text = ops_slice_of(t, text.n);
+    e->f.evidence[at].service = ops_slice_of(n, service.n);
+    e->f.evidence_count += at == e->f.evidence_count;
 }
 
 static void absorb(ops_finding_book *b, entry *e, const ops_candidate *c)

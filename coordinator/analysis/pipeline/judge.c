@@ -8,7 +8,10 @@
  * Load. Up by threefold over three minutes, or down to a third for 90 s, each window beyond p = 1e-6 and beyond the peaks learned.
  * Silence. At least three empty windows, twice the longest gap known, and p <= 1e-6; thirty windows when nothing else
  * speaks either, for then it may be the feed that fell silent.
- * Change. Eight new templates in a minute without an episode; told once in ten minutes. */
+ * Change. Eight new templates in a minute that all came again within the minute, without an episode, p <= 1e-6 under the
+ * stream's own rate of such births; told once in ten minutes. A restart says its lines once and is none.
+ * Learning. Load, silence and change wait until the stream has shown enough of itself. Errors wait for two minutes only: the
+ * negative binomial of a short baseline is wide, and that is what keeps it quiet. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,29 +45,40 @@ static double score_of(double p)
     return s > 300 ? 300 : s;
 }
 
-/* Evidence: the latest odd messages of the stream since start_ns, else examples of the templates told. */
-static void add_evidence(const ops_pipeline *p, const stream *s, ops_candidate *c, bool examples)
+static bool has_template(const ops_candidate *c, uint64_t id)
 {
-    for (uint32_t i = 0; i < EVIDENCE_RING && c->evidence_count < OPS_CANDIDATE_EVIDENCE_MAX; i++) {
-        const piece *e = &s->ring[(s->ring_at + EVIDENCE_RING - 1 - i) % EVIDENCE_RING];
-        if (e->text == NULL || e->time_ns < c->start_ns)
-            continue;
-        bool again = false;
-        for (size_t k = 0; k < c->evidence_count; k++)
-            again |= c->evidence[k].template_id == e->template_id && i > 2;
-        if (!again)
+    for (size_t i = 0; i < c->evidence_count; i++)
+        if (c->evidence[i].template_id == id)
+            return true;
+    return false;
+}
+
+/* Evidence: the latest odd messages of the stream since start_ns, errors for a finding of errors and one of each template
+ * before a second of any; else examples of the templates told. */
+static void add_evidence(const ops_pipeline *p, const stream *s, ops_candidate *c)
+{
+    bool errors = c->kind != OPS_CANDIDATE_CHANGE, taken[EVIDENCE_RING] = {false};
+    const ops_miner *m = p->tenants.v[s->tenant]->miner;
+    for (int again = 0; again < 2; again++)
+        for (uint32_t i = 0; i < EVIDENCE_RING && c->evidence_count < OPS_CANDIDATE_EVIDENCE_MAX; i++) {
+            const piece *e = &s->ring[(s->ring_at + EVIDENCE_RING - 1 - i) % EVIDENCE_RING];
+            if (e->text == NULL || taken[i] || e->time_ns < c->start_ns || e->error != errors)
+                continue;
+            uint64_t id = ops_miner_resolve(m, e->template_id);
+            if (again == 0 && has_template(c, id))
+                continue;
+            taken[i] = true;
             c->evidence[c->evidence_count++] = (ops_evidence){.service = c->service,
                                                               .text = {e->text, e->text_n},
                                                               .time_ns = e->time_ns,
-                                                              .template_id = e->template_id,
+                                                              .template_id = id,
                                                               .log_offset = e->log_offset,
                                                               .index = e->index};
-    }
-    const ops_miner *m = p->tenants.v[s->tenant]->miner;
-    for (size_t i = 0; examples && i < c->template_count && c->evidence_count < OPS_CANDIDATE_EVIDENCE_MAX;
-         i++) {
+        }
+    for (size_t i = 0; i < c->template_count && c->evidence_count < OPS_CANDIDATE_EVIDENCE_MAX; i++) {
         ops_template_info t;
-        if (ops_miner_info(m, c->template_ids[i], &t) && t.example_count > 0)
+        if (!has_template(c, c->template_ids[i]) && ops_miner_info(m, c->template_ids[i], &t) &&
+            t.example_count > 0)
             c->evidence[c->evidence_count++] = (ops_evidence){
                 .service = c->service, .text = t.examples[0], .time_ns = t.last_ns, .template_id = t.id};
     }
@@ -78,7 +92,7 @@ static void tell(ops_pipeline *p, stream *s, ops_candidate *c)
     for (size_t i = 0; i < c->template_count; i++)
         c->template_ids[i] = ops_miner_resolve(t->miner, c->template_ids[i]);
     c->score = c->score > 0 ? c->score : score_of(c->p_value);
-    add_evidence(p, s, c, c->kind != OPS_CANDIDATE_SILENT);
+    add_evidence(p, s, c);
     c->words = ops_strbuf_get(&p->words);
     p->stats.candidates++;
     if (p->lim.on_candidate != NULL)
@@ -186,6 +200,40 @@ static heat heat_of(const stream *s, const slot *sl, int64_t w)
     return h;
 }
 
+/* The episode with a hot window more. */
+static void go_on(stream *s, const slot *sl, int64_t w, const heat *h)
+{
+    episode *ep = &s->ep;
+    ep->last_hot_w = w;
+    ep->last_ns = sl->last_error_ns > ep->last_ns ? sl->last_error_ns : ep->last_ns;
+    ep->errors += sl->errors;
+    ep->critical |= h->critical;
+    double add = score_of(h->p);
+    ep->score += add > 40 ? 40 : add;
+    size_t k = ops_stream_slot(s, w);
+    for (size_t i = 0; i < sl->rows.n; i++)
+        if (sl->rows.v[i]->error && sl->rows.v[i]->slot_w[k] == w)
+            episode_templates(ep, sl->rows.v[i]->id);
+    if (h->p >= ep->best_p)
+        return;
+    bool fresh = h->r != NULL && h->r->born_late && h->r->first_w >= ep->start_w - HOT_GAP;
+    ep->best_p = h->p;
+    ep->best_value = h->x;
+    ops_counts_expected(&h->base, &ep->best_low, &ep->best_high);
+    ep->best_kind = h->r == NULL         ? OPS_CANDIDATE_SEVERITY_SHIFT
+                    : fresh              ? OPS_CANDIDATE_NEW_TEMPLATE
+                    : h->base.mean < 0.1 ? OPS_CANDIDATE_RARE_BURST
+                                         : OPS_CANDIDATE_SEVERITY_SHIFT;
+    ep->best_id = h->r != NULL ? h->r->id : ep->template_count > 0 ? ep->templates[0] : 0;
+}
+
+static bool due(const episode *ep, int64_t w)
+{
+    bool lasting = ep->last_ns - ep->start_ns >= persist_ns && ep->score >= told_score;
+    return (!ep->told || w - ep->told_w >= RETELL_WINDOWS) &&
+           (lasting || (ep->critical && ep->score >= told_score / 3));
+}
+
 static void judge_errors(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
 {
     episode *ep = &s->ep;
@@ -196,31 +244,35 @@ static void judge_errors(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
         return;
     if (!ep->on)
         *ep = (episode){.on = true, .start_ns = sl->first_error_ns, .start_w = w, .best_p = 1};
-    ep->last_hot_w = w;
-    ep->last_ns = sl->last_error_ns > ep->last_ns ? sl->last_error_ns : ep->last_ns;
-    ep->errors += sl->errors;
-    ep->critical |= h.critical;
-    double add = score_of(h.p);
-    ep->score += add > 40 ? 40 : add;
-    size_t k = ops_stream_slot(s, w);
-    for (size_t i = 0; i < sl->rows.n; i++)
-        if (sl->rows.v[i]->error && sl->rows.v[i]->slot_w[k] == w)
-            episode_templates(ep, sl->rows.v[i]->id);
-    if (h.p < ep->best_p) {
-        bool fresh = h.r != NULL && h.r->born_late && h.r->first_w >= ep->start_w - HOT_GAP;
-        ep->best_p = h.p;
-        ep->best_value = h.x;
-        ops_counts_expected(&h.base, &ep->best_low, &ep->best_high);
-        ep->best_kind = h.r == NULL         ? OPS_CANDIDATE_SEVERITY_SHIFT
-                        : fresh             ? OPS_CANDIDATE_NEW_TEMPLATE
-                        : h.base.mean < 0.1 ? OPS_CANDIDATE_RARE_BURST
-                                            : OPS_CANDIDATE_SEVERITY_SHIFT;
-        ep->best_id = h.r != NULL ? h.r->id : ep->template_count > 0 ? ep->templates[0] : 0;
-    }
-    bool lasting = ep->last_ns - ep->start_ns >= persist_ns && ep->score >= told_score;
-    bool due = !ep->told || w - ep->told_w >= RETELL_WINDOWS;
-    if (due && (lasting || (ep->critical && ep->score >= told_score / 3)))
+    go_on(s, sl, w, &h);
+    if (due(ep, w))
         tell_episode(p, s, w);
+}
+
+/* What is there of an open window is a lower bound of its count: if that is odd already, so is the window. Looked at
+ * when the window's errors reach a power of two, so a flood costs little. */
+void ops_stream_judge_open(ops_pipeline *p, stream *s, int64_t w, int64_t time_ns)
+{
+    const slot *sl = &s->slots[ops_stream_slot(s, w)];
+    if (time_ns - s->ep.start_ns < persist_ns || w - s->ep.last_hot_w > HOT_GAP || w <= s->ep.last_hot_w ||
+        (sl->errors & (sl->errors - 1)) != 0)
+        return;
+    heat h = heat_of(s, sl, w);
+    if (h.p > hot_p)
+        return;
+    episode before = s->ep;
+    go_on(s, sl, w, &h);
+    if (due(&s->ep, w)) {
+        tell_episode(p, s, w);
+        before.told = true;
+        before.told_w = w;
+    }
+    s->ep = before; /* the window counts once, when it closes */
+}
+
+bool ops_stream_judged(const stream *s, int64_t w)
+{
+    return s->learned || w - window_of(s->first_ns) >= LEARN_WINDOWS;
 }
 
 /* A stream that is ill from birth: while it learns nothing can be odd, but most of its records being errors is. */
@@ -303,6 +355,17 @@ static void judge_silence(ops_pipeline *p, stream *s, int64_t w, bool others_ali
         return;
     s->silent = true;
     s->silent_w = w;
+    const row *latest = NULL;
+    size_t iter = 0;
+    uint64_t key;
+    void *v;
+    while (ops_map64_next(s->rows, &iter, &key, &v)) {
+        const row *r = v;
+        if (latest == NULL || r->last_w > latest->last_w ||
+            (r->last_w == latest->last_w &&
+             (r->total > latest->total || (r->total == latest->total && r->id < latest->id))))
+            latest = r;
+    }
     ops_candidate c = {.kind = OPS_CANDIDATE_SILENT,
                        .severity = OPS_LEVEL_ERROR,
                        .statistic = "empty windows of 10 s in a row",
@@ -310,7 +373,9 @@ static void judge_silence(ops_pipeline *p, stream *s, int64_t w, bool others_ali
                        .expected_high = s->total.gap_max,
                        .p_value = chance,
                        .start_ns = s->last_ns,
-                       .end_ns = (w + 1) * WINDOW_NS};
+                       .end_ns = (w + 1) * WINDOW_NS,
+                       .template_ids = {latest != NULL ? latest->id : 0},
+                       .template_count = latest != NULL};
     ops_strbuf_clear(&p->words);
     ops_strbuf_printf(
         &p->words,
@@ -322,12 +387,14 @@ static void judge_silence(ops_pipeline *p, stream *s, int64_t w, bool others_ali
 
 static void judge_change(ops_pipeline *p, stream *s, int64_t w)
 {
-    s->new_recent = s->new_recent * 5 / 6 + s->new_in_w;
+    s->new_recent = s->new_recent * 5 / 6 + s->kept_in_w;
     if (s->new_recent < CHANGE_TEMPLATES || s->ep.on || w - s->change_w <= CHANGE_QUIET)
         return;
-    s->change_w = w;
     ops_series births = {.mean = s->new_rate, .var = s->new_rate, .windows = s->total.windows / HOT_GAP};
     births.mean *= HOT_GAP;
+    if (ops_counts_p_up(&births, s->new_recent) > strong_p)
+        return;
+    s->change_w = w;
     ops_candidate c = {.kind = OPS_CANDIDATE_CHANGE,
                        .severity = OPS_LEVEL_INFO,
                        .statistic = "new templates per minute",
@@ -340,8 +407,9 @@ static void judge_change(ops_pipeline *p, stream *s, int64_t w)
     ops_counts_expected(&births, &c.expected_low, &c.expected_high);
     ops_strbuf_clear(&p->words);
     ops_strbuf_printf(&p->words,
-                      OPS_SLICE_FMT ": %u kinds of message not seen here before, within a minute and without "
-                                    "more errors: a deploy or a change of role",
+                      OPS_SLICE_FMT
+                      ": %u kinds of message not seen here before that stay, within a minute and without "
+                      "more errors: a deploy or a change of role",
                       (int)s->service_n, s->service, s->new_recent);
     tell(p, s, &c);
 }
@@ -367,9 +435,9 @@ static void learn(stream *s, slot *sl, int64_t w)
         ops_series_learn(&r->s, r->count[k]);
         r->last_w = w;
     }
-    s->new_rate +=
-        (s->new_in_w - s->new_rate) * (s->total.windows < 33 ? 1.0 / s->total.windows : OPS_SERIES_WEIGHT);
-    if (s->new_in_w == 0 && s->new_recent == 0)
+    s->new_rate += ((s->learned ? s->kept_in_w : s->new_in_w) - s->new_rate) *
+                   (s->total.windows < 33 ? 1.0 / s->total.windows : OPS_SERIES_WEIGHT);
+    if (s->kept_in_w == 0 && s->new_recent == 0)
         s->fresh_n = 0;
     int64_t age = w - window_of(s->first_ns) + 1;
     bool enough = (age >= LEARN_WINDOWS && s->records >= LEARN_RECORDS) || age >= LEARN_WINDOWS_SPARSE;
@@ -383,11 +451,28 @@ static void learn(stream *s, slot *sl, int64_t w)
             s->fresh_n = 0;
         }
     }
-    s->new_in_w = 0;
+    s->new_in_w = s->kept_in_w = 0;
     if (here) {
         sl->w = INT64_MIN;
         sl->rows.n = 0;
         sl->total = sl->errors = 0;
+    }
+}
+
+/* Templates that are not new any more because they came again: a restart says its lines once. */
+static void count_kept(stream *s, const slot *sl, int64_t w)
+{
+    size_t k = ops_stream_slot(s, w);
+    for (size_t i = 0; i < sl->rows.n; i++) {
+        row *r = sl->rows.v[i];
+        if (r->kept || r->slot_w[k] != w || w <= r->first_w)
+            continue;
+        r->kept = true;
+        if (r->error || w - r->first_w > HOT_GAP || r->first_w <= s->learned_w)
+            continue;
+        s->kept_in_w++;
+        if (s->fresh_n < OPS_CANDIDATE_TEMPLATES_MAX)
+            s->fresh[s->fresh_n++] = r->id;
     }
 }
 
@@ -398,8 +483,10 @@ static void close_one(ops_pipeline *p, stream *s, int64_t w, bool others_alive)
     const slot *sl = own->w == w ? own : &nothing;
     if (sl->total > 0)
         s->silent = false;
-    if (s->learned) {
+    count_kept(s, sl, w);
+    if (ops_stream_judged(s, w))
         judge_errors(p, s, sl, w);
+    if (s->learned) {
         judge_load(p, s, sl, w);
         judge_change(p, s, w);
         if (sl->total == 0)

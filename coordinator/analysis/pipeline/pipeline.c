@@ -77,13 +77,11 @@ static void move_on(ops_pipeline *p, int64_t event_ns)
         close_due(p, p->streams.v[i]);
 }
 
-static bool counts_as_error(const ops_event *e, const row *r)
+static bool counts_as_error(const ops_event *e, ops_failure words)
 {
-    if (r != NULL && r->failure == OPS_FAILURE_CRITICAL)
+    if (e->severity >= 17 || words == OPS_FAILURE_CRITICAL)
         return true;
-    if (e->severity >= 17)
-        return true;
-    return (e->severity == 0 || e->severity >= 13) && r != NULL && r->failure != OPS_FAILURE_NONE;
+    return (e->severity == 0 || e->severity >= 13) && words != OPS_FAILURE_NONE;
 }
 
 static void count_row(stream *s, row *r, size_t k, int64_t w)
@@ -115,8 +113,9 @@ static void count(ops_pipeline *p, stream *s, const ops_event *e, uint64_t id)
         sl->total = sl->errors = 0;
         sl->rows.n = 0;
     }
-    row *r = ops_stream_row(p, s, id, w, e);
-    bool error = counts_as_error(e, r);
+    ops_failure words = ops_stream_failure(s, id, e->message);
+    bool error = counts_as_error(e, words);
+    row *r = ops_stream_row(p, s, id, w, (uint8_t)words, error);
     s->records++;
     s->errors += error;
     sl->total++;
@@ -127,14 +126,14 @@ static void count(ops_pipeline *p, stream *s, const ops_event *e, uint64_t id)
             sl->errors == 0 || e->time_ns > sl->last_error_ns ? e->time_ns : sl->last_error_ns;
         sl->errors++;
     }
-    if (r != NULL) {
-        r->error |= error;
+    if (r != NULL)
         count_row(s, r, k, w);
-    }
     bool young = r != NULL && r->born_late && r->total <= 3;
     if (young || (error && (r == NULL || r->count[k] <= 2)))
-        ops_stream_keep(s, e, id);
+        ops_stream_keep(s, e, id, error);
     s->dirty = true;
+    if (error && s->ep.on && !s->ep.told)
+        ops_stream_judge_open(p, s, w, e->time_ns);
 }
 
 ops_status ops_pipeline_add(ops_pipeline *p, const ops_event *given, ops_template_hit *ret_hit,
@@ -204,6 +203,13 @@ bool ops_pipeline_next_stream(const ops_pipeline *p, size_t *iter, ops_stream_in
         return false;
     const stream *s = p->streams.v[(*iter)++];
     const tenant *t = p->tenants.v[s->tenant];
+    size_t at = 0, twins = 0;
+    uint64_t key;
+    void *v;
+    while (ops_map64_next(s->rows, &at, &key, &v)) {
+        const row *r = v;
+        twins += r->error && ops_stream_row_get(s, r->id, false) != NULL;
+    }
     *ret = (ops_stream_info){.tenant = {t->name, t->name_n},
                              .service = {s->service, s->service_n},
                              .records = s->records,
@@ -211,7 +217,7 @@ bool ops_pipeline_next_stream(const ops_pipeline *p, size_t *iter, ops_stream_in
                              .late = s->late,
                              .first_ns = s->first_ns,
                              .last_ns = s->last_ns,
-                             .templates = ops_map64_count(s->rows),
+                             .templates = ops_map64_count(s->rows) - twins,
                              .learning = !s->learned};
     return true;
 }

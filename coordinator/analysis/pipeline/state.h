@@ -26,7 +26,7 @@ typedef struct tenant {
     bool dirty;
 } tenant;
 
-typedef struct row { /* one template in one stream */
+typedef struct row { /* one template in one stream; its errors and its other records are two rows */
     uint64_t id;
     ops_series s;
     uint64_t total;
@@ -35,7 +35,8 @@ typedef struct row { /* one template in one stream */
     uint32_t count[SLOTS];
     uint8_t failure; /* ops_failure */
     bool error;      /* its records count as errors */
-    bool born_late;  /* first seen when the stream was no longer learning */
+    bool born_late;  /* first seen when errors of the stream were already judged */
+    bool kept;       /* seen in a second window */
     bool dirty, in_slot[SLOTS];
 } row;
 
@@ -43,6 +44,7 @@ typedef struct piece { /* an odd message */
     int64_t time_ns;
     uint64_t template_id, log_offset;
     uint32_t index, text_n;
+    bool error;
     char *text;
 } piece;
 
@@ -77,9 +79,9 @@ typedef struct stream {
     ops_series total, error;
     slot slots[SLOTS];
     ops_map64 *rows;
-    uint32_t new_recent; /* templates born in the last minute of windows, decayed */
-    double new_rate;     /* smoothed births per window */
-    uint32_t new_in_w, up_run, down_run;
+    uint32_t new_recent; /* while learning, births of the last minute, decayed; then those that stayed */
+    double new_rate;     /* the same per window, smoothed */
+    uint32_t new_in_w, kept_in_w, up_run, down_run;
     int64_t change_w, silent_w, up_w, down_w, learned_w;
     bool learned, silent, born_ill;
     uint32_t fresh_n; /* templates of the change in work */
@@ -114,14 +116,21 @@ tenant *ops_pipeline_tenant(ops_pipeline *p, ops_slice name, int64_t time_ns, ui
 stream *ops_pipeline_stream(ops_pipeline *p, uint32_t tenant_index, ops_slice service, int64_t time_ns);
 tenant *ops_pipeline_tenant_put(ops_pipeline *p, ops_slice name);
 stream *ops_pipeline_stream_put(ops_pipeline *p, uint32_t tenant_index, ops_slice service);
-row *ops_stream_row_put(stream *s, uint64_t id);
+row *ops_stream_row_put(stream *s, uint64_t id, bool error);
 void ops_stream_free(stream *s);
-row *ops_stream_row(ops_pipeline *p, stream *s, uint64_t id, int64_t w, const ops_event *e);
-void ops_stream_keep(stream *s, const ops_event *e, uint64_t id);
+row *ops_stream_row(ops_pipeline *p, stream *s, uint64_t id, int64_t w, uint8_t failure, bool error);
+row *ops_stream_row_get(const stream *s, uint64_t id, bool error);
+/* What the words of a template say: from its rows, else from the message. */
+ops_failure ops_stream_failure(const stream *s, uint64_t id, ops_slice message);
+void ops_stream_keep(stream *s, const ops_event *e, uint64_t id, bool error);
 size_t ops_stream_slot(const stream *s, int64_t w);
 
 /* judge.c */
 /* Closes every window up to upto_w; others_alive: event time moved because something else still speaks. */
 void ops_stream_close(ops_pipeline *p, stream *s, int64_t upto_w, bool others_alive);
+/* An error of window w was counted while an episode waits to be told: tells it when what is there of w suffices. */
+void ops_stream_judge_open(ops_pipeline *p, stream *s, int64_t w, int64_t time_ns);
+/* Errors are judged from here on. */
+bool ops_stream_judged(const stream *s, int64_t w);
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/pipeline/state.h"
 
-enum { RECORD_VERSION = 1, TEXT_MAX = 4096 };
+enum { RECORD_VERSION = 2, TEXT_MAX = 4096 };
 
 typedef struct forward {
     ops_miner_emit emit;
@@ -50,11 +50,12 @@ static ops_status save_tenant(ops_pipeline *p, uint32_t i, ops_miner_emit emit, 
 static void put_row(ops_strbuf *b, const row *r)
 {
     ops_record_u(b, r->id);
+    ops_record_u(b, r->error);
     ops_series_put(b, &r->s);
     ops_record_u(b, r->total);
     ops_record_i(b, r->first_w);
     ops_record_i(b, r->last_w);
-    ops_record_u(b, (uint64_t)r->failure * 4 + r->error * 2u + r->born_late);
+    ops_record_u(b, (uint64_t)r->failure * 4 + r->kept * 2u + r->born_late);
     for (size_t i = 0; i < SLOTS; i++) {
         ops_record_i(b, r->slot_w[i]);
         ops_record_u(b, r->count[i]);
@@ -63,7 +64,10 @@ static void put_row(ops_strbuf *b, const row *r)
 
 static bool get_row(stream *s, ops_record_reader *r)
 {
-    row *w = ops_stream_row_put(s, ops_record_get_u(r));
+    uint64_t id = ops_record_get_u(r), error = ops_record_get_u(r);
+    if (r->bad || error > 1 || ops_stream_row_get(s, id, error != 0) != NULL)
+        return false;
+    row *w = ops_stream_row_put(s, id, error != 0);
     if (w == NULL)
         return false;
     w->s = ops_series_get(r);
@@ -71,8 +75,8 @@ static bool get_row(stream *s, ops_record_reader *r)
     w->first_w = ops_record_get_i(r);
     w->last_w = ops_record_get_i(r);
     uint64_t flags = ops_record_get_u(r);
-    w->failure = (uint8_t)(flags / 4);
-    w->error = (flags & 2) != 0;
+    w->failure = (uint8_t)(flags / 4 % 4);
+    w->kept = (flags & 2) != 0;
     w->born_late = (flags & 1) != 0;
     for (size_t i = 0; i < SLOTS; i++) {
         w->slot_w[i] = ops_record_get_i(r);
@@ -101,8 +105,10 @@ static void put_slots(ops_strbuf *b, const stream *s)
         ops_record_i(b, sl->first_error_ns);
         ops_record_i(b, sl->last_error_ns);
         ops_record_u(b, sl->rows.n);
-        for (size_t k = 0; k < sl->rows.n; k++)
+        for (size_t k = 0; k < sl->rows.n; k++) {
             ops_record_u(b, sl->rows.v[k]->id);
+            ops_record_u(b, sl->rows.v[k]->error);
+        }
     }
 }
 
@@ -117,7 +123,8 @@ static bool get_slots(stream *s, ops_record_reader *r)
         sl->last_error_ns = ops_record_get_i(r);
         uint64_t n = ops_record_get_u(r);
         for (uint64_t k = 0; k < n && !r->bad; k++) {
-            row *w = ops_map64_get(s->rows, ops_record_get_u(r));
+            uint64_t id = ops_record_get_u(r), error = ops_record_get_u(r);
+            row *w = error > 1 ? NULL : ops_stream_row_get(s, id, error != 0);
             if (w == NULL || !ops_vec_push(&sl->rows, w))
                 return false;
         }
@@ -182,6 +189,7 @@ static void put_ring(ops_strbuf *b, const stream *s)
         ops_record_u(b, e->template_id);
         ops_record_u(b, e->log_offset);
         ops_record_u(b, e->index);
+        ops_record_u(b, e->error);
     }
 }
 
@@ -200,6 +208,7 @@ static bool get_ring(stream *s, ops_record_reader *r)
         e->template_id = ops_record_get_u(r);
         e->log_offset = ops_record_get_u(r);
         e->index = (uint32_t)ops_record_get_u(r);
+        e->error = ops_record_get_u(r) != 0;
     }
     return !r->bad;
 }
@@ -218,8 +227,8 @@ static ops_status save_stream(ops_pipeline *p, stream *s, ops_miner_emit emit, v
         ops_record_i(b, *ints[i]);
     ops_series_put(b, &s->total);
     ops_series_put(b, &s->error);
-    const uint32_t small[] = {s->new_recent, s->new_in_w, s->up_run, s->down_run,
-                              s->learned * 4u + s->silent * 2u + s->born_ill};
+    const uint32_t small[] = {s->new_recent, s->new_in_w, s->kept_in_w,
+                              s->up_run,     s->down_run, s->learned * 4u + s->silent * 2u + s->born_ill};
     for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
         ops_record_u(b, small[i]);
     ops_record_u(b, ops_map64_count(s->rows));
@@ -317,8 +326,8 @@ static ops_status load_stream(ops_pipeline *p, uint64_t key, ops_record_reader *
         *ints[i] = ops_record_get_i(r);
     s->total = ops_series_get(r);
     s->error = ops_series_get(r);
-    uint32_t *small[] = {&s->new_recent, &s->new_in_w, &s->up_run, &s->down_run};
-    for (size_t i = 0; i < 4; i++)
+    uint32_t *small[] = {&s->new_recent, &s->new_in_w, &s->kept_in_w, &s->up_run, &s->down_run};
+    for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
         *small[i] = (uint32_t)ops_record_get_u(r);
     uint64_t flags = ops_record_get_u(r), rows = ops_record_get_u(r);
     s->learned = (flags & 4) != 0;

@@ -6,6 +6,8 @@
 #include "base/text/utf8.h"
 #include "coordinator/analysis/pipeline/state.h"
 
+enum { FAILURE_BYTES_MAX = 4096 };
+
 static ops_slice cut_name(ops_slice name)
 {
     return ops_slice_sub(name, 0, NAME_BYTES_MAX);
@@ -131,14 +133,33 @@ stream *ops_pipeline_stream(ops_pipeline *p, uint32_t tenant_index, ops_slice se
     return s;
 }
 
-row *ops_stream_row_put(stream *s, uint64_t id)
+static uint64_t row_key(uint64_t id, bool error)
+{
+    return error ? ops_hash_mix(id ^ 0x6572726f72ull) : id;
+}
+
+row *ops_stream_row_get(const stream *s, uint64_t id, bool error)
+{
+    return ops_map64_get(s->rows, row_key(id, error));
+}
+
+ops_failure ops_stream_failure(const stream *s, uint64_t id, ops_slice message)
+{
+    const row *r = ops_stream_row_get(s, id, false);
+    if (r == NULL)
+        r = ops_stream_row_get(s, id, true);
+    return r != NULL ? (ops_failure)r->failure : ops_failure_of(ops_slice_sub(message, 0, FAILURE_BYTES_MAX));
+}
+
+row *ops_stream_row_put(stream *s, uint64_t id, bool error)
 {
     row *r = ops_calloc(1, sizeof *r);
     if (r == NULL)
         return NULL;
     r->id = id;
+    r->error = error;
     r->slot_w[0] = r->slot_w[1] = INT64_MIN;
-    if (ops_map64_put(s->rows, id, r, NULL) != OPS_OK) {
+    if (ops_map64_put(s->rows, row_key(id, error), r, NULL) != OPS_OK) {
         ops_free(r);
         return NULL;
     }
@@ -152,12 +173,12 @@ static bool inherit(ops_pipeline *p, stream *s, row *r)
     bool any = false;
     for (bool again = true; again;) {
         size_t iter = 0;
-        uint64_t id;
+        uint64_t key;
         void *v;
         again = false;
-        while (ops_map64_next(s->rows, &iter, &id, &v)) {
+        while (ops_map64_next(s->rows, &iter, &key, &v)) {
             row *old = v;
-            if (old == r || ops_miner_resolve(m, id) != r->id)
+            if (old == r || old->error != r->error || ops_miner_resolve(m, old->id) != r->id)
                 continue;
             if (!any || old->first_w < r->first_w)
                 r->first_w = old->first_w;
@@ -168,6 +189,7 @@ static bool inherit(ops_pipeline *p, stream *s, row *r)
             r->s.peak = old->s.peak > r->s.peak ? old->s.peak : r->s.peak;
             r->s.windows = old->s.windows > r->s.windows ? old->s.windows : r->s.windows;
             r->total += old->total;
+            r->kept |= old->kept;
             r->born_late = any ? r->born_late && old->born_late : old->born_late;
             for (size_t i = 0; i < SLOTS; i++) {
                 slot *sl = &s->slots[i];
@@ -183,7 +205,7 @@ static bool inherit(ops_pipeline *p, stream *s, row *r)
                     }
             }
             any = true;
-            (void)ops_map64_del(s->rows, id);
+            (void)ops_map64_del(s->rows, key);
             ops_free(old);
             again = true;
             break;
@@ -192,32 +214,29 @@ static bool inherit(ops_pipeline *p, stream *s, row *r)
     return any;
 }
 
-row *ops_stream_row(ops_pipeline *p, stream *s, uint64_t id, int64_t w, const ops_event *e)
+row *ops_stream_row(ops_pipeline *p, stream *s, uint64_t id, int64_t w, uint8_t failure, bool error)
 {
-    row *r = ops_map64_get(s->rows, id);
+    row *r = ops_stream_row_get(s, id, error);
     if (r != NULL)
         return r;
     if (ops_map64_count(s->rows) >= p->lim.series_per_stream_max) {
         p->stats.series_full++;
         return NULL;
     }
-    r = ops_stream_row_put(s, id);
+    r = ops_stream_row_put(s, id, error);
     if (r == NULL)
         return NULL;
     r->first_w = w;
     r->last_w = w - 1;
-    r->failure =
-        (uint8_t)ops_failure_of(e->message.n > 4096 ? ops_slice_sub(e->message, 0, 4096) : e->message);
+    r->failure = failure;
     if (!inherit(p, s, r)) {
-        r->born_late = s->learned;
-        s->new_in_w++;
-        if (s->fresh_n < OPS_CANDIDATE_TEMPLATES_MAX)
-            s->fresh[s->fresh_n++] = id;
+        r->born_late = ops_stream_judged(s, w);
+        s->new_in_w += ops_stream_row_get(s, id, !error) == NULL;
     }
     return r;
 }
 
-void ops_stream_keep(stream *s, const ops_event *e, uint64_t id)
+void ops_stream_keep(stream *s, const ops_event *e, uint64_t id, bool error)
 {
     ops_strbuf b;
     ops_strbuf_init(&b, 3 * OPS_EVIDENCE_BYTES_MAX);
@@ -240,6 +259,7 @@ void ops_stream_keep(stream *s, const ops_event *e, uint64_t id)
                   .template_id = id,
                   .log_offset = e->log_offset,
                   .index = e->index,
+                  .error = error,
                   .text_n = (uint32_t)n,
                   .text = copy};
 }
