@@ -62,7 +62,7 @@ int main(int argc, char **argv)
     if (fflush(stdout) != 0 && st == OPS_OK)
         st = ops_fail(&err, OPS_EIO, "standard output: %s", strerror(errno));
     if (st == OPS_OK)
-        return EXIT_SUCCESS;
+        return ctx.exit_code;
     (void)fprintf(stderr, "opsctl %s: %s\n", verb->words, err.msg);
     if (st == OPS_EINVAL)
         (void)fprintf(stderr, "usage: opsctl %s %s\n", verb->words, verb->usage);

@@ -11,6 +11,7 @@ typedef struct ops_verb_ctx {
     int argc; /* arguments after the verb's words */
     char **argv;
     FILE *in, *out, *err;
+    int exit_code; /* of a verb that went well; 3 where --fail-on found something */
 } ops_verb_ctx;
 
 typedef struct ops_verb {
@@ -26,6 +27,7 @@ extern const ops_verb ops_verbs[];
 extern const size_t ops_verb_count;
 
 ops_status ops_cmd_offline_templates(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_offline_findings(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_offline_absent(ops_verb_ctx *ctx,
                                   ops_err *reterr); /* commands of the contract not built yet */
 ops_status ops_cmd_redact_test(ops_verb_ctx *ctx, ops_err *reterr);

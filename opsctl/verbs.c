@@ -4,6 +4,12 @@
 const ops_verb ops_verbs[] = {
     {"offline templates", "[--online] FILE|-", "Log templates of a file, one answer per line",
      "从文件提取日志模板,逐行输出", "--online", ops_cmd_offline_templates},
+    {"offline findings",
+     "[--format auto|lines|otlp|case] [--service NAME] [--changes] [-o table|json] [--fail-on findings] "
+     "PATH...",
+     "What is abnormal in log files: what, where, since when, how unusual, with evidence",
+     "日志文件中的异常:是什么、在哪里、何时开始、多罕见及证据", "--format --service --changes -o --fail-on",
+     ops_cmd_offline_findings},
     {"offline sequences", "--train FILE --test FILE", "Anomalous event sequences (not built yet)",
      "异常事件序列(尚未实现)", "--train --test", ops_cmd_offline_absent},
     {"offline metrics", "[--train N] -", "Anomalies in a metric (not built yet)", "指标异常(尚未实现)",
