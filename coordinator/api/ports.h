@@ -1,0 +1,58 @@
+/* What the API asks of the rest of the coordinator; the daemon fills it in, tests use fakes.
+ *
+ * Rows are handed over as messages whose fields are borrowed until the callback returns; false from it ends the walk.
+ * Calls may wait for the disk: they come from the API's own threads, never from the transport's. */
+#ifndef OPS_API_PORTS_H
+#define OPS_API_PORTS_H
+
+#include "base/status/status.h"
+#include "base/text/slice.h"
+#include "proto/ops/v1/cluster.pb-c.h"
+#include "proto/ops/v1/finding.pb-c.h"
+
+/* `body`: ops.v1.Finding, its revision left 0. */
+typedef bool (*ops_api_finding_fn)(void *u, ops_slice tenant, uint64_t revision, ops_slice body);
+
+typedef struct ops_api_feedback {
+    ops_slice tenant, id, author, comment;
+    int verdict;
+} ops_api_feedback;
+
+typedef struct ops_api_record_query {
+    ops_slice tenant, service, grep;
+    int64_t since_ns, until_ns; /* 0: open */
+    uint32_t severity_min;
+    uint64_t template_id; /* 0: any */
+    bool any_template;
+    bool follow;
+} ops_api_record_query;
+
+typedef struct ops_api_ports {
+    void *u;
+    /* In order of revision, those above `after`. */
+    ops_status (*findings_since)(void *u, uint64_t after, ops_api_finding_fn fn, void *fu, ops_err *reterr);
+    ops_status (*finding_get)(void *u, ops_slice tenant, ops_slice id, ops_api_finding_fn fn, void *fu,
+                              ops_err *reterr);
+    uint64_t (*revision)(void *u);
+    ops_status (*feedback)(void *u, const ops_api_feedback *fb, ops_err *reterr);
+    /* Strings of *ret are static or live as long as the daemon, or stand in `why` of why_max bytes. */
+    void (*status)(void *u, Ops__V1__Status *ret, char *why, size_t why_max);
+    ops_status (*partitions)(void *u, bool (*fn)(void *fu, const Ops__V1__Partition *m), void *fu,
+                             ops_err *reterr);
+    ops_status (*workers)(void *u, bool (*fn)(void *fu, const Ops__V1__Worker *m), void *fu, ops_err *reterr);
+    ops_status (*streams)(void *u, ops_slice tenant, bool (*fn)(void *fu, const Ops__V1__Stream *m), void *fu,
+                          ops_err *reterr);
+    ops_status (*templates)(void *u, ops_slice tenant, bool (*fn)(void *fu, const Ops__V1__Template *m),
+                            void *fu, ops_err *reterr);
+    /* Newest first, those with a number below `before` (0: all). */
+    ops_status (*deadletters)(void *u, ops_slice tenant, uint64_t before,
+                              bool (*fn)(void *fu, const Ops__V1__DeadLetter *m), void *fu,
+                              uint64_t *ret_dropped, ops_err *reterr);
+    /* May run long: fn is called for each record that matches, and with NULL now and then, so that it can end the walk. */
+    ops_status (*records)(void *u, const ops_api_record_query *q,
+                          bool (*fn)(void *fu, const Ops__V1__Record *m), void *fu, ops_err *reterr);
+    ops_status (*check_storage)(void *u, Ops__V1__CheckStorageResponse *ret, char *damage, size_t damage_max,
+                                ops_err *reterr);
+} ops_api_ports;
+
+#endif
