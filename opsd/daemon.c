@@ -62,6 +62,14 @@ static int64_t event_ns(void *u)
     return ops_owners_event_ns(((opsd_daemon *)u)->owners);
 }
 
+static void on_findings(void *u, uint64_t revision)
+{
+    opsd_daemon *d = u;
+    (void)revision;
+    if (d->api != NULL)
+        ops_api_notify(d->api);
+}
+
 static ops_status open_stores(opsd_daemon *d, ops_err *reterr)
 {
     const ops_conf *c = d->conf;
@@ -128,6 +136,7 @@ static ops_status open_finder(opsd_daemon *d, ops_err *reterr)
                    .close_after_ns = (int64_t)ops_conf_uint(c, KEY_FINDINGS_CLOSE) * NS_PER_MS},
         .partitions = (uint32_t)ops_conf_uint(c, KEY_STORAGE_PARTITIONS),
         .event_ns = event_ns,
+        .on_findings = on_findings,
         .u = d};
     return ops_finder_new(&fc, &d->finder, reterr);
 }
@@ -144,8 +153,8 @@ static ops_status read_tls(opsd_daemon *d, ops_err *reterr)
 
 /* In the order in which each needs the ones before. */
 static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
-    read_tls,        open_stores,   open_intake,    open_owners,      open_finder,
-    opsd_gauges_new, opsd_door_web, opsd_door_otlp, opsd_lines_start,
+    read_tls,      open_stores,    open_intake,        open_owners,   open_finder,      opsd_gauges_new,
+    opsd_door_web, opsd_door_otlp, opsd_door_otlp_rpc, opsd_door_api, opsd_lines_start,
 };
 
 void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret)
@@ -184,6 +193,10 @@ ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *
         st = ops_finder_start(d->finder, reterr);
     if (st == OPS_OK)
         st = ops_owners_start(d->owners, reterr);
+    if (st == OPS_OK && d->otlp_rpc != NULL)
+        st = ops_rpc_server_start(d->otlp_rpc, reterr);
+    if (st == OPS_OK && d->api_rpc != NULL)
+        st = ops_rpc_server_start(d->api_rpc, reterr);
     if (st == OPS_OK && d->otlp != NULL)
         st = ops_http_start(d->otlp, reterr);
     if (st == OPS_OK && d->web != NULL)
@@ -192,6 +205,7 @@ ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *
         opsd_daemon_stop(d);
         return st;
     }
+    opsd_rpc_serving(d, true);
     *ret = d;
     return OPS_OK;
 }
@@ -201,8 +215,11 @@ void opsd_daemon_stop(opsd_daemon *d)
     if (d == NULL)
         return;
     unsigned grace_ms = (unsigned)ops_conf_uint(d->conf, KEY_DRAIN);
+    opsd_rpc_serving(d, false);
     if (d->otlp != NULL)
         ops_http_drain(d->otlp, grace_ms);
+    if (d->otlp_rpc != NULL)
+        ops_rpc_server_stop(d->otlp_rpc, grace_ms);
     opsd_lines_stop(d->lines);
     ops_http_free(d->otlp);
     ops_intake_free(d->intake);
@@ -210,6 +227,15 @@ void opsd_daemon_stop(opsd_daemon *d)
         ops_owners_stop(d->owners);
     if (d->finder != NULL)
         ops_finder_stop(d->finder);
+    /* Watchers have seen the last findings; now their streams end. */
+    if (d->api != NULL)
+        ops_api_stop(d->api);
+    if (d->api_rpc != NULL)
+        ops_rpc_server_stop(d->api_rpc, 1000);
+    ops_api_free(d->api);
+    ops_rpc_server_free(d->api_rpc);
+    ops_rpc_server_free(d->otlp_rpc);
+    ops_otlp_service_free(d->otlp_service);
     ops_http_free(d->web);
     opsd_gauges_free(d->gauges);
     ops_finder_free(d->finder);
@@ -219,8 +245,7 @@ void opsd_daemon_stop(opsd_daemon *d)
     ops_deadletters_free(d->dead);
     ops_ledger_free(d->ledger);
     ops_access_free(d->access);
-    if (d->conf != d->options->conf)
-        ops_conf_free(d->conf);
+    ops_conf_free(d->live);
     ops_free(d->cert);
     ops_free(d->key);
     ops_free(d);
@@ -250,11 +275,13 @@ ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
         ops_redactor_unref(redactor);
         return st;
     }
-    ops_conf_diff(d->conf, fresh, tell_change, NULL);
+    ops_conf_diff(d->live != NULL ? d->live : d->conf, fresh, tell_change, NULL);
     ops_intake_set_redactor(d->intake, redactor);
     ops_redactor_unref(d->redactor);
     d->redactor = redactor;
     apply_log(fresh);
+    ops_conf_free(d->live);
+    d->live = OPS_STEAL(fresh);
     return OPS_OK;
 }
 

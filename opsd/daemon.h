@@ -3,6 +3,8 @@
 #define OPSD_DAEMON_H
 
 #include "coordinator/access/access.h"
+#include "coordinator/api/api.h"
+#include "coordinator/api/otlp.h"
 #include "coordinator/http/server.h"
 #include "coordinator/shard/finder.h"
 #include "coordinator/shard/intake.h"
@@ -16,7 +18,8 @@ typedef struct opsd_gauges opsd_gauges; /* gauges.c */
 
 typedef struct opsd_daemon {
     const opsd_options *options;
-    ops_conf *conf; /* in force; replaced by a reload */
+    const ops_conf *conf; /* as at the start */
+    ops_conf *live;       /* as last reloaded, NULL before; main's alone */
     int64_t start_ns;
     opsd_stores stores;
     ops_access *access;
@@ -26,7 +29,10 @@ typedef struct opsd_daemon {
     ops_intake *intake;
     ops_owners *owners;
     ops_finder *finder;
-    ops_http *otlp, *web; /* NULL: off */
+    ops_http *otlp, *web;               /* NULL: off */
+    ops_rpc_server *otlp_rpc, *api_rpc; /* NULL: off */
+    ops_otlp_service *otlp_service;
+    ops_api *api;
     opsd_lines *lines;
     opsd_gauges *gauges;
     char *cert, *key; /* PEM, NULL: plain */
@@ -43,6 +49,12 @@ bool opsd_daemon_ready(opsd_daemon *d, ops_strbuf *why_not);
 
 /* Doors; each opens when its address is not "off". */
 ops_status opsd_door_otlp(opsd_daemon *d, ops_err *reterr);
+ops_status opsd_door_otlp_rpc(opsd_daemon *d, ops_err *reterr);
+ops_status opsd_door_api(opsd_daemon *d, ops_err *reterr);
+void opsd_rpc_serving(opsd_daemon *d, bool serving);
+void opsd_api_ports(opsd_daemon *d, ops_api_ports *ret);
+/* Now and then, from main. */
+void opsd_upkeep(opsd_daemon *d);
 ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_lines_start(opsd_daemon *d, ops_err *reterr);
 void opsd_lines_stop(opsd_lines *l);

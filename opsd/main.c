@@ -11,6 +11,8 @@
 #include "base/log/log.h"
 #include "opsd/daemon.h"
 
+enum { UPKEEP_S = 30 };
+
 /* sd_notify(3): one datagram to the socket that systemd named; silence when there is none. */
 static void tell_systemd(const char *state)
 {
@@ -100,16 +102,21 @@ static void log_ready(const opsd_daemon *d)
 {
     OPS_LOG(OPS_LOG_INFO, "ready", OPS_KV_STR("version", OPS_VERSION), OPS_KV_STR("data", d->options->data),
             OPS_KV_STR("config", d->options->config_path != NULL ? d->options->config_path : "none"),
+            OPS_KV_INT("otlp_grpc", d->otlp_rpc != NULL ? ops_rpc_server_port(d->otlp_rpc) : 0),
             OPS_KV_INT("otlp_http", d->otlp != NULL ? ops_http_port(d->otlp) : 0),
+            OPS_KV_INT("api", d->api_rpc != NULL ? ops_rpc_server_port(d->api_rpc) : 0),
             OPS_KV_INT("web", d->web != NULL ? ops_http_port(d->web) : 0));
 }
 
 static void serve(opsd_daemon *d, const sigset_t *signals)
 {
     for (;;) {
-        int signal_number = 0;
-        if (sigwait(signals, &signal_number) != 0)
+        const struct timespec upkeep_every = {UPKEEP_S, 0};
+        int signal_number = sigtimedwait(signals, NULL, &upkeep_every);
+        if (signal_number < 0) {
+            opsd_upkeep(d);
             continue;
+        }
         if (signal_number != SIGHUP) {
             OPS_LOG(OPS_LOG_INFO, "stopping", OPS_KV_INT("signal", signal_number));
             return;
