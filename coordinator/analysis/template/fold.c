@@ -11,7 +11,7 @@ static size_t need(const tmpl *t, size_t p)
 {
     size_t words = 0, folded = 0;
     for (size_t i = 0; i < t->n; i++) {
-        words += i != p && t->atoms[i].kind == OPS_ATOM_WORD;
+        words += i != p && (t->atoms[i].kind == OPS_ATOM_WORD || t->atoms[i].kind == OPS_ATOM_HELD);
         folded += t->atoms[i].folded;
     }
     if (t->atoms[p].kind != OPS_ATOM_WORD || words == 0 || folded >= MINER_FOLDS_MAX)
@@ -135,9 +135,12 @@ tmpl *ops_miner_fold_match(ops_miner *m, const ops_shape *sh)
     for (size_t i = 0; i < f->n; i++) {
         const fold_set *s = &f->v[i];
         uint64_t h = sh->hash;
-        for (size_t k = 0; k < s->n; k++)
+        bool held = false;
+        for (size_t k = 0; k < s->n; k++) {
             h += ops_shape_delta(sh->atoms[s->at[k]].hash, s->at[k]);
-        tmpl *t = h == sh->hash ? NULL : ops_miner_find(m, ops_miner_id_of(h));
+            held |= sh->atoms[s->at[k]].kind == OPS_ATOM_HELD;
+        }
+        tmpl *t = h == sh->hash || held ? NULL : ops_miner_find(m, ops_miner_id_of(h));
         if (t != NULL && !t->catch_all)
             return t;
     }

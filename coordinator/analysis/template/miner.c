@@ -237,8 +237,34 @@ static tmpl *give_birth(ops_miner *m, ops_slice line, const ops_shape *sh)
     return t;
 }
 
-static tmpl *miss(ops_miner *m, ops_slice line, const ops_shape *sh, bool *ret_new)
+/* Words that tell how something went. They never become a variable, however many siblings a shape has: what was accepted
+ * and what was refused are two things. Decided by the word alone, so the order of lines does not matter. */
+static bool tells_outcome(ops_slice word)
 {
+    static const char *const outcomes[] = {
+        "failed",    "failure",  "fail",      "fails",       "error",       "errors",  "refused",
+        "denied",    "rejected", "timeout",   "timed",       "unreachable", "aborted", "crashed",
+        "corrupted", "lost",     "exhausted", "unavailable", "killed",      "reset",   "terminated",
+        "invalid",   "expired",  "broken",    "fatal",       "panic",       "dropped", "exception",
+        "失败",      "错误",     "拒绝",      "超时",        "异常",        "中断",
+    };
+    for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++)
+        if (ops_slice_eq_nocase(word, ops_slice_str(outcomes[i])))
+            return true;
+    return false;
+}
+
+static void hold_outcomes(ops_slice line, ops_shape *sh)
+{
+    for (size_t i = 0; i < sh->n; i++)
+        if (sh->atoms[i].kind == OPS_ATOM_WORD &&
+            tells_outcome(ops_slice_of(line.p + sh->atoms[i].off, sh->atoms[i].len)))
+            sh->atoms[i].kind = OPS_ATOM_HELD;
+}
+
+static tmpl *miss(ops_miner *m, ops_slice line, ops_shape *sh, bool *ret_new)
+{
+    hold_outcomes(line, sh);
     uint64_t id = ops_miner_id_of(sh->hash);
     tmpl *t = ops_miner_find(m, id);
     if (t == NULL)

@@ -17,7 +17,8 @@ enum { OPS_SHAPE_ATOMS_MAX = 96, OPS_SHAPE_ATOM_BYTES_MAX = 128, OPS_SHAPE_GLUE_
 typedef enum ops_atom_kind {
     OPS_ATOM_WORD = 0, /* constant so far, may turn out to be variable */
     OPS_ATOM_FIXED,    /* constant for good: punctuation */
-    OPS_ATOM_VAR       /* variable */
+    OPS_ATOM_VAR,      /* variable */
+    OPS_ATOM_HELD      /* a word that is constant for good: it tells how something went */
 } ops_atom_kind;
 
 typedef struct ops_atom {

@@ -164,7 +164,7 @@ static bool load_atoms(reader *r, tmpl *t)
     uint32_t at = 0;
     for (size_t i = 0; i < t->n; i++) {
         uint64_t off = get_u(r), len = get_u(r), kind = get_u(r);
-        if (r->bad || off < at || off > t->text_n || len > t->text_n - off || kind > 2 * OPS_ATOM_VAR + 1)
+        if (r->bad || off < at || off > t->text_n || len > t->text_n - off || kind > 2 * OPS_ATOM_HELD + 1)
             return false;
         t->atoms[i].off = (uint32_t)off;
         t->atoms[i].len = (uint32_t)len;

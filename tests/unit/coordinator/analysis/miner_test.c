@@ -151,6 +151,33 @@ static void siblings_fold_and_a_descendant_is_never_new(void **state)
     ops_miner_free(m);
 }
 
+/* Whatever comes first, what failed stays apart from what went well. */
+static void how_it_went_is_never_a_variable(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"accepted", "stored", "moved", "refused", "sent", "kept"};
+    uint64_t ids[2] = {0};
+    for (size_t turn = 0; turn < 6; turn++) {
+        ops_miner *m = fresh(0);
+        uint64_t refused = 0;
+        for (size_t i = 0; i < 6; i++) {
+            char line[96];
+            size_t k = (i + turn) % 6;
+            snprintf(line, sizeof line, "connection 7 of the peer was %s by the listener", ends[k]);
+            uint64_t now = add(m, line);
+            refused = k == 3 ? now : refused;
+        }
+        assert_text(m, refused, "connection <*> of the peer was refused by the listener");
+        uint64_t went_well = add(m, "connection 8 of the peer was opened by the listener");
+        assert_text(m, went_well, "connection <*> of the peer was <*> by the listener");
+        assert_true(turn == 0 || (ids[0] == refused && ids[1] == went_well));
+        ids[0] = refused;
+        ids[1] = went_well;
+        assert_int_equal(add(m, "connection 9 of the peer was refused by the listener"), refused);
+        ops_miner_free(m);
+    }
+}
+
 static void counts_are_exact_at_every_prefix(void **state)
 {
     (void)state;
@@ -461,6 +488,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_by_form),
         cmocka_unit_test(siblings_fold_and_a_descendant_is_never_new),
+        cmocka_unit_test(how_it_went_is_never_a_variable),
         cmocka_unit_test(counts_are_exact_at_every_prefix),
         cmocka_unit_test(order_and_partition_do_not_matter),
         cmocka_unit_test(a_restart_changes_nothing),
