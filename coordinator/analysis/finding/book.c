@@ -14,6 +14,7 @@
 #include "coordinator/analysis/window/record.h"
 
 #define DAY_NS       (86400 * (int64_t)1000000000)
+#define BORNE_OUT_NS (60 * (int64_t)1000000000)
 #define SAME_MEANING 0.80
 enum { RECORD_VERSION = 1, NAME_MAX = 256, WORDS_MAX = 1024 };
 
@@ -175,6 +176,20 @@ static bool mean_the_same(const ops_finding_book *b, const uint64_t *x, size_t x
     return false;
 }
 
+/* What a candidate too weak to stand alone bears out. */
+static entry *borne_out(const ops_finding_book *b, const ops_candidate *c)
+{
+    entry *best = NULL;
+    for (size_t i = 0; i < b->open.n; i++) {
+        entry *e = b->open.v[i];
+        int64_t apart = c->start_ns - e->f.start_ns;
+        if (apart <= BORNE_OUT_NS && apart >= -BORNE_OUT_NS && e->f.severity >= OPS_LEVEL_ERROR &&
+            c->severity >= OPS_LEVEL_ERROR)
+            best = e;
+    }
+    return best;
+}
+
 static entry *group_of(const ops_finding_book *b, const ops_candidate *c)
 {
     for (size_t i = 0; i < b->open.n; i++) {
@@ -186,7 +201,7 @@ static entry *group_of(const ops_finding_book *b, const ops_candidate *c)
             mean_the_same(b, e->f.template_ids, e->f.template_count, c->template_ids, c->template_count))
             return e;
     }
-    return NULL;
+    return c->score < b->lim.score_min ? borne_out(b, c) : NULL;
 }
 
 /* Where a message of a template not shown yet may stand when all places are taken: that of the latest which repeats

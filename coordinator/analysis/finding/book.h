@@ -2,6 +2,8 @@
  *
  * Grouping: a candidate joins an open finding of its service, or one that shares a template or a meaning (cosine of the
  * template vectors >= 0.80) and was last touched within group_gap_ns; else it opens a finding, if the budget admits it.
+ * A candidate below score_min opens nothing; in want of the above it joins the youngest open finding of errors that began
+ * within 60 s of it: a service that falls silent while others fail is part of the same.
  *
  * Budget, fixed per tenant and day of event time: quiet_per_day findings (default 6) are admitted on any score of at least score_min
  * (default 6, p <= 1e-6); past that a finding must score score_burst (default 12, p <= 1e-12) or more: true faults are

@@ -8,6 +8,8 @@
  * Load. Up by threefold over three minutes, or down to a third for 90 s, each window beyond p = 1e-6 and beyond the peaks learned.
  * Silence. At least three empty windows, twice the longest gap known, and p <= 1e-6; thirty windows when nothing else
  * speaks either, for then it may be the feed that fell silent.
+ * Hush. 15 s without a record, twice the longest wait known, p <= 1e-6: a restart may look so too, so its score opens no
+ * finding, but it bears out one that is open (see book.h).
  * Change. Eight new templates in a minute that all came again within the minute, without an episode, p <= 1e-6 under the
  * stream's own rate of such births; told once in ten minutes. A restart says its lines once and is none.
  * Learning. Load, silence and change wait until the stream has shown enough of itself. Errors wait for two minutes only: the
@@ -37,7 +39,8 @@ enum {
     TESTS_MAX = 2048
 };
 static const double hot_p = 0.01, told_score = 6, strong_p = 1e-6;
-static const int64_t persist_ns = 10 * (int64_t)1000000000;
+static const int64_t persist_ns = 10 * (int64_t)1000000000, hush_ns = 15 * (int64_t)1000000000;
+static const double hush_score = 5; /* below what opens a finding */
 
 static double score_of(double p)
 {
@@ -344,6 +347,46 @@ static void judge_load(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
     tell(p, s, &c);
 }
 
+/* The template that the stream spoke last, for want of a line that is not there. */
+static const row *latest_row(const stream *s)
+{
+    const row *latest = NULL;
+    size_t iter = 0;
+    uint64_t key;
+    void *v;
+    while (ops_map64_next(s->rows, &iter, &key, &v)) {
+        const row *r = v;
+        bool later = latest == NULL || r->last_w > latest->last_w;
+        if (later || (r->last_w == latest->last_w &&
+                      (r->total > latest->total || (r->total == latest->total && r->id < latest->id))))
+            latest = r;
+    }
+    return latest;
+}
+
+static void tell_silence(ops_pipeline *p, stream *s, double windows, double chance, double score,
+                         int64_t end_ns)
+{
+    const row *latest = latest_row(s);
+    ops_candidate c = {.kind = OPS_CANDIDATE_SILENT,
+                       .severity = OPS_LEVEL_ERROR,
+                       .statistic = "empty windows of 10 s in a row",
+                       .value = windows,
+                       .expected_high = s->total.gap_max,
+                       .p_value = chance,
+                       .score = score,
+                       .start_ns = s->last_ns,
+                       .end_ns = end_ns,
+                       .template_ids = {latest != NULL ? latest->id : 0},
+                       .template_count = latest != NULL};
+    ops_strbuf_clear(&p->words);
+    ops_strbuf_printf(&p->words,
+                      OPS_SLICE_FMT ": no record for %.0f s, where about %.1f in 10 s are usual and it was "
+                                    "never silent for more than %u s",
+                      (int)s->service_n, s->service, windows * 10, s->total.mean, s->total.gap_max * 10);
+    tell(p, s, &c);
+}
+
 static void judge_silence(ops_pipeline *p, stream *s, int64_t w, bool others_alive)
 {
     uint32_t gap = s->total.gap + 1; /* this window is empty as well */
@@ -355,34 +398,21 @@ static void judge_silence(ops_pipeline *p, stream *s, int64_t w, bool others_ali
         return;
     s->silent = true;
     s->silent_w = w;
-    const row *latest = NULL;
-    size_t iter = 0;
-    uint64_t key;
-    void *v;
-    while (ops_map64_next(s->rows, &iter, &key, &v)) {
-        const row *r = v;
-        if (latest == NULL || r->last_w > latest->last_w ||
-            (r->last_w == latest->last_w &&
-             (r->total > latest->total || (r->total == latest->total && r->id < latest->id))))
-            latest = r;
-    }
-    ops_candidate c = {.kind = OPS_CANDIDATE_SILENT,
-                       .severity = OPS_LEVEL_ERROR,
-                       .statistic = "empty windows of 10 s in a row",
-                       .value = gap,
-                       .expected_high = s->total.gap_max,
-                       .p_value = chance,
-                       .start_ns = s->last_ns,
-                       .end_ns = (w + 1) * WINDOW_NS,
-                       .template_ids = {latest != NULL ? latest->id : 0},
-                       .template_count = latest != NULL};
-    ops_strbuf_clear(&p->words);
-    ops_strbuf_printf(
-        &p->words,
-        OPS_SLICE_FMT
-        ": no record for %u s, where about %.1f in 10 s are usual and it was never silent for more than %u s",
-        (int)s->service_n, s->service, gap * 10, s->total.mean, s->total.gap_max * 10);
-    tell(p, s, &c);
+    tell_silence(p, s, gap, chance, 0, (w + 1) * WINDOW_NS);
+}
+
+void ops_stream_judge_hush(ops_pipeline *p, stream *s, int64_t quiet_ns)
+{
+    double windows = (double)quiet_ns / (double)WINDOW_NS;
+    if (quiet_ns < hush_ns || !s->learned || s->silent || s->hushed || s->total.mean < 0.2 ||
+        quiet_ns <= 2 * s->wait_ns || windows <= 2.0 * s->total.gap_max)
+        return;
+    double chance = ops_counts_p_silent(&s->total, windows);
+    if (chance > strong_p)
+        return;
+    s->hushed = true;
+    s->dirty = true;
+    tell_silence(p, s, windows, chance, hush_score, s->last_ns + quiet_ns);
 }
 
 static void judge_change(ops_pipeline *p, stream *s, int64_t w)

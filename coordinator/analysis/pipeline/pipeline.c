@@ -59,7 +59,9 @@ static void close_due(ops_pipeline *p, stream *s)
 {
     int64_t own = window_of(s->last_ns - p->lim.lateness_ns) - 1;
     ops_stream_close(p, s, own, true);
-    int64_t moved = p->alive_ns - s->mark_ns + p->idle_ns - idle_lateness_ns;
+    int64_t quiet = p->alive_ns - s->mark_ns + p->idle_ns, moved = quiet - idle_lateness_ns;
+    if (p->idle_ns <= idle_lateness_ns) /* others still speak */
+        ops_stream_judge_hush(p, s, quiet);
     if (moved > 0)
         ops_stream_close(p, s, window_of(s->last_ns + moved) - 1, p->idle_ns <= idle_lateness_ns);
 }
@@ -163,6 +165,9 @@ ops_status ops_pipeline_add(ops_pipeline *p, const ops_event *given, ops_templat
         s->last_ns = e.time_ns;
         ops_stream_close(p, s, window_of(e.time_ns - p->lim.lateness_ns) - 1, true);
     }
+    if (!s->silent && p->alive_ns - s->mark_ns > s->wait_ns)
+        s->wait_ns = p->alive_ns - s->mark_ns;
+    s->hushed = false;
     s->mark_ns = p->alive_ns;
     uint64_t errors = s->errors;
     count(p, s, &e, hit.id);

@@ -83,7 +83,8 @@ typedef struct stream {
     double new_rate;     /* the same per window, smoothed */
     uint32_t new_in_w, kept_in_w, up_run, down_run;
     int64_t change_w, silent_w, up_w, down_w, learned_w;
-    bool learned, silent, born_ill;
+    int64_t wait_ns; /* longest that the event clock moved between two of its records */
+    bool learned, silent, hushed, born_ill;
     uint32_t fresh_n; /* templates of the change in work */
     uint64_t fresh[OPS_CANDIDATE_TEMPLATES_MAX];
     episode ep;
@@ -130,6 +131,8 @@ size_t ops_stream_slot(const stream *s, int64_t w);
 void ops_stream_close(ops_pipeline *p, stream *s, int64_t upto_w, bool others_alive);
 /* An error of window w was counted while an episode waits to be told: tells it when what is there of w suffices. */
 void ops_stream_judge_open(ops_pipeline *p, stream *s, int64_t w, int64_t time_ns);
+/* Nothing came for quiet_ns of the event clock: too early for a finding of its own, soon enough to bear out another. */
+void ops_stream_judge_hush(ops_pipeline *p, stream *s, int64_t quiet_ns);
 /* Errors are judged from here on. */
 bool ops_stream_judged(const stream *s, int64_t w);
 

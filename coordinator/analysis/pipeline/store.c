@@ -88,9 +88,9 @@ static bool get_row(stream *s, ops_record_reader *r)
 /* Every integer of a stream, in the order of the record. */
 static size_t ints_of(stream *s, int64_t *v[32])
 {
-    int64_t *all[] = {&s->first_ns,   &s->last_ns,       &s->mark_ns,    &s->closed_w,  &s->change_w,
-                      &s->silent_w,   &s->up_w,          &s->down_w,     &s->learned_w, &s->ep.start_ns,
-                      &s->ep.last_ns, &s->ep.last_hot_w, &s->ep.start_w, &s->ep.told_w};
+    int64_t *all[] = {&s->first_ns,    &s->last_ns,    &s->mark_ns,       &s->closed_w,   &s->change_w,
+                      &s->silent_w,    &s->up_w,       &s->down_w,        &s->learned_w,  &s->wait_ns,
+                      &s->ep.start_ns, &s->ep.last_ns, &s->ep.last_hot_w, &s->ep.start_w, &s->ep.told_w};
     memcpy(v, all, sizeof all);
     return sizeof all / sizeof all[0];
 }
@@ -227,8 +227,9 @@ static ops_status save_stream(ops_pipeline *p, stream *s, ops_miner_emit emit, v
         ops_record_i(b, *ints[i]);
     ops_series_put(b, &s->total);
     ops_series_put(b, &s->error);
-    const uint32_t small[] = {s->new_recent, s->new_in_w, s->kept_in_w,
-                              s->up_run,     s->down_run, s->learned * 4u + s->silent * 2u + s->born_ill};
+    const uint32_t small[] = {s->new_recent, s->new_in_w,
+                              s->kept_in_w,  s->up_run,
+                              s->down_run,   s->hushed * 8u + s->learned * 4u + s->silent * 2u + s->born_ill};
     for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
         ops_record_u(b, small[i]);
     ops_record_u(b, ops_map64_count(s->rows));
@@ -330,6 +331,7 @@ static ops_status load_stream(ops_pipeline *p, uint64_t key, ops_record_reader *
     for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
         *small[i] = (uint32_t)ops_record_get_u(r);
     uint64_t flags = ops_record_get_u(r), rows = ops_record_get_u(r);
+    s->hushed = (flags & 8) != 0;
     s->learned = (flags & 4) != 0;
     s->silent = (flags & 2) != 0;
     s->born_ill = (flags & 1) != 0;
