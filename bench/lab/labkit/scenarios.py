@@ -95,6 +95,30 @@ def redis_oom(world):
             redis.call("DEL", key)
 
 
+def killed(world, role, start):
+    world.stop(role, signal.SIGKILL)
+    yield
+    start()
+
+
+def pricing_killed(world):
+    return killed(world, "pricing", lambda: world.start_app("pricing"))
+
+
+def shop_killed(world):
+    return killed(world, "shop", lambda: world.start_app("shop"))
+
+
+def redis_killed(world):
+    return killed(world, "redis", world.start_redis)
+
+
+def redis_stalled(world):
+    world.procs["redis"].send_signal(signal.SIGSTOP)
+    yield
+    world.procs["redis"].send_signal(signal.SIGCONT)
+
+
 def postgres_disk_full(world):
     """A dump written beside the database fills its disk."""
     dump = world.path("pg", "nightly-dump.sql")
@@ -151,6 +175,10 @@ SCENARIOS = {
     "postgres_lock": Scenario("postgres", "table locked by a migration", postgres_lock),
     "postgres_disk_full": Scenario("postgres", "disk full", postgres_disk_full, pg_disk_mib=80),
     "pricing_stalled": Scenario("pricing", "stalled: upstream timeouts", pricing_stalled),
+    "pricing_killed": Scenario("pricing", "killed", pricing_killed),
+    "shop_killed": Scenario("shop", "killed", shop_killed),
+    "redis_killed": Scenario("redis", "killed", redis_killed),
+    "redis_stalled": Scenario("redis", "stalled", redis_stalled),
     "redis_oom": Scenario("redis", "out of memory", redis_oom),
     "control_quiet": Scenario(None, "none", None, quiet=True),
     "control_restart": Scenario(None, "none", clean_restart),
