@@ -7,9 +7,9 @@ enum { NS_PER_MS = 1000000 };
 void opsd_upkeep(opsd_daemon *d)
 {
     uint32_t partitions = (uint32_t)ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
-    const ops_streamlog_keep keep = {.age_ns =
-                                         (int64_t)ops_conf_uint(d->conf, KEY_STORAGE_KEEP_AGE) * NS_PER_MS,
-                                     .bytes = ops_conf_uint(d->conf, KEY_STORAGE_KEEP_SIZE) / partitions};
+    const ops_conf *c = d->live != NULL ? d->live : d->conf;
+    const ops_streamlog_keep keep = {.age_ns = (int64_t)ops_conf_uint(c, KEY_STORAGE_KEEP_AGE) * NS_PER_MS,
+                                     .bytes = ops_conf_uint(c, KEY_STORAGE_KEEP_SIZE) / partitions};
     int64_t now = ops_clock_wall_ns(ops_clock_system());
     for (uint32_t part = 0; part < partitions; part++) {
         ops_fold_state fold;
