@@ -30,6 +30,20 @@ ops_status ops_cmd_offline_templates(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_offline_findings(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_offline_absent(ops_verb_ctx *ctx,
                                   ops_err *reterr); /* commands of the contract not built yet */
+ops_status ops_cmd_get_findings(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_get_streams(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_get_templates(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_get_workers(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_get_partitions(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_get_deadletters(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_get_status(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_describe_finding(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_watch_findings(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_feedback(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_ingest(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_logs(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_fsck(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_config(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_redact_test(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_completion(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_help(ops_verb_ctx *ctx, ops_err *reterr);
