@@ -551,7 +551,7 @@ static void keys_keep_to_their_worker(void **state)
     worker w[3];
     open_bench(&b, (ops_dispatch_conf){0});
     for (size_t i = 0; i < 3; i++) {
-        char id[8];
+        char id[16];
         (void)snprintf(id, sizeof id, "w%zu", i);
         attach(&b, &w[i], id, 100000);
     }
@@ -559,7 +559,7 @@ static void keys_keep_to_their_worker(void **state)
     size_t used[3] = {0};
     for (int round = 0; round < 3; round++)
         for (int key = 0; key < 16; key++) {
-            char name[8];
+            char name[16];
             (void)snprintf(name, sizeof name, "s%d", key);
             size_t before[3] = {w[0].orders, w[1].orders, w[2].orders};
             assert_int_equal(try_submit(&b, OPS_DISPATCH_BULK, name, 1, ""), OPS_OK);
@@ -577,7 +577,7 @@ static void keys_keep_to_their_worker(void **state)
     assert_true(used[0] > 0 && used[1] > 0 && used[2] > 0);
     ops_desk_detach(b.k, w[2].attachment, "gone", b.now);
     for (int key = 0; key < 10; key++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "s%d", key);
         size_t before[2] = {w[0].orders, w[1].orders};
         assert_int_equal(try_submit(&b, OPS_DISPATCH_BULK, name, 1, ""), OPS_OK);
