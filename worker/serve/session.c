@@ -1,0 +1,319 @@
+#include "worker/serve/session.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem/alloc.h"
+
+enum { NAME_BYTES = 128, REASON_BYTES = 256, HEARTBEAT_MS_DEFAULT = 2000, HEARTBEAT_MS_MIN = 10 };
+
+typedef struct task {
+    struct task *next;
+    ops_session *s;
+    uint64_t id;
+    ops_runner_job *job; /* NULL: `done` came */
+} task;
+
+struct ops_session {
+    ops_runner *runner;
+    ops_session_wire wire;
+    unsigned line;
+    char worker_id[NAME_BYTES];
+    pthread_mutex_t lock;
+    task *tasks;
+    size_t n, senders; /* senders: calls of wire.send under way */
+    bool draining, ended, hung_up;
+    uint32_t heartbeat_ms;
+    int64_t beat_at;
+    uint64_t beats;
+};
+
+static void free_session(ops_session *s)
+{
+    pthread_mutex_destroy(&s->lock);
+    ops_free(s);
+}
+
+/* Called with the lock held; lets it go. Whoever takes the last thing away closes. */
+static void unlock_and_close(ops_session *s)
+{
+    const bool last = s->ended && s->n == 0 && s->senders == 0;
+    if (last)
+        s->ended = false; /* nobody else comes to this */
+    pthread_mutex_unlock(&s->lock);
+    if (last) {
+        s->wire.close(s->wire.ctx);
+        free_session(s);
+    }
+}
+
+/* Sends unless the stream is over, and hangs up when that fails. `s` may be gone afterwards unless the caller keeps it. */
+static ops_status send_message(ops_session *s, const Ops__V1__WorkerMessage *m)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->ended || s->hung_up) {
+        pthread_mutex_unlock(&s->lock);
+        return OPS_ECANCELLED;
+    }
+    s->senders++;
+    pthread_mutex_unlock(&s->lock);
+    const ops_status st = s->wire.send(s->wire.ctx, m);
+    pthread_mutex_lock(&s->lock);
+    /* ECANCELLED: it is on its way down already. */
+    const bool hang_up = st != OPS_OK && st != OPS_ECANCELLED && !s->hung_up && !s->ended;
+    s->hung_up |= hang_up;
+    pthread_mutex_unlock(&s->lock);
+    if (hang_up)
+        s->wire.hang_up(s->wire.ctx, st, "the stream does not take a message");
+    pthread_mutex_lock(&s->lock);
+    s->senders--;
+    unlock_and_close(s);
+    return st;
+}
+
+static ops_status send_hello(ops_session *s, const ops_session_conf *conf, char *version)
+{
+    const ops_engine_info *info = ops_runner_info(s->runner);
+    char name[OPS_ENGINE_NAME_MAX], hash[OPS_ENGINE_HASH_HEX + 1], job[] = "embed";
+    memcpy(name, info->model, sizeof name);
+    memcpy(hash, info->content_hash, sizeof hash);
+    Ops__V1__Model model = OPS__V1__MODEL__INIT, *models[] = {&model};
+    model.name = name;
+    model.content_hash = hash;
+    model.job = job;
+    model.dim = info->dim;
+    model.tokens_max = info->tokens_max;
+    Ops__V1__Hello hello = OPS__V1__HELLO__INIT;
+    hello.protocol = 1;
+    hello.worker_id = s->worker_id;
+    hello.version = version;
+    hello.work_class = conf->work_class;
+    hello.n_models = 1;
+    hello.models = models;
+    hello.credits = conf->credits != 0 ? conf->credits : OPS_SESSION_CREDITS_DEFAULT;
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_HELLO;
+    m.hello = &hello;
+    return s->wire.send(s->wire.ctx, &m);
+}
+
+ops_status ops_session_new(ops_runner *runner, const ops_session_conf *conf, const ops_session_wire *wire,
+                           ops_session **ret, ops_err *reterr)
+{
+    if (conf->worker_id == NULL || conf->worker_id[0] == '\0' || strlen(conf->worker_id) >= NAME_BYTES)
+        return ops_fail(reterr, OPS_EINVAL, "a worker id has 1 to %d bytes", NAME_BYTES - 1);
+    ops_session *s = ops_calloc(1, sizeof *s);
+    if (s == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "session");
+    s->runner = runner;
+    s->wire = *wire;
+    s->line = conf->work_class == OPS__V1__WORK_CLASS__WORK_CLASS_INTERACTIVE ? 0
+              : conf->work_class == OPS__V1__WORK_CLASS__WORK_CLASS_TRIAGE    ? 1
+                                                                              : 2;
+    s->heartbeat_ms = HEARTBEAT_MS_DEFAULT;
+    (void)snprintf(s->worker_id, sizeof s->worker_id, "%s", conf->worker_id);
+    pthread_mutex_init(&s->lock, NULL);
+    *ret = s; /* before the hello: an answer to it may come at once */
+    char version[] = OPS_VERSION;
+    const ops_status st = send_hello(s, conf, version);
+    if (st == OPS_OK)
+        return OPS_OK;
+    *ret = NULL;
+    free_session(s);
+    return ops_fail(reterr, st, "the hello of '%s' could not be sent: %s", conf->worker_id,
+                    ops_status_text(st));
+}
+
+static void send_result(ops_session *s, uint64_t id, Ops__V1__TaskOutcome outcome, const ops_runner_result *r)
+{
+    char message[REASON_BYTES];
+    (void)snprintf(message, sizeof message, "%s", r->message);
+    Ops__V1__Result result = OPS__V1__RESULT__INIT;
+    result.task_id = id;
+    result.outcome = outcome;
+    result.message = message;
+    result.tokens_used = r->tokens < UINT32_MAX ? (uint32_t)r->tokens : UINT32_MAX;
+    Ops__V1__Vector rows[OPS_RUNNER_TEXTS_MAX], *at[OPS_RUNNER_TEXTS_MAX];
+    OPS_AUTO(ops_free) void *copy = NULL;
+    if (r->vectors != NULL && (copy = ops_memdup(r->vectors, r->rows * r->dim * sizeof(float))) == NULL) {
+        result.outcome = OPS__V1__TASK_OUTCOME__TASK_OUTCOME_REFUSED;
+        (void)snprintf(message, sizeof message, "out of memory for the answer");
+    }
+    for (size_t i = 0; copy != NULL && i < r->rows; i++) {
+        ops__v1__vector__init(&rows[i]);
+        rows[i].n_values = r->dim;
+        rows[i].values = (float *)copy + i * r->dim;
+        at[i] = &rows[i];
+        result.n_vectors = i + 1;
+        result.vectors = at;
+    }
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_RESULT;
+    m.result = &result;
+    (void)(send_message(s, &m) == OPS_OK); /* when not, it hung up */
+}
+
+static Ops__V1__TaskOutcome outcome_of(ops_status st)
+{
+    if (st == OPS_OK)
+        return OPS__V1__TASK_OUTCOME__TASK_OUTCOME_DONE;
+    return st == OPS_EINVAL || st == OPS_ETOOBIG ? OPS__V1__TASK_OUTCOME__TASK_OUTCOME_FAILED
+                                                 : OPS__V1__TASK_OUTCOME__TASK_OUTCOME_REFUSED;
+}
+
+static void done(void *ctx, const ops_runner_result *r)
+{
+    task *t = ctx;
+    ops_session *s = t->s;
+    pthread_mutex_lock(&s->lock);
+    t->job = NULL;
+    pthread_mutex_unlock(&s->lock);
+    send_result(s, t->id, outcome_of(r->status), r); /* the task in the list keeps the session */
+    pthread_mutex_lock(&s->lock);
+    for (task **at = &s->tasks; *at != NULL; at = &(*at)->next)
+        if (*at == t) {
+            *at = t->next;
+            break;
+        }
+    s->n--;
+    ops_free(t);
+    unlock_and_close(s);
+}
+
+static void refuse(ops_session *s, uint64_t id, ops_status why, const char *message)
+{
+    send_result(s, id, outcome_of(why), &(ops_runner_result){.status = why, .message = message});
+}
+
+static ops_status start(ops_session *s, const Ops__V1__Task *m, ops_err *reterr)
+{
+    ops_slice texts[OPS_RUNNER_TEXTS_MAX];
+    for (size_t i = 0; i < m->embed->n_texts; i++)
+        texts[i] = ops_slice_str(m->embed->texts[i]);
+    task *t = ops_calloc(1, sizeof *t);
+    if (t == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "a task");
+    t->s = s;
+    t->id = m->task_id;
+    /* The lock is held over the submit: `done` waits for it, so the task is in the list before it is taken out. */
+    pthread_mutex_lock(&s->lock);
+    ops_status st = s->draining ? ops_fail(reterr, OPS_ECANCELLED, "the worker drains")
+                    : s->n >= OPS_SESSION_TASKS_MAX
+                        ? ops_fail(reterr, OPS_EAGAIN, "%zu tasks run, the most", s->n)
+                        : ops_runner_submit(s->runner, s->line, texts, m->embed->n_texts, m->deadline_ms,
+                                            done, t, &t->job, reterr);
+    if (st == OPS_OK) {
+        t->next = s->tasks;
+        s->tasks = t;
+        s->n++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (st != OPS_OK)
+        ops_free(t);
+    return st;
+}
+
+static void take_task(ops_session *s, const Ops__V1__Task *m)
+{
+    ops_err err;
+    if (m->job_case != OPS__V1__TASK__JOB_EMBED || m->embed == NULL)
+        refuse(s, m->task_id, OPS_EINVAL, "a job of a kind that this worker does not know");
+    else if (m->embed->model[0] != '\0' && strcmp(m->embed->model, ops_runner_info(s->runner)->model) != 0)
+        refuse(s, m->task_id, OPS_EINVAL, "a model that this worker does not have");
+    else if (m->embed->n_texts < 1 || m->embed->n_texts > OPS_RUNNER_TEXTS_MAX)
+        refuse(s, m->task_id, OPS_EINVAL, "a task has 1 to 256 texts");
+    else {
+        const ops_status st = start(s, m, &err);
+        if (st != OPS_OK)
+            refuse(s, m->task_id, st, err.msg);
+    }
+}
+
+static void cancel(ops_session *s, uint64_t id)
+{
+    pthread_mutex_lock(&s->lock);
+    for (task *t = s->tasks; t != NULL; t = t->next)
+        if (t->id == id && t->job != NULL)
+            ops_runner_cancel(s->runner, t->job);
+    pthread_mutex_unlock(&s->lock);
+}
+
+ops_status ops_session_received(ops_session *s, const Ops__V1__CoordinatorMessage *m, ops_err *reterr)
+{
+    switch ((int)m->kind_case) {
+    case OPS__V1__COORDINATOR_MESSAGE__KIND_WELCOME:
+        pthread_mutex_lock(&s->lock);
+        s->heartbeat_ms =
+            m->welcome->heartbeat_ms >= HEARTBEAT_MS_MIN ? m->welcome->heartbeat_ms : HEARTBEAT_MS_MIN;
+        s->beat_at = 0;
+        pthread_mutex_unlock(&s->lock);
+        return OPS_OK;
+    case OPS__V1__COORDINATOR_MESSAGE__KIND_TASK:
+        take_task(s, m->task);
+        return OPS_OK;
+    case OPS__V1__COORDINATOR_MESSAGE__KIND_CANCEL:
+        cancel(s, m->cancel->task_id);
+        return OPS_OK;
+    case OPS__V1__COORDINATOR_MESSAGE__KIND_DRAIN:
+        (void)ops_session_drain(s, m->drain->reason);
+        return OPS_OK;
+    case OPS__V1__COORDINATOR_MESSAGE__KIND__NOT_SET:
+        return OPS_OK; /* of a newer coordinator */
+    default:
+        return ops_fail(reterr, OPS_EINVAL, "a message of kind %d", (int)m->kind_case);
+    }
+}
+
+int64_t ops_session_tick(ops_session *s, int64_t now_ms)
+{
+    pthread_mutex_lock(&s->lock);
+    const int64_t every = s->heartbeat_ms;
+    const bool due = now_ms >= s->beat_at;
+    if (due)
+        s->beat_at = now_ms + every;
+    const int64_t in = s->beat_at - now_ms;
+    Ops__V1__Heartbeat beat = OPS__V1__HEARTBEAT__INIT;
+    beat.sequence = due ? ++s->beats : s->beats;
+    beat.tasks_running = (uint32_t)s->n;
+    pthread_mutex_unlock(&s->lock);
+    if (!due)
+        return in;
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_HEARTBEAT;
+    m.heartbeat = &beat;
+    (void)(send_message(s, &m) == OPS_OK); /* when not, it hung up */
+    return in;
+}
+
+bool ops_session_drain(ops_session *s, const char *reason)
+{
+    char text[REASON_BYTES];
+    (void)snprintf(text, sizeof text, "%s", reason != NULL ? reason : "");
+    pthread_mutex_lock(&s->lock);
+    const bool first = !s->draining;
+    s->draining = true;
+    pthread_mutex_unlock(&s->lock);
+    if (first) {
+        Ops__V1__Draining draining = OPS__V1__DRAINING__INIT;
+        draining.reason = text;
+        Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+        m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_DRAINING;
+        m.draining = &draining;
+        (void)(send_message(s, &m) == OPS_OK); /* when not, it hung up */
+    }
+    pthread_mutex_lock(&s->lock);
+    const bool idle = s->n == 0;
+    pthread_mutex_unlock(&s->lock);
+    return idle;
+}
+
+void ops_session_ended(ops_session *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->ended = true;
+    for (task *t = s->tasks; t != NULL; t = t->next)
+        if (t->job != NULL)
+            ops_runner_cancel(s->runner, t->job);
+    unlock_and_close(s);
+}
