@@ -495,8 +495,10 @@ static bool get_finding(entry *e, ops_record_reader *r)
         n[i] = ops_record_get_u(r);
     if (r->bad || n[0] != RECORD_VERSION || n[1] >= OPS_CANDIDATE_KIND_COUNT || n[2] >= OPS_LEVEL_COUNT ||
         n[5] > OPS_FINDING_SERVICES_MAX || n[6] > OPS_FINDING_TEMPLATES_MAX ||
-        n[7] > OPS_FINDING_EVIDENCE_MAX)
+        n[7] > OPS_FINDING_EVIDENCE_MAX) {
+        r->bad = true;
         return false;
+    }
     f->kind = (ops_candidate_kind)n[1];
     f->severity = (ops_level)n[2];
     f->revision = (uint32_t)n[3];
@@ -525,7 +527,9 @@ static bool get_finding(entry *e, ops_record_reader *r)
         v->log_offset = ops_record_get_u(r);
         v->index = (uint32_t)ops_record_get_u(r);
     }
-    return ok && ops_record_whole(r);
+    if (ok && !ops_record_whole(r))
+        r->bad = true;
+    return ok && !r->bad;
 }
 
 /* Keys: "m" the counters; "o" + id an open finding. Vectors are not saved: whoever embeds caches them by template. */
@@ -593,7 +597,8 @@ ops_status ops_finding_book_load(ops_finding_book *b, ops_slice key, ops_slice v
     e->f.state = OPS_FINDING_OPEN;
     e->saved = true;
     if (!get_finding(e, &r) || b->open.n >= b->lim.open_max || !ops_vec_push(&b->open, e)) {
-        ops_status st = ops_fail(reterr, OPS_ECORRUPT, "finding record '%s' of %zu bytes", e->f.id, val.n);
+        ops_status st = ops_fail(reterr, r.bad || b->open.n >= b->lim.open_max ? OPS_ECORRUPT : OPS_ENOMEM,
+                                 "finding record of %zu bytes", val.n);
         entry_free(e);
         return st;
     }

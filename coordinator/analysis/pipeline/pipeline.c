@@ -150,6 +150,10 @@ ops_status ops_pipeline_add(ops_pipeline *p, const ops_event *given, ops_templat
     }
     if (e.time_ns < 0)
         e.time_ns = 0;
+    if (e.time_ns > VALUE_MAX) {
+        e.time_ns = VALUE_MAX;
+        p->stats.clamped++;
+    }
     tenant *t = ops_pipeline_tenant(p, e.tenant, e.time_ns, &ti);
     stream *s = t == NULL ? NULL : ops_pipeline_stream(p, ti, e.service, e.time_ns);
     if (s == NULL || ops_miner_add(t->miner, e.message, e.time_ns, &hit) != OPS_OK)
@@ -195,6 +199,12 @@ ops_status ops_pipeline_advance(ops_pipeline *p, int64_t event_ns, ops_err *rete
     if (p->alive_ns != INT64_MIN)
         move_on(p, event_ns);
     return OPS_OK;
+}
+
+void ops_pipeline_finish(ops_pipeline *p)
+{
+    for (size_t i = 0; i < p->streams.n; i++)
+        ops_stream_close(p, p->streams.v[i], window_of(p->streams.v[i]->last_ns), true);
 }
 
 int64_t ops_pipeline_event_ns(const ops_pipeline *p)

@@ -70,6 +70,8 @@ OPS_MUST_USE ops_status ops_pipeline_add(ops_pipeline *p, const ops_event *e, op
 /* now_ns: any steady clock in ns, the same at every call (replays hand in their own). */
 OPS_MUST_USE ops_status ops_pipeline_tick(ops_pipeline *p, int64_t now_ns, ops_err *reterr);
 OPS_MUST_USE ops_status ops_pipeline_advance(ops_pipeline *p, int64_t event_ns, ops_err *reterr);
+/* The input has ended: closes each stream's windows up to its last record. Nobody is called silent by it. */
+void ops_pipeline_finish(ops_pipeline *p);
 /* The greatest event time seen, INT64_MIN before the first record. */
 int64_t ops_pipeline_event_ns(const ops_pipeline *p);
 

@@ -16,6 +16,9 @@ enum {
     CATCH_UP_WINDOWS = 360, /* after a leap of event time at most this many empty windows are judged */
     NAME_BYTES_MAX = 256,   /* of a tenant or service; longer ones are cut */
 };
+#define VALUE_MAX                                                                                            \
+    (((int64_t)1 << 62) - 1) /* of a time or window (year 2116): sums and differences stay in range */
+#define NEVER_W (-((int64_t)1 << 60)) /* a window before all */
 
 typedef struct tenant {
     char *name;

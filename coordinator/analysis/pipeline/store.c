@@ -62,11 +62,34 @@ static void put_row(ops_strbuf *b, const row *r)
     }
 }
 
+/* What a reader says that returned false: it was the record, or it was the heap. */
+static ops_status why(const ops_record_reader *r)
+{
+    return r->bad ? OPS_ECORRUPT : OPS_ENOMEM;
+}
+
+/* False, and the record is bad: for what a sound record never holds. */
+static bool bad(ops_record_reader *r)
+{
+    r->bad = true;
+    return false;
+}
+
+static bool sane(int64_t v)
+{
+    return v >= -VALUE_MAX && v <= VALUE_MAX;
+}
+
+static bool sane_or_none(int64_t v)
+{
+    return sane(v) || v == INT64_MIN;
+}
+
 static bool get_row(stream *s, ops_record_reader *r)
 {
     uint64_t id = ops_record_get_u(r), error = ops_record_get_u(r);
     if (r->bad || error > 1 || ops_stream_row_get(s, id, error != 0) != NULL)
-        return false;
+        return bad(r);
     row *w = ops_stream_row_put(s, id, error != 0);
     if (w == NULL)
         return false;
@@ -78,11 +101,13 @@ static bool get_row(stream *s, ops_record_reader *r)
     w->failure = (uint8_t)(flags / 4 % 4);
     w->kept = (flags & 2) != 0;
     w->born_late = (flags & 1) != 0;
+    bool good = sane(w->first_w) && sane(w->last_w) && flags < 16;
     for (size_t i = 0; i < SLOTS; i++) {
         w->slot_w[i] = ops_record_get_i(r);
         w->count[i] = (uint32_t)ops_record_get_u(r);
+        good &= sane_or_none(w->slot_w[i]);
     }
-    return !r->bad;
+    return good && !r->bad ? true : bad(r);
 }
 
 /* Every integer of a stream, in the order of the record. */
@@ -122,14 +147,19 @@ static bool get_slots(stream *s, ops_record_reader *r)
         sl->first_error_ns = ops_record_get_i(r);
         sl->last_error_ns = ops_record_get_i(r);
         uint64_t n = ops_record_get_u(r);
-        for (uint64_t k = 0; k < n && !r->bad; k++) {
+        bool open = sl->w > s->closed_w && sl->w <= s->closed_w + SLOTS && ops_stream_slot(s, sl->w) == i;
+        if (r->bad || (!open && sl->w != INT64_MIN) || !sane(sl->first_error_ns) || !sane(sl->last_error_ns))
+            return bad(r);
+        for (uint64_t k = 0; k < n; k++) {
             uint64_t id = ops_record_get_u(r), error = ops_record_get_u(r);
-            row *w = error > 1 ? NULL : ops_stream_row_get(s, id, error != 0);
-            if (w == NULL || !ops_vec_push(&sl->rows, w))
+            row *w = r->bad || error > 1 ? NULL : ops_stream_row_get(s, id, error != 0);
+            if (w == NULL)
+                return bad(r);
+            if (!ops_vec_push(&sl->rows, w))
                 return false;
         }
     }
-    return !r->bad;
+    return true;
 }
 
 static void put_episode(ops_strbuf *b, const stream *s)
@@ -160,7 +190,7 @@ static bool get_episode(stream *s, ops_record_reader *r)
     double *f[] = {&e->score, &e->best_p, &e->best_value, &e->best_low, &e->best_high, &s->new_rate};
     for (size_t i = 0; i < sizeof f / sizeof f[0]; i++)
         *f[i] = ops_record_get_f(r);
-    e->best_kind = (uint8_t)ops_record_get_u(r);
+    uint64_t kind = ops_record_get_u(r);
     e->best_id = ops_record_get_u(r);
     e->errors = ops_record_get_u(r);
     uint64_t n = ops_record_get_u(r);
@@ -169,11 +199,13 @@ static bool get_episode(stream *s, ops_record_reader *r)
     uint64_t fresh = ops_record_get_u(r);
     for (size_t i = 0; i < OPS_CANDIDATE_TEMPLATES_MAX; i++)
         s->fresh[i] = ops_record_get_u(r);
-    if (n > OPS_CANDIDATE_TEMPLATES_MAX || fresh > OPS_CANDIDATE_TEMPLATES_MAX)
-        return false;
+    if (r->bad || n > OPS_CANDIDATE_TEMPLATES_MAX || fresh > OPS_CANDIDATE_TEMPLATES_MAX ||
+        kind >= OPS_CANDIDATE_KIND_COUNT)
+        return bad(r);
+    e->best_kind = (uint8_t)kind;
     e->template_count = (uint32_t)n;
     s->fresh_n = (uint32_t)fresh;
-    return !r->bad;
+    return true;
 }
 
 static void put_ring(ops_strbuf *b, const stream *s)
@@ -202,7 +234,7 @@ static bool get_ring(stream *s, ops_record_reader *r)
             continue;
         ops_slice text = ops_record_get_s(r, TEXT_MAX);
         if (r->bad || (e->text = ops_strndup(text.p, text.n)) == NULL)
-            return false;
+            return false; /* bad already, or the heap */
         e->text_n = (uint32_t)text.n;
         e->time_ns = ops_record_get_i(r);
         e->template_id = ops_record_get_u(r);
@@ -289,10 +321,12 @@ static tenant *tenant_at(ops_pipeline *p, uint64_t i)
 static ops_status load_tenant(ops_pipeline *p, ops_slice key, ops_record_reader *r)
 {
     uint32_t i = ops_get_be32(key.p + 1);
-    tenant *t = tenant_at(p, i);
     ops_slice name = ops_record_get_s(r, NAME_BYTES_MAX);
-    if (t == NULL || r->bad || (uintptr_t)ops_map_get(p->tenant_of, name) != 0)
+    if (i >= p->lim.tenants_max || r->bad || (uintptr_t)ops_map_get(p->tenant_of, name) != 0)
         return OPS_ECORRUPT;
+    tenant *t = tenant_at(p, i);
+    if (t == NULL)
+        return OPS_ENOMEM;
     t->first_ns = ops_record_get_i(r);
     t->records = ops_record_get_u(r);
     t->errors = ops_record_get_u(r);
@@ -309,12 +343,25 @@ static ops_status load_tenant(ops_pipeline *p, ops_slice key, ops_record_reader 
     return ops_record_whole(r) ? OPS_OK : OPS_ECORRUPT;
 }
 
+/* Windows are closed one by one: the last closed one must stand next to the records' times. */
+static bool sound_times(stream *s)
+{
+    int64_t *ints[32];
+    for (size_t i = 0, n = ints_of(s, ints); i < n; i++)
+        if (!sane(*ints[i]))
+            return false;
+    return s->first_ns >= 0 && s->last_ns >= s->first_ns && s->mark_ns >= 0 &&
+           s->closed_w >= window_of(s->first_ns) - 1;
+}
+
 static ops_status load_stream(ops_pipeline *p, uint64_t key, ops_record_reader *r)
 {
     uint64_t ti = ops_record_get_u(r);
     ops_slice service = ops_record_get_s(r, NAME_BYTES_MAX);
-    if (r->bad || tenant_at(p, ti) == NULL)
+    if (r->bad || ti >= p->lim.tenants_max)
         return OPS_ECORRUPT;
+    if (tenant_at(p, ti) == NULL)
+        return OPS_ENOMEM;
     stream *s = ops_pipeline_stream_put(p, (uint32_t)ti, service);
     if (s == NULL)
         return OPS_ENOMEM;
@@ -335,11 +382,14 @@ static ops_status load_stream(ops_pipeline *p, uint64_t key, ops_record_reader *
     s->learned = (flags & 4) != 0;
     s->silent = (flags & 2) != 0;
     s->born_ill = (flags & 1) != 0;
-    for (uint64_t i = 0; i < rows && !r->bad; i++)
+    if (r->bad || !sound_times(s))
+        return OPS_ECORRUPT;
+    for (uint64_t i = 0; i < rows; i++)
         if (!get_row(s, r))
-            return OPS_ECORRUPT;
-    bool good = !r->bad && get_slots(s, r) && get_episode(s, r) && get_ring(s, r);
-    return good && ops_record_whole(r) ? OPS_OK : OPS_ECORRUPT;
+            return why(r);
+    if (!get_slots(s, r) || !get_episode(s, r) || !get_ring(s, r))
+        return why(r);
+    return ops_record_whole(r) ? OPS_OK : OPS_ECORRUPT;
 }
 
 static ops_status load_meta(ops_pipeline *p, ops_record_reader *r)
@@ -352,7 +402,8 @@ static ops_status load_meta(ops_pipeline *p, ops_record_reader *r)
                      &p->stats.windows_closed};
     for (size_t i = 0; i < sizeof n / sizeof n[0]; i++)
         *n[i] = ops_record_get_u(r);
-    return known && ops_record_whole(r) ? OPS_OK : OPS_ECORRUPT;
+    bool good = known && sane_or_none(p->event_ns) && sane_or_none(p->alive_ns);
+    return good && ops_record_whole(r) ? OPS_OK : OPS_ECORRUPT;
 }
 
 ops_status ops_pipeline_load(ops_pipeline *p, ops_slice key, ops_slice val, ops_err *reterr)
@@ -366,7 +417,9 @@ ops_status ops_pipeline_load(ops_pipeline *p, ops_slice key, ops_slice val, ops_
     else if (key.n == 1 && key.p[0] == 'x')
         st = load_meta(p, &r);
     else if (key.n > 5 && key.p[0] == 'k') {
-        tenant *t = tenant_at(p, ops_get_be32(key.p + 1));
+        uint32_t i = ops_get_be32(key.p + 1);
+        tenant *t = tenant_at(p, i);
+        st = i < p->lim.tenants_max ? OPS_ENOMEM : OPS_ECORRUPT;
         if (t != NULL)
             return ops_miner_load(t->miner, ops_slice_sub(key, 5, key.n), val, reterr);
     }

@@ -96,7 +96,7 @@ stream *ops_pipeline_stream_put(ops_pipeline *p, uint32_t tenant_index, ops_slic
     s->service = ops_strndup(service.n > 0 ? service.p : "", service.n);
     s->service_n = (uint32_t)service.n;
     s->rows = ops_map64_new();
-    s->change_w = s->up_w = s->down_w = s->silent_w = INT64_MIN / 2;
+    s->change_w = s->up_w = s->down_w = s->silent_w = NEVER_W;
     s->slots[0].w = s->slots[1].w = INT64_MIN;
     if (s->service == NULL || s->rows == NULL || !ops_vec_push(&p->streams, s)) {
         ops_stream_free(s);

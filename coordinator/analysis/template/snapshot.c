@@ -207,6 +207,10 @@ static ops_status load_template(ops_miner *m, reader *r, uint64_t id)
         t->example_n[i] = (uint32_t)e.n;
         good = t->examples[i] != NULL;
         t->example_count += good;
+        if (!good && !r->bad) {
+            ops_tmpl_free(t);
+            return OPS_ENOMEM;
+        }
     }
     if (!good || r->bad || examples > OPS_MINER_EXAMPLES_MAX || r->p != r->end) {
         ops_tmpl_free(t);
@@ -308,8 +312,8 @@ ops_status ops_miner_load_done(ops_miner *m, ops_err *reterr)
         size_t steps = 0;
         for (void *next; (next = ops_map64_get(m->lineage, id)) != NULL && steps <= m->folds_n; steps++)
             id = (uint64_t)(uintptr_t)next;
-        if (steps > m->folds_n || m->folds_n > 4096 * 64)
-            break;
+        if (steps > m->folds_n)
+            return ops_fail(reterr, OPS_ECORRUPT, "template lineage: it goes in a circle");
         if (ops_map64_has(m->by_id, m->folds[i].old_id))
             return ops_fail(reterr, OPS_ECORRUPT, "template lineage: a folded id is alive");
     }

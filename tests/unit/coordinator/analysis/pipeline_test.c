@@ -290,6 +290,99 @@ static void a_deploy_and_a_new_service_are_at_most_one(void **state)
     end(&w);
 }
 
+/* Half of one template's lines turn into errors: those are a series of their own, the healthy half says nothing. */
+static void errors_of_a_template_are_told_apart(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 41);
+    for (int i = 0; i < 700; i++) {
+        bool ill = i >= 600 && i < 660;
+        for (int k = 0; k < 4; k++) {
+            char text[96];
+            bool bad = ill && k % 2 == 0;
+            snprintf(text, sizeof text, "10.0.0.1 \"GET /items/%d HTTP/1.1\" %d 99", i + k, bad ? 504 : 200);
+            say(&w, "proxy", bad ? 17 : 9, text);
+        }
+        second(&w, 2, 0);
+    }
+    assert_found(&w, START + 600 * SECOND, "proxy");
+    assert_non_null(strstr(w.s.evidence, " 504 "));
+    size_t iter = 0;
+    for (ops_stream_info s; ops_pipeline_next_stream(w.p, &iter, &s);)
+        if (ops_slice_eq(s.service, OPS_SLICE("proxy"))) {
+            assert_int_equal(s.errors, 120);
+            assert_int_equal(s.templates, 1);
+        }
+    end(&w);
+}
+
+/* A stream that speaks every eight seconds is young for long, and its errors are seen all the same. */
+static void errors_of_a_stream_of_few_lines_are_found_early(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 42);
+    for (int i = 0; i < 240; i++) {
+        char text[96];
+        snprintf(text, sizeof text, "checkpoint %d complete", i);
+        if (i % 8 == 0)
+            say(&w, "store", 9, text);
+        for (int k = 0; i >= 180 && k < 2; k++)
+            say(&w, "store", 17, "could not extend file: quota exceeded");
+        second(&w, 2, 0);
+    }
+    assert_found(&w, START + 180 * SECOND, "store");
+    end(&w);
+}
+
+/* web dies, and app, who needs it, fails: one finding names both within half a minute of event time. */
+static void a_silence_bears_out_the_failure_of_others(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 43);
+    run(&w, 900, 6, 0);
+    run(&w, 27, 6, WEB_DOWN | APP_ERRORS);
+    assert_int_equal(w.s.opened, 1);
+    assert_string_equal(w.s.service, "app");
+    size_t iter = 0;
+    ops_finding f;
+    assert_true(ops_finding_book_next(w.book, &iter, &f));
+    assert_int_equal(f.service_count, 2);
+    assert_true(ops_slice_eq(f.services[1], OPS_SLICE("web")));
+    bool shown = false;
+    for (size_t i = 0; i < f.evidence_count; i++)
+        shown |= ops_slice_eq(f.evidence[i].service, OPS_SLICE("web"));
+    assert_true(shown);
+    end(&w);
+    begin(&w, 44); /* the silence alone is a restart's, for as long */
+    run(&w, 900, 6, 0);
+    run(&w, 24, 6, WEB_DOWN);
+    run(&w, 300, 6, 0);
+    assert_true(w.s.candidates > 0);
+    assert_int_equal(w.s.opened, 0);
+    end(&w);
+}
+
+/* Twelve kinds of new lines: said once they are a restart's, coming again they are a change, and one finding of information. */
+static void new_kinds_are_a_change_only_when_they_stay(void **state)
+{
+    (void)state;
+    for (int stay = 0; stay < 2; stay++) {
+        world w;
+        begin(&w, 45);
+        run(&w, 3600, 6, 0);
+        for (int i = 0; i < 60; i++)
+            second(&w, 6, i == 0 || (stay && i % 12 == 0) ? DEPLOYING : 0);
+        run(&w, 300, 6, 0);
+        assert_int_equal(w.s.opened, stay);
+        if (stay)
+            assert_int_equal(w.s.kind, OPS_CANDIDATE_CHANGE);
+        end(&w);
+    }
+}
+
 static ops_status keep(void *u, ops_slice key, ops_slice val)
 {
     ops_map *kv = u;
@@ -420,6 +513,10 @@ int main(void)
         cmocka_unit_test(a_restart_is_quiet),
         cmocka_unit_test(a_cron_burst_and_a_slow_ramp_are_quiet),
         cmocka_unit_test(a_deploy_and_a_new_service_are_at_most_one),
+        cmocka_unit_test(errors_of_a_template_are_told_apart),
+        cmocka_unit_test(errors_of_a_stream_of_few_lines_are_found_early),
+        cmocka_unit_test(a_silence_bears_out_the_failure_of_others),
+        cmocka_unit_test(new_kinds_are_a_change_only_when_they_stay),
         cmocka_unit_test(a_restart_of_opsd_changes_nothing),
         cmocka_unit_test(meaning_groups_and_the_budget_holds),
     };
