@@ -9,7 +9,7 @@
 #include "opsctl/cmd/records.h"
 #include "opsctl/verb.h"
 
-static const int64_t second_ns = 1000000000, settle_ns = 20 * (int64_t)1000000000;
+static const int64_t second_ns = 1000000000;
 enum { EXIT_FINDINGS = 3 };
 
 typedef struct run {
@@ -175,7 +175,8 @@ static ops_status analyse(run *x, ops_err *reterr)
     if (s.records == 0)
         return ops_fail(reterr, OPS_EINVAL, "no line with a time stamp among %llu of %zu files",
                         (unsigned long long)s.lines, s.files);
-    st = ops_pipeline_advance(x->pipeline, x->last_ns + settle_ns, reterr); /* closes the last windows */
+    ops_pipeline_finish(x->pipeline);
+    st = x->st;
     size_t iter = 0;
     ops_finding f;
     while (st == OPS_OK && !x->changes && ops_finding_book_next(x->book, &iter, &f))

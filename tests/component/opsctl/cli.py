@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """opsctl as a person or a script meets it: exit codes, messages, the offline contract. usage: cli.py OPSCTL"""
+import datetime
+import json
 import os
 import subprocess
 import sys
@@ -85,6 +87,84 @@ class OfflineTemplates(unittest.TestCase):
         self.assertIn("/nonexistent/log", got.stderr.decode())
         self.assertEqual(run("offline", "templates").returncode, 2)
         self.assertEqual(run("offline", "templates", "--nope", "-").returncode, 2)
+
+
+class OfflineFindings(unittest.TestCase):
+    BEGIN = datetime.datetime(2026, 3, 1, 8, 0, 0, tzinfo=datetime.timezone.utc)
+
+    def records(self, ill):
+        """(time, service, severity number, level, text): six minutes, the last one of them ill or not."""
+        for second in range(360):
+            at = self.BEGIN + datetime.timedelta(seconds=second)
+            for k in range(2):
+                yield at, "web", 9, "INFO", f"GET /items/{second * 2 + k} answered in {k} ms"
+            if ill and second >= 300:
+                yield at, "shop", 17, "ERROR", "order lost: connection to \x1b[31mdb refused, password=hunter2"
+            else:
+                yield at, "shop", 9, "INFO", f"order {second} stored"
+
+    def lines(self, ill, service=None):
+        return "".join(f"{at:%Y-%m-%d %H:%M:%S},000 {level} [7] {name}: {text}\n"
+                       for at, name, _, level, text in self.records(ill) if service in (None, name)).encode()
+
+    def case(self, folder, ill):
+        os.mkdir(os.path.join(folder, "logs"))
+        for name in ("web", "shop"):
+            with open(os.path.join(folder, "logs", name + ".log"), "wb") as file:
+                file.write(self.lines(ill, name))
+        return folder
+
+    def found(self, *args, code=0, stdin=b""):
+        got = run("offline", "findings", *args, stdin=stdin)
+        self.assertEqual(got.returncode, code, got.stderr)
+        return got
+
+    def test_a_fault_is_found_with_where_when_and_evidence(self):
+        with tempfile.TemporaryDirectory() as folder:
+            got = self.found("--format", "case", "-o", "json", self.case(folder, True))
+        findings = [json.loads(line) for line in got.stdout.splitlines()]
+        self.assertEqual(len(findings), 1)
+        f = findings[0]
+        self.assertEqual(f["services"], ["shop"])
+        self.assertEqual(f["start"], "2026-03-01T08:05:00.000Z")
+        self.assertLess(f["p_value"], 1e-6)
+        self.assertTrue(all(e["service"] == "shop" and "order lost" in e["text"] for e in f["evidence"]))
+        self.assertNotIn(b"hunter2", got.stdout)
+        self.assertIn(b"1080 records of 2 files", got.stderr)
+
+    def test_findings_can_fail_a_script_and_a_terminal_gets_no_control_bytes(self):
+        got = self.found("--fail-on", "findings", "--service", "shop", "-", code=3, stdin=self.lines(True, "shop"))
+        self.assertIn(b"order lost", got.stdout)
+        self.assertNotIn(b"\x1b", got.stdout)
+        got = self.found("--fail-on", "findings", "-", stdin=self.lines(False))
+        self.assertEqual(got.stdout, b"")
+        self.assertIn(b"0 findings", got.stderr)
+
+    def test_changes_say_when_each_was_known(self):
+        rows = [json.loads(line) for line in
+                self.found("--changes", "-o", "json", "--service", "shop", "-", stdin=self.lines(True, "shop")).stdout.splitlines()]
+        self.assertEqual(rows[0]["change"], "opened")
+        self.assertTrue("2026-03-01T08:05:10" <= rows[0]["at"] <= "2026-03-01T08:05:30", rows[0]["at"])
+
+    def test_otlp_as_the_collector_writes_it_gives_the_same(self):
+        body = b""
+        for at, name, severity, _, text in self.records(True):
+            record = {"timeUnixNano": str(int(at.timestamp()) * 10**9), "severityNumber": severity, "body": {"stringValue": text}}
+            body += json.dumps({"resourceLogs": [{"resource": {"attributes": [
+                {"key": "service.name", "value": {"stringValue": name}}]}, "scopeLogs": [{"logRecords": [record]}]}]}).encode() + b"\n"
+        got = self.found("-o", "json", "-", stdin=body)
+        self.assertEqual([json.loads(line)["services"] for line in got.stdout.splitlines()], [["shop"]])
+
+    def test_errors_name_the_thing(self):
+        self.assertIn(b"no line with a time stamp", self.found("-", code=2, stdin=b"no time\nat all\n").stderr)
+        self.assertIn(b"/nonexistent/log", self.found("/nonexistent/log", code=5).stderr)
+        self.assertIn(b"line 1", self.found("--format", "otlp", "-", code=2, stdin=b'{"resourceLogs":7\n').stderr)
+        for args in ((), ("--nope", "-"), ("-o", "xml", "-"), ("--format", "case", "-"), ("--fail-on", "rain", "-"), ("-o",)):
+            self.found(*args, code=2)
+
+    def test_no_byte_sequence_stops_it(self):
+        hostile = b"\xff\xfe\n\x00\x00\n" + b"x" * 300000 + b"\n2026-03-01 08:00:00 \xc3\n9999-99-99\nlast"
+        self.found("-", stdin=hostile)
 
 
 class RedactTest(unittest.TestCase):
