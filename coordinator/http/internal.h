@@ -29,7 +29,7 @@ struct ops_http_req {
     size_t header_count;
     unsigned early_code; /* refused before the handler; the body is read and dropped */
     ops_status early_status;
-    char early_text[256];
+    char early_text[512];
     bool handed;
 
     pthread_mutex_t lock;        /* guards what follows */

@@ -11,6 +11,7 @@
 
 enum { OWN_FROM = REMOTE_OPTIONS, OWN_FILTER, OWN_FOR, OWN_UNTIL_FOUND };
 enum { OWN_COMMENT = REMOTE_OPTIONS };
+enum { LINE_COLUMNS = 160 };
 
 static const ops_conf_row watch_own[] = {
     {"from_revision", OPS_CONF_UINT, "0", .help = "Changes after this revision; 0: all there are."},
@@ -137,13 +138,15 @@ static void show_change(ops_remote *r, const Ops__V1__Finding *f)
                                         state, sizeof state),
         ops_text_enum(&ops__v1__level__descriptor, (int)f->severity, "LEVEL_", severity, sizeof severity),
         r->colour && f->version == 1 ? "\033[0m" : "");
-    ops_print_safe(r->ctx->out, f->summary, false);
+    char text[1024];
+    ops_print_safe(r->ctx->out, ops_text_fit(f->summary, LINE_COLUMNS, text, sizeof text), false);
     (void)fputc('\n', r->ctx->out);
     for (size_t i = 0; f->version == 1 && i < f->n_evidence && i < 3; i++) {
         (void)fputs("    ", r->ctx->out);
         ops_print_safe(r->ctx->out, f->evidence[i]->service, false);
         (void)fputs(": ", r->ctx->out);
-        ops_print_safe(r->ctx->out, f->evidence[i]->text, false);
+        ops_print_safe(r->ctx->out, ops_text_fit(f->evidence[i]->text, LINE_COLUMNS, text, sizeof text),
+                       false);
         (void)fputc('\n', r->ctx->out);
     }
 }
