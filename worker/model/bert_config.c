@@ -80,8 +80,8 @@ static ops_status fields(const json_t *j, ops_bert_config *c, ops_err *reterr)
                         c->heads);
     const json_t *eps = json_object_get(j, "layer_norm_eps");
     const double value = eps != NULL ? json_number_value(eps) : 1e-12;
-    if ((eps != NULL && !json_is_number(eps)) || !(value > 0 && value <= 1))
-        return ops_fail(reterr, OPS_ECORRUPT, "config.json: layer_norm_eps must be above 0 and at most 1");
+    if ((eps != NULL && !json_is_number(eps)) || !(value >= 1e-30 && value <= 1))
+        return ops_fail(reterr, OPS_ECORRUPT, "config.json: layer_norm_eps must be from 1e-30 to 1");
     c->eps = (float)value;
     c->tokens_max = c->positions;
     return OPS_OK;

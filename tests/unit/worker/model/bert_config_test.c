@@ -52,6 +52,8 @@ static void names_what_it_refuses(void **state)
          OPS_EUNIMPL},
         {"{\"model_type\":\"bert\",\"hidden_act\":7," GOOD "}", "hidden_act", OPS_ECORRUPT},
         {"{\"model_type\":\"bert\"," GOOD ",\"layer_norm_eps\":0}", "layer_norm_eps", OPS_ECORRUPT},
+        {"{\"model_type\":\"bert\"," GOOD ",\"layer_norm_eps\":1e-300}", "layer_norm_eps",
+         OPS_ECORRUPT}, /* 0 as a float */
         {"{\"model_type\":\"bert\"," GOOD ",\"layer_norm_eps\":\"1\"}", "layer_norm_eps", OPS_ECORRUPT},
         {"{\"model_type\":\"bert\",\"vocab_size\":0}", "vocab_size", OPS_ECORRUPT},
         {"{\"model_type\":\"bert\",\"vocab_size\":4294967297}", "vocab_size", OPS_ECORRUPT},
