@@ -1,0 +1,160 @@
+"""What every bench shares: the build, a daemon of its own, the verdict.
+
+A bench is a module with a docstring (its first line is shown by `bench/run`), `BARS` {figure: (op, value)}, and
+`bench(ctx)` that returns (figures, rival): two flat dictionaries, the rival's measured in the same run.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+OPS = {">=": lambda a, b: a >= b, "<=": lambda a, b: a <= b, "==": lambda a, b: a == b}
+
+
+class Context:
+    def __init__(self, args):
+        self.quick, self.long, self.rival, self.args = args.quick, args.long, args.rival, args
+        self.bin = ROOT / "build" / "release" / "bin"
+
+    def say(self, text):
+        print(text, flush=True)
+
+
+def build(targets):
+    log = ROOT / "build" / "bench-build.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("w") as out:
+        for command in (["cmake", "--preset", "release"], ["cmake", "--build", "--preset", "release", "-j", str(os.cpu_count()), "--target", *targets]):
+            if subprocess.run(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT).returncode:
+                sys.exit("bench: the build failed:\n" + log.read_text()[-4000:])
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    memory = int(re.search(r"MemTotal:\s+(\d+)", open("/proc/meminfo").read()).group(1)) // 1024
+    return {"cpu": model, "cores": os.cpu_count(), "memory_mib": memory, "kernel": platform.release(), "load_before": os.getloadavg()[0]}
+
+
+def commit():
+    got = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    dirty = subprocess.run(["git", "-C", str(ROOT), "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout
+    return got.stdout.strip() + ("-dirty" if dirty else "")
+
+
+class Daemon:
+    """An opsd of its own: free ports, a folder that is removed, ended by its pid."""
+
+    def __init__(self, bin_dir, data=None, env=None, flags=()):
+        self.own = data is None
+        self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="opsd-bench-"))
+        self.bin, self.env, self.flags, self.process = bin_dir, env, list(flags), None
+
+    def start(self, timeout_s=60):
+        ports = ["--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0", "--api-address", "127.0.0.1:0", "--web-address", "127.0.0.1:0"]
+        self.log = open(self.data.with_suffix(".log"), "wb+")
+        begun = time.monotonic()
+        self.process = subprocess.Popen([str(self.bin / "opsd"), "--data", str(self.data), *ports, *self.flags],
+                                        stderr=self.log, env={**os.environ, **(self.env or {})})
+        while time.monotonic() - begun < timeout_s:
+            text = pathlib.Path(self.log.name).read_text(errors="replace")
+            line = next((x for x in text.splitlines() if "event=ready" in x), None)
+            if line:
+                self.ports = {k: int(v) for k, v in re.findall(r" (otlp_grpc|otlp_http|api|web)=(\d+)", line)}
+                self.started_s = time.monotonic() - begun
+                return self
+            if self.process.poll() is not None:
+                raise RuntimeError(f"opsd ended with {self.process.returncode}:\n{text[-2000:]}")
+            time.sleep(0.01)
+        raise RuntimeError("opsd did not become ready:\n" + text[-2000:])
+
+    def at(self, port):
+        return f"127.0.0.1:{self.ports[port]}"
+
+    def metrics(self):
+        """{(name, labels as a sorted tuple): value}"""
+        text = urllib.request.urlopen(f"http://{self.at('web')}/metrics", timeout=10).read().decode()
+        rows = {}
+        for line in text.splitlines():
+            m = re.match(r"(\w+)(?:\{(.*)\})? (\S+)$", line)
+            if m:
+                labels = tuple(sorted(re.findall(r'(\w+)="([^"]*)"', m.group(2) or "")))
+                rows[m.group(1), labels] = float(m.group(3))
+        return rows
+
+    def total(self, name, **labels):
+        want = set(labels.items())
+        return sum(v for (n, have), v in self.metrics().items() if n == name and want <= set(have))
+
+    def ctl(self, *args, server=True, check=True):
+        flags = ["--server", self.at("api")] if server else []
+        got = subprocess.run([str(self.bin / "opsctl"), *args, *flags], capture_output=True, text=True, timeout=120)
+        if check and got.returncode:
+            raise RuntimeError(f"opsctl {' '.join(args)}: {got.stderr}")
+        return got.stdout
+
+    def memory_mib(self):
+        return int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{self.process.pid}/status").read()).group(1)) / 1024
+
+    def cpu_s(self):
+        fields = open(f"/proc/{self.process.pid}/stat").read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(60)
+
+    def close(self):
+        self.stop()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.data.with_suffix(".log"))
+        if self.own:
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def run(name, module, argv):
+    parser = argparse.ArgumentParser(prog=f"bench/run {name}", description=module.__doc__)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="smaller, for a look")
+    size.add_argument("--long", action="store_true", help="larger, for a claim")
+    parser.add_argument("--no-rival", dest="rival", action="store_false", help="leave the rival out")
+    getattr(module, "options", lambda p: None)(parser)
+    ctx = Context(parser.parse_args(argv))
+    before = machine()
+    build(getattr(module, "TARGETS", ["opsd", "opsctl"]))
+    figures, rival = module.bench(ctx)
+    bars, missed = module.BARS, []
+    print(f"\n{'figure':28} {'ours':>14}  {'bar':>12}  {'rival':>14}")
+    for key, value in figures.items():
+        bar = bars.get(key)
+        good = bar is None or (value is not None and OPS[bar[0]](value, bar[1]))
+        if not good:
+            missed.append(key)
+        shown = "-" if value is None else f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+        print(f"{key:28} {shown:>14}  {(bar[0] + ' ' + str(bar[1])) if bar else '':>12}  {str(rival.get(key, '')):>14}  {'' if good else 'MISSED'}")
+    for key in rival.keys() - figures.keys():
+        print(f"rival {key:22} {'':>14}  {'':>12}  {str(rival[key]):>14}")
+    for key in bars.keys() - figures.keys():
+        missed.append(key)
+        print(f"{key:28} {'not measured':>14}  {bars[key][0]} {bars[key][1]}  MISSED")
+    ok = not missed
+    print(json.dumps({"bench": name, "figures": figures, "rival": rival, "bars": {k: list(v) for k, v in bars.items()}, "ok": ok,
+                      "machine": before, "commit": commit()}))
+    return 0 if ok else 1
