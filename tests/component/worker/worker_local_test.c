@@ -8,8 +8,10 @@
 #include <cmocka.h>
 
 #include "opsd/local/local_worker.h"
+#include "opsd/local/workers.h"
 #include "tests/component/worker/tasks.h"
 #include "tests/support/gate_engine.h"
+#include "worker/engine/engine_bert.h"
 
 static ops_dispatch *new_dispatch(uint32_t heartbeat_ms)
 {
@@ -105,12 +107,78 @@ static void a_deadline_reaches_the_engine_and_a_stop_gives_back(void **state)
     assert_int_equal(ops_alloc_live(), 0);
 }
 
+/* The whole way with a real (if tiny) model: what comes back is what the engine computes, and the list shows it. */
+struct kept {
+    atomic_int n;
+    float v[16];
+    char hash[65];
+};
+static void keep(void *ctx, const ops_dispatch_result *r)
+{
+    struct kept *k = ctx;
+    if (r->status == OPS_OK && r->rows == 1 && r->dim == 16) {
+        memcpy(k->v, r->vectors, sizeof k->v);
+        (void)snprintf(k->hash, sizeof k->hash, "%s", r->content_hash);
+    }
+    atomic_fetch_add(&k->n, 1);
+}
+static int kept_n(void *ctx)
+{
+    return atomic_load(&((struct kept *)ctx)->n);
+}
+static bool see(void *u, const Ops__V1__Worker *m)
+{
+    assert_string_equal(m->id, "here");
+    assert_string_equal(m->state, "ready");
+    assert_string_equal(m->address, "local");
+    assert_int_equal(m->n_models, 1);
+    assert_string_equal(m->models[0], "bert_tiny");
+    assert_true(m->attached_time_unix_nano > 0);
+    ++*(int *)u;
+    return true;
+}
+
+static void a_model_answers_through_the_dispatch(void **state)
+{
+    (void)state;
+    const ops_engine_bert_conf conf = {.folder = "tests/golden/bert_tiny"};
+    ops_engine *there = NULL, *here = NULL;
+    assert_int_equal(ops_engine_bert_open(&conf, &there, NULL), OPS_OK);
+    assert_int_equal(ops_engine_bert_open(&conf, &here, NULL), OPS_OK);
+    ops_dispatch *d = new_dispatch(0);
+    ops_local_worker *w = NULL;
+    assert_int_equal(ops_local_worker_new(d, "here", 0, there, &w, NULL), OPS_OK);
+    struct kept k = {.hash = ""};
+    const ops_slice text = OPS_SLICE("connection to <*> lost");
+    const ops_dispatch_task task = {.work_class = OPS_DISPATCH_BULK,
+                                    .model = OPS_SLICE("bert_tiny"),
+                                    .texts = &text,
+                                    .text_count = 1,
+                                    .done = keep,
+                                    .ctx = &k};
+    assert_int_equal(ops_dispatch_submit(d, &task, NULL, NULL), OPS_OK);
+    assert_true(gate_until(kept_n, &k, 1));
+    float want[16];
+    assert_int_equal(ops_engine_embed(here, &text, 1, want, NULL, NULL, NULL), OPS_OK);
+    assert_memory_equal(k.v, want, sizeof want);
+    assert_string_equal(k.hash, ops_engine_info_get(here)->content_hash);
+    int seen = 0;
+    assert_true(gate_until(task_workers, d, 1));
+    assert_int_equal(ops_workers_tell(d, see, &seen, NULL), OPS_OK);
+    assert_int_equal(seen, 1);
+    ops_local_worker_free(w, 1000);
+    ops_dispatch_free(d);
+    ops_engine_free(here);
+    assert_int_equal(ops_alloc_live(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_become_vectors),
         cmocka_unit_test(heartbeats_go_on_while_it_computes),
         cmocka_unit_test(a_deadline_reaches_the_engine_and_a_stop_gives_back),
+        cmocka_unit_test(a_model_answers_through_the_dispatch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
