@@ -57,6 +57,11 @@ static void on_effects(void *u)
     ops_finder_wake(((opsd_daemon *)u)->finder);
 }
 
+static void on_template(void *u, ops_slice tenant, ops_slice service, uint64_t id, ops_slice text)
+{
+    opsd_meaning_want(((opsd_daemon *)u)->meaning, tenant, service, id, text);
+}
+
 static int64_t event_ns(void *u)
 {
     return ops_owners_event_ns(((opsd_daemon *)u)->owners);
@@ -122,6 +127,7 @@ static ops_status open_owners(opsd_daemon *d, ops_err *reterr)
                    .templates_per_tenant_max = ops_conf_uint(c, KEY_ANALYSIS_TEMPLATES),
                    .lateness_ns = (int64_t)ops_conf_uint(c, KEY_ANALYSIS_LATENESS) * NS_PER_MS},
         .on_effects = on_effects,
+        .on_template = on_template,
         .u = d};
     return ops_owners_new(&oc, &d->owners, reterr);
 }
@@ -153,8 +159,8 @@ static ops_status read_tls(opsd_daemon *d, ops_err *reterr)
 
 /* In the order in which each needs the ones before. */
 static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
-    read_tls,      open_stores,    open_intake,        open_owners,   open_finder,      opsd_gauges_new,
-    opsd_door_web, opsd_door_otlp, opsd_door_otlp_rpc, opsd_door_api, opsd_lines_start,
+    read_tls,        open_stores,   open_intake,    open_owners,        open_finder,   opsd_models_open,
+    opsd_gauges_new, opsd_door_web, opsd_door_otlp, opsd_door_otlp_rpc, opsd_door_api, opsd_lines_start,
 };
 
 void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret)
@@ -193,6 +199,8 @@ ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *
         st = ops_finder_start(d->finder, reterr);
     if (st == OPS_OK)
         st = ops_owners_start(d->owners, reterr);
+    if (st == OPS_OK)
+        st = opsd_models_start(d, reterr);
     if (st == OPS_OK && d->otlp_rpc != NULL)
         st = ops_rpc_server_start(d->otlp_rpc, reterr);
     if (st == OPS_OK && d->api_rpc != NULL)
@@ -225,6 +233,7 @@ void opsd_daemon_stop(opsd_daemon *d)
     ops_intake_free(d->intake);
     if (d->owners != NULL)
         ops_owners_stop(d->owners);
+    opsd_models_stop(d);
     if (d->finder != NULL)
         ops_finder_stop(d->finder);
     /* Watchers have seen the last findings; now their streams end. */
@@ -233,6 +242,7 @@ void opsd_daemon_stop(opsd_daemon *d)
     if (d->api_rpc != NULL)
         ops_rpc_server_stop(d->api_rpc, 1000);
     ops_api_free(d->api);
+    opsd_models_close(d);
     ops_rpc_server_free(d->api_rpc);
     ops_rpc_server_free(d->otlp_rpc);
     ops_otlp_service_free(d->otlp_service);

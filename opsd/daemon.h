@@ -2,14 +2,20 @@
 #ifndef OPSD_DAEMON_H
 #define OPSD_DAEMON_H
 
+#include <signal.h>
+
 #include "coordinator/access/access.h"
 #include "coordinator/api/api.h"
 #include "coordinator/api/otlp.h"
+#include "coordinator/attach/attach_rpc.h"
 #include "coordinator/http/server.h"
 #include "coordinator/shard/finder.h"
 #include "coordinator/shard/intake.h"
 #include "coordinator/shard/owner.h"
 #include "coordinator/source/source.h"
+#include "opsd/local/local_worker.h"
+#include "opsd/local/workers.h"
+#include "opsd/meaning.h"
 #include "opsd/options.h"
 #include "opsd/stores.h"
 
@@ -33,6 +39,10 @@ typedef struct opsd_daemon {
     ops_rpc_server *otlp_rpc, *api_rpc; /* NULL: off */
     ops_otlp_service *otlp_service;
     ops_api *api;
+    ops_dispatch *dispatch;
+    ops_attach_rpc *attach;
+    ops_local_worker *local_worker; /* NULL: none */
+    opsd_meaning *meaning;
     opsd_lines *lines;
     opsd_gauges *gauges;
     char *cert, *key; /* PEM, NULL: plain */
@@ -53,6 +63,13 @@ ops_status opsd_door_otlp_rpc(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_door_api(opsd_daemon *d, ops_err *reterr);
 void opsd_rpc_serving(opsd_daemon *d, bool serving);
 void opsd_api_ports(opsd_daemon *d, ops_api_ports *ret);
+/* models.c. Open before owners and doors start, start when all is up; stop before the servers, close after them. */
+ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr);
+ops_status opsd_models_start(opsd_daemon *d, ops_err *reterr);
+void opsd_models_stop(opsd_daemon *d);
+void opsd_models_close(opsd_daemon *d);
+/* `opsd --role worker`: until a signal. */
+ops_status opsd_worker_run(const opsd_options *o, const sigset_t *signals, ops_err *reterr);
 /* Now and then, from main. */
 void opsd_upkeep(opsd_daemon *d);
 ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr);

@@ -20,6 +20,8 @@ enum {
     ROW_REFUSED,
     ROW_INFLIGHT,
     ROW_REVISION,
+    ROW_WORKERS,
+    ROW_MEANINGS,
     ROW_LOG_LINES,
     ROW_COUNT
 };
@@ -45,6 +47,9 @@ static const ops_metric_desc rows[ROW_COUNT] = {
     [ROW_INFLIGHT] = {"opsd_http_inflight_bytes", "Bodies being received or handled on the OTLP port.",
                       OPS_METRIC_GAUGE},
     [ROW_REVISION] = {"opsd_findings_revision", "Revision of the newest finding.", OPS_METRIC_GAUGE},
+    [ROW_WORKERS] = {"opsd_workers", "Attached workers; 0: statistics only.", OPS_METRIC_GAUGE},
+    [ROW_MEANINGS] = {"opsd_meanings", "Templates to be embedded since the start, by fate.", OPS_METRIC_GAUGE,
+                      .labels = {"fate"}},
     [ROW_LOG_LINES] = {"opsd_log_lines", "opsd's own log lines since the start, by fate.", OPS_METRIC_GAUGE,
                        .labels = {"fate"}},
 };
@@ -105,6 +110,19 @@ static void the_log(opsd_daemon *d)
     set(d, ROW_REFUSED, "disk", (double)s.refused_space);
 }
 
+static void models(opsd_daemon *d)
+{
+    opsd_meaning_stats m;
+    opsd_meaning_stats_get(d->meaning, &m);
+    set(d, ROW_WORKERS, NULL, (double)ops_dispatch_counts_get(d->dispatch).workers);
+    set(d, ROW_MEANINGS, "asked", (double)m.asked);
+    set(d, ROW_MEANINGS, "embedded", (double)m.embedded);
+    set(d, ROW_MEANINGS, "cached", (double)m.cached);
+    set(d, ROW_MEANINGS, "dropped", (double)m.dropped);
+    set(d, ROW_MEANINGS, "failed", (double)m.failed);
+    set(d, ROW_MEANINGS, "waiting", (double)m.waiting);
+}
+
 void opsd_gauges_text(opsd_daemon *d, ops_strbuf *out)
 {
     ops_strbuf why;
@@ -121,6 +139,7 @@ void opsd_gauges_text(opsd_daemon *d, ops_strbuf *out)
         ops_http_stats_get(d->otlp, &h);
         set(d, ROW_INFLIGHT, NULL, (double)h.inflight_bytes);
     }
+    models(d);
     set(d, ROW_REVISION, NULL, (double)ops_repo_revision(d->stores.repo));
     set(d, ROW_LOG_LINES, "written", (double)lines.written);
     set(d, ROW_LOG_LINES, "suppressed", (double)lines.suppressed);

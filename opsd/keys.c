@@ -6,9 +6,10 @@
 #define GIB       (1ull << 30)
 
 const ops_conf_row opsd_rows[OPSD_KEYS] = {
-    [KEY_ROLE] = {"role", OPS_CONF_CHOICE, "all", .choices = "all|coordinator",
-                  .help = "What this process is: coordinator with a worker inside, or the coordinator alone.",
-                  .help_zh = "本进程的角色：协调器加内置工作进程，或仅协调器。"},
+    [KEY_ROLE] = {"role", OPS_CONF_CHOICE, "all", .choices = "all|coordinator|worker",
+                  .help = "What this process is: a coordinator with a worker inside, a coordinator alone, or "
+                          "a worker alone.",
+                  .help_zh = "本进程的角色：协调器加内置工作进程、仅协调器，或仅工作进程。"},
     [KEY_DATA] = {"data", OPS_CONF_STR, "",
                   .help = "Data folder; empty: /var/lib/opsd for root, else $XDG_DATA_HOME/opsd.",
                   .help_zh = "数据目录；留空时 root 用 /var/lib/opsd，其他用户用 $XDG_DATA_HOME/opsd。"},
@@ -153,6 +154,18 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
     [KEY_FINDINGS_CLOSE] = {"findings.close_after", OPS_CONF_DURATION, "5m", .min = 1000, .max = DAY_MS,
                             .help = "A finding closes when nothing joined it for this long (event time).",
                             .help_zh = "发现在此（事件）时长内无新证据即关闭。"},
+    [KEY_WORKER_MODEL] =
+        {"worker.model", OPS_CONF_STR, "",
+         .help = "Folder of the embedding model; empty: all-MiniLM-L6-v2 where scripts/models.sh puts "
+                 "it, if it is there; off: none.",
+         .help_zh =
+             "嵌入模型目录；留空则使用 scripts/models.sh 放置的 all-MiniLM-L6-v2（若存在）；off 表示不用。"},
+    [KEY_WORKER_COORDINATORS] = {"worker.coordinators", OPS_CONF_LIST, "127.0.0.1:7443",
+                                 .help = "Coordinators that a worker alone attaches to.",
+                                 .help_zh = "独立工作进程所连接的协调器。"},
+    [KEY_WORKER_TOKEN_FILE] = {"worker.token_file", OPS_CONF_STR, "",
+                               .help = "File of the token that a worker alone shows.",
+                               .help_zh = "独立工作进程出示的令牌文件。"},
     [KEY_DRAIN] = {"drain_timeout", OPS_CONF_DURATION, "10s", .max = 10 * MINUTE_MS,
                    .help = "How long a stop waits for requests under way.",
                    .help_zh = "停止时等待在途请求的时长。"},

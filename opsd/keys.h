@@ -53,9 +53,15 @@ enum opsd_key {
     KEY_ANALYSIS_LATENESS,
     KEY_FINDINGS_QUIET,
     KEY_FINDINGS_CLOSE,
+    KEY_WORKER_MODEL,
+    KEY_WORKER_COORDINATORS,
+    KEY_WORKER_TOKEN_FILE,
     KEY_DRAIN,
     OPSD_KEYS
 };
+
+/* Values of KEY_ROLE. */
+enum { ROLE_ALL, ROLE_COORDINATOR, ROLE_WORKER };
 
 extern const ops_conf_row opsd_rows[OPSD_KEYS];
 

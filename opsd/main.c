@@ -144,6 +144,11 @@ static int run(const opsd_options *o)
     (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
     ops_status st = opsd_options_check(o->conf, &err);
+    if (st == OPS_OK && ops_conf_uint(o->conf, KEY_ROLE) == ROLE_WORKER) {
+        st = opsd_worker_run(o, &signals, &err);
+        if (st == OPS_OK)
+            return 0;
+    }
     if (st == OPS_OK)
         st = opsd_daemon_start(o, &d, &err);
     if (st != OPS_OK) {

@@ -114,11 +114,7 @@ static ops_status partitions(void *u, bool (*fn)(void *fu, const Ops__V1__Partit
 
 static ops_status workers(void *u, bool (*fn)(void *fu, const Ops__V1__Worker *m), void *fu, ops_err *reterr)
 {
-    (void)u;
-    (void)fn;
-    (void)fu;
-    (void)reterr;
-    return OPS_OK; /* none can attach yet: the mode says "statistics only" */
+    return ops_workers_tell(((opsd_daemon *)u)->dispatch, fn, fu, reterr);
 }
 
 struct streaming {

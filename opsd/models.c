@@ -1,0 +1,68 @@
+/* The daemon's side of workers: the dispatch, the door they attach at, the worker inside, and what they are asked. */
+#include <stdio.h>
+
+#include "base/log/log.h"
+#include "opsd/daemon.h"
+#include "worker/engine/engine_bert.h"
+
+enum { DRAIN_MS = 2000 };
+
+static void on_dead(void *ctx, const ops_dispatch_dead *dead)
+{
+    opsd_daemon *d = ctx;
+    const ops_deadletter letter = {.time_ns = ops_clock_wall_ns(ops_clock_system()),
+                                   .tenant = OPS_SLICE("default"),
+                                   .door = "worker",
+                                   .reason = dead->reason,
+                                   .detail = ops_slice_str(dead->detail),
+                                   .head = dead->text_count > 0 ? dead->texts[0] : (ops_slice){0}};
+    ops_deadletters_add(d->dead, &letter);
+    ops_ledger_count(d->ledger, OPS_LEDGER_DEAD, dead->reason, 1);
+}
+
+ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr)
+{
+    const ops_dispatch_conf dc = {.dead = on_dead, .dead_ctx = d};
+    ops_status st = ops_dispatch_new(&dc, &d->dispatch, reterr);
+    return st == OPS_OK ? opsd_meaning_new(d->dispatch, d->finder, &d->meaning, reterr) : st;
+}
+
+/* A model that is not there is no failure: the analysis works without, and says so. */
+ops_status opsd_models_start(opsd_daemon *d, ops_err *reterr)
+{
+    ops_err err = {0};
+    char folder[1024];
+    ops_engine *engine = NULL;
+    if (ops_conf_uint(d->conf, KEY_ROLE) != ROLE_ALL)
+        return OPS_OK;
+    const char *given = ops_conf_str(d->conf, KEY_WORKER_MODEL);
+    if (opsd_is_off(given) && given[0] != '\0')
+        return OPS_OK;
+    (void)snprintf(folder, sizeof folder, "%s", given);
+    ops_status st =
+        folder[0] != '\0' ? OPS_OK : ops_engine_bert_folder("all-MiniLM-L6-v2", folder, sizeof folder, &err);
+    const ops_engine_bert_conf ec = {.folder = folder};
+    if (st == OPS_OK)
+        st = ops_engine_bert_open(&ec, &engine, &err);
+    if (st != OPS_OK && given[0] != '\0')
+        return ops_fail(reterr, st, "worker.model: %s", err.msg);
+    if (st != OPS_OK) {
+        OPS_LOG(OPS_LOG_INFO, "no_model", OPS_KV_STR("why", err.msg), OPS_KV_STR("mode", "statistics only"));
+        return OPS_OK;
+    }
+    return ops_local_worker_new(d->dispatch, "local", 0, engine, &d->local_worker, reterr);
+}
+
+void opsd_models_stop(opsd_daemon *d)
+{
+    opsd_meaning_stop(d->meaning);
+    ops_local_worker_free(d->local_worker, DRAIN_MS);
+    d->local_worker = NULL;
+}
+
+void opsd_models_close(opsd_daemon *d)
+{
+    ops_dispatch_free(d->dispatch);
+    ops_attach_rpc_free(d->attach);
+    opsd_meaning_free(d->meaning);
+}

@@ -1,0 +1,66 @@
+/* opsd --role worker: a model and its streams to the coordinators, until a signal. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log/log.h"
+#include "base/mem/alloc.h"
+#include "opsd/daemon.h"
+#include "worker/engine/engine_bert.h"
+#include "worker/serve/serve.h"
+
+enum { TOKEN_BYTES_MAX = 512 };
+
+static ops_status read_token(const char *path, char token[TOKEN_BYTES_MAX], ops_err *reterr)
+{
+    token[0] = '\0';
+    if (path[0] == '\0')
+        return OPS_OK;
+    FILE *f = fopen(path, "re");
+    bool ok = f != NULL && fgets(token, TOKEN_BYTES_MAX, f) != NULL;
+    if (f != NULL)
+        (void)fclose(f);
+    token[strcspn(token, "\r\n")] = '\0';
+    return ok ? OPS_OK : ops_fail(reterr, OPS_EIO, "worker.token_file: %s: %s", path, strerror(errno));
+}
+
+static ops_status open_model(const ops_conf *c, ops_engine **ret, ops_err *reterr)
+{
+    char folder[1024];
+    (void)snprintf(folder, sizeof folder, "%s", ops_conf_str(c, KEY_WORKER_MODEL));
+    ops_status st = folder[0] != '\0'
+                        ? OPS_OK
+                        : ops_engine_bert_folder("all-MiniLM-L6-v2", folder, sizeof folder, reterr);
+    const ops_engine_bert_conf ec = {.folder = folder};
+    return st == OPS_OK ? ops_engine_bert_open(&ec, ret, reterr) : st;
+}
+
+ops_status opsd_worker_run(const opsd_options *o, const sigset_t *signals, ops_err *reterr)
+{
+    char token[TOKEN_BYTES_MAX];
+    size_t count;
+    ops_engine *engine = NULL;
+    ops_worker *worker = NULL;
+    const char *const *coordinators = ops_conf_list(o->conf, KEY_WORKER_COORDINATORS, &count);
+    ops_log_init((ops_log_level)ops_conf_uint(o->conf, KEY_LOG_LEVEL), -1,
+                 ops_conf_uint(o->conf, KEY_LOG_FORMAT) == 1 ? OPS_LOG_JSON : OPS_LOG_LOGFMT);
+    ops_status st = read_token(ops_conf_str(o->conf, KEY_WORKER_TOKEN_FILE), token, reterr);
+    if (st == OPS_OK)
+        st = open_model(o->conf, &engine, reterr);
+    const ops_worker_conf wc = {
+        .coordinators = coordinators, .coordinator_count = count, .bearer = token[0] != '\0' ? token : NULL};
+    if (st == OPS_OK)
+        st = ops_worker_new(&wc, engine, &worker, reterr);
+    if (st != OPS_OK)
+        return st;
+    OPS_LOG(OPS_LOG_INFO, "ready", OPS_KV_STR("version", OPS_VERSION), OPS_KV_STR("role", "worker"),
+            OPS_KV_U64("coordinators", count));
+    int got = 0;
+    while (got != SIGTERM && got != SIGINT)
+        if (sigwait(signals, &got) != 0)
+            got = 0;
+    OPS_LOG(OPS_LOG_INFO, "stopping", OPS_KV_INT("signal", got));
+    ops_worker_drain(worker, "stopping", (uint32_t)ops_conf_uint(o->conf, KEY_DRAIN));
+    ops_worker_free(worker);
+    return OPS_OK;
+}
