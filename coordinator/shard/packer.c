@@ -7,6 +7,7 @@
 #include "base/text/hash.h"
 #include "coordinator/ingest/line.h"
 #include "coordinator/shard/router.h"
+#include "proto/otlp/walk.h"
 
 enum {
     CHUNK_BYTES = 64 * 1024, /* a batch is closed at the record that reaches this */
@@ -44,6 +45,7 @@ struct ops_packer {
     uint8_t (*keys)[OPS_STREAMLOG_DEDUPE_BYTES];
     size_t keys_cap;
     ops_redact_scratch *scratch;
+    ops_walk *walk; /* made when the first metrics or traces come */
     ops_arena arena, line_arena;
     ops_attr attrs[OPS_RECORD_ATTRS_MAX];
     /* of the request under way */
@@ -105,6 +107,7 @@ void ops_packer_free(ops_packer *p)
     ops_vec_done(&p->entries);
     ops_free(p->keys);
     ops_redact_scratch_free(p->scratch);
+    ops_walk_free(p->walk);
     ops_arena_done(&p->arena);
     ops_arena_done(&p->line_arena);
     ops_free(p);
@@ -311,6 +314,54 @@ ops_status ops_packer_add(void *packer, const ops_record *in, ops_err *reterr)
     return st == OPS_OK ? store(p, part, &r, reterr) : st;
 }
 
+struct masking {
+    ops_packer *p;
+    ops_status st;
+};
+
+/* Secrets inside kept protobuf become asterisks of the same length, so that the message stays whole. The bytes are the
+ * packer's own copy, which the walk only reads. */
+static void mask(void *u, ops_slice key, ops_slice text)
+{
+    struct masking *x = u;
+    ops_packer *p = x->p;
+    const ops_redact_span *spans;
+    size_t count;
+    char *bytes = (char *)(uintptr_t)text.p;
+    if (x->st != OPS_OK || text.n == 0)
+        return;
+    x->st = ops_redact_find(p->redactor, p->scratch, text, &spans, &count);
+    for (size_t i = 0; x->st == OPS_OK && i < count; i++) {
+        memset(bytes + spans[i].start, '*', spans[i].end - spans[i].start);
+        p->redactions[spans[i].kind]++;
+    }
+    if (x->st != OPS_OK || count > 0 || key.n == 0)
+        return;
+    ops_slice out;
+    ops_arena_clear(&p->line_arena);
+    x->st = ops_redact_pair(p->redactor, p->scratch, key, text, &p->line_arena, &out, p->redactions);
+    if (x->st == OPS_OK && out.p != text.p) /* the key says that the whole value is secret */
+        memset(bytes, '*', text.n);
+}
+
+static ops_status mask_opaque(ops_packer *p, char tag, ops_slice raw, ops_err *reterr)
+{
+    struct masking x = {.p = p};
+    if (p->redactor == NULL)
+        return OPS_OK;
+    if (p->walk == NULL) {
+        ops_walk_limits limits;
+        ops_walk_limits_default(&limits);
+        ops_status st = ops_walk_new(&limits, &p->walk, reterr);
+        if (st != OPS_OK)
+            return st;
+    }
+    ops_status st = ops_walk_texts(p->walk, raw, tag == 'T', mask, &x, reterr);
+    if (st == OPS_OK && x.st != OPS_OK)
+        st = ops_fail(reterr, x.st, "redacting a resource of %zu bytes", raw.n);
+    return st;
+}
+
 ops_status ops_packer_add_opaque(ops_packer *p, char tag, ops_slice service, ops_slice raw, uint64_t items,
                                  int64_t min_ns, int64_t max_ns, ops_err *reterr)
 {
@@ -332,6 +383,11 @@ ops_status ops_packer_add_opaque(ops_packer *p, char tag, ops_slice service, ops
     if (b.failed) {
         ops_strbuf_done(&b);
         return ops_fail(reterr, OPS_ETOOBIG, "one resource of %zu bytes", raw.n);
+    }
+    st = mask_opaque(p, tag, ops_slice_of(b.p + b.n - raw.n, raw.n), reterr);
+    if (st != OPS_OK) {
+        ops_strbuf_done(&b);
+        return st;
     }
     size_t n = b.n;
     chunk c = {.part = part,

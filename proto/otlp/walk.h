@@ -104,4 +104,10 @@ OPS_MUST_USE ops_status ops_walk_metrics(ops_walk *w, ops_slice msg, ops_walk_ba
 OPS_MUST_USE ops_status ops_walk_traces(ops_walk *w, ops_slice msg, ops_walk_batch_fn fn, void *u,
                                         ops_err *reterr);
 
+/* Every text (and every other leaf of bytes) of one batch.raw that a walk handed out, `key` being the attribute's for the
+ * values of attributes. Slices point into raw. OPS_EINVAL: raw is not what such a walk handed out. */
+typedef void (*ops_walk_text_fn)(void *u, ops_slice key, ops_slice text);
+OPS_MUST_USE ops_status ops_walk_texts(ops_walk *w, ops_slice raw, bool traces, ops_walk_text_fn fn, void *u,
+                                       ops_err *reterr);
+
 #endif

@@ -218,3 +218,56 @@ ops_status ops_walk_traces(ops_walk *w, ops_slice msg, ops_walk_batch_fn fn, voi
 
     return walk_request(w, msg, "ExportTraceServiceRequest", reterr, one_resource, &ctx);
 }
+
+/* A Resource, as the text walk reads it; the checking walk has a reader of its own. */
+static const struct walk_row resource_rows[] = {{1, L, 0, kv_rows}, {2, V, 0, NULL}, ROW_END};
+
+struct text_ctx {
+    ops_walk *w;
+    ops_walk_text_fn fn;
+    void *u;
+};
+
+static ops_slice key_of(ops_walk *w, const walk_field *kv)
+{
+    walk_cursor c = walk_cursor_of(kv->p, kv->val);
+    walk_field f;
+    ops_slice key = {0};
+    while (walk_next(w, &c, &f))
+        if (f.num == 1 && f.wire == WIRE_LEN)
+            key = walk_slice(&f);
+    return key;
+}
+
+static void texts(struct text_ctx *x, const walk_field *msg, const struct walk_row *rows, ops_slice key,
+                  uint32_t values)
+{
+    walk_cursor c = walk_cursor_of(msg->p, msg->val);
+    walk_field f;
+    if (rows == any_rows && values++ >= x->w->limits.depth_max)
+        return;
+    while (walk_next(x->w, &c, &f)) {
+        const struct walk_row *row = rows;
+        while (row->num != 0 && row->num != f.num)
+            row++;
+        if (f.wire != WIRE_LEN || row->role == ROLE_PACKED_FIX64 || row->role == ROLE_PACKED_VARINT)
+            continue;
+        const struct walk_row *child = row->role == ROLE_RESOURCE ? resource_rows : row->child;
+        if (child == NULL) /* a leaf, or a field that is not known: its bytes may be text too */
+            x->fn(x->u, rows == any_rows ? key : (ops_slice){0}, walk_slice(&f));
+        else
+            texts(x, &f, child, child == kv_rows ? key_of(x->w, &f) : key, values);
+    }
+}
+
+ops_status ops_walk_texts(ops_walk *w, ops_slice raw, bool traces, ops_walk_text_fn fn, void *u,
+                          ops_err *reterr)
+{
+    struct text_ctx x = {w, fn, u};
+    const walk_field whole = {.p = (const uint8_t *)raw.p, .val = raw.n};
+    w->fault = NULL;
+    w->base = (const uint8_t *)raw.p;
+    texts(&x, &whole, traces ? resource_spans_rows : resource_metrics_rows, (ops_slice){0}, 0);
+    return w->fault == NULL ? OPS_OK
+                            : ops_fail(reterr, OPS_EINVAL, "a resource that does not read: %s", w->fault);
+}

@@ -347,6 +347,43 @@ static void secrets_do_not_reach_the_log(void **state)
     assert_int_equal(hits, 1);
 }
 
+static ops_status find_masked(void *u, uint64_t offset, const ops_streamlog_entry *e, ops_err *reterr)
+{
+    (void)offset;
+    (void)reterr;
+    assert_int_equal(e->payload.p[0], 'T');
+    assert_true(ops_slice_find(e->payload, OPS_SLICE("hunter2")) < 0);
+    assert_true(ops_slice_find(e->payload, OPS_SLICE("*******")) >= 0);
+    assert_true(ops_slice_find(e->payload, OPS_SLICE("GET /pay")) >= 0);
+    *(int *)u += 1;
+    return OPS_OK;
+}
+
+static void secrets_in_spans_are_masked(void **state)
+{
+    struct world *w = *state;
+    /* resource_spans { resource { service.name = pay } scope_spans { spans { name, start, attributes { db.password } } } } */
+    static const char body[] = "\x0a\x52"
+                               "\x0a\x17\x0a\x15\x0a\x0cservice.name\x12\x05\x0a\x03pay"
+                               "\x12\x37\x12\x35"
+                               "\x2a\x10GET /pay?p=hello"
+                               "\x39\x01\x00\x00\x00\x00\x00\x00\x00"
+                               "\x4a\x18\x0a\x0b"
+                               "db.password\x12\x09\x0a\x07"
+                               "hunter2";
+    ops_err err = {0};
+    int before = w->answers, hits = 0;
+    ok(ops_intake_request(w->intake, OPS_SLICE("default"), "otlp-http", OPS_INTAKE_TRACES_PROTOBUF,
+                          ops_slice_of(body, sizeof body - 1), on_answer, w, &err),
+       &err);
+    wait_answers(w, before + 1);
+    if (w->last_st != OPS_OK)
+        fail_msg("%s", w->message);
+    for (uint32_t p = 0; p < PARTITIONS; p++)
+        assert_int_equal(ops_streamlog_read(w->log, p, 0, 1 << 20, find_masked, &hits, NULL), OPS_OK);
+    assert_int_equal(hits, 1);
+}
+
 struct found {
     int count;
     char service[64], id[32];
@@ -421,6 +458,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_can_not_be_kept_is_told, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dead_letters_are_bounded_and_newest_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(secrets_do_not_reach_the_log, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(secrets_in_spans_are_masked, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_becomes_a_finding_and_takes_feedback, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
