@@ -34,6 +34,14 @@ static void change(int *counter)
     (void)pthread_mutex_unlock(&w.lock);
 }
 
+static ops_rpc_call *held_call(void)
+{
+    (void)pthread_mutex_lock(&w.lock);
+    ops_rpc_call *c = w.held;
+    (void)pthread_mutex_unlock(&w.lock);
+    return c;
+}
+
 static void wait_for(const int *counter, int n)
 {
     (void)pthread_mutex_lock(&w.lock);
@@ -303,9 +311,9 @@ static void a_deadline_ends_the_call_and_its_handler_hears(void **state)
     ops_strbuf_done(&b);
     wait_for(&w.served, 1);
     wait_for(&w.cancelled, 1);
-    assert_true(ops_rpc_call_is_cancelled(w.held));
+    assert_true(ops_rpc_call_is_cancelled(held_call()));
     assert_int_equal(ops_rpc_server_calls(w.server), 1);
-    ops_rpc_reply(w.held, OPS_SLICE("too late")); /* from another thread than the handler's */
+    ops_rpc_reply(held_call(), OPS_SLICE("too late")); /* from another thread than the handler's */
     wait_for(&w.done, 1);
 }
 
@@ -333,7 +341,7 @@ static void too_many_calls_are_refused_with_a_time_to_come_again(void **state)
             ops_rpc_unary_async(w.channel, "/t.T/Hold", OPS_SLICE("x"), 10000, on_told, &told[i], &err),
             OPS_OK);
         wait_for(&w.served, i + 1);
-        held[i] = w.held;
+        held[i] = held_call();
     }
     /* HTTP/2 holds further streams of one connection back; another connection is told. */
     OPS_AUTO(ops_rpc_channel_free) ops_rpc_channel *other = dial(NULL);
@@ -465,7 +473,7 @@ static void stopping_ends_what_holds_on(void **state)
     assert_int_equal(ops_rpc_unary_async(w.channel, "/t.T/Hold", OPS_SLICE("x"), 10000, on_told, &told, &err),
                      OPS_OK);
     wait_for(&w.served, 1);
-    ops_rpc_reply(w.held, OPS_SLICE("y"));
+    ops_rpc_reply(held_call(), OPS_SLICE("y"));
     ops_rpc_server_stop(w.server, 50);
     wait_for(&told.count, 1);
     assert_int_equal(told.st, OPS_OK); /* what was under way and answered in time went well */
