@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include "base/sched/thread.h"
 #include "coordinator/access/access.h"
 #include "coordinator/api/api.h"
 #include "coordinator/api/otlp.h"
@@ -41,7 +42,9 @@ typedef struct opsd_daemon {
     ops_api *api;
     ops_dispatch *dispatch;
     ops_attach_rpc *attach;
-    ops_local_worker *local_worker; /* NULL: none */
+    char model_folder[1024];
+    ops_thread *model_thread;       /* loads it */
+    ops_local_worker *local_worker; /* NULL: none; the loading thread's until that is joined */
     opsd_meaning *meaning;
     opsd_lines *lines;
     opsd_gauges *gauges;

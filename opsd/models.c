@@ -1,5 +1,7 @@
 /* The daemon's side of workers: the dispatch, the door they attach at, the worker inside, and what they are asked. */
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/log/log.h"
 #include "opsd/daemon.h"
@@ -27,35 +29,50 @@ ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr)
     return st == OPS_OK ? opsd_meaning_new(d->dispatch, d->finder, &d->meaning, reterr) : st;
 }
 
-/* A model that is not there is no failure: the analysis works without, and says so. */
+/* Reading a model takes a second or more, which ingest does not wait for: a thread does it, and attaches the worker. */
+static void load_model(void *u)
+{
+    opsd_daemon *d = u;
+    ops_err err = {0};
+    ops_engine *engine = NULL;
+    const ops_engine_bert_conf ec = {.folder = d->model_folder};
+    ops_status st = ops_engine_bert_open(&ec, &engine, &err);
+    if (st == OPS_OK)
+        st = ops_local_worker_new(d->dispatch, "local", 0, engine, &d->local_worker, &err);
+    if (st == OPS_OK)
+        OPS_LOG(OPS_LOG_INFO, "worker_inside", OPS_KV_STR("model", d->model_folder));
+    else
+        OPS_LOG(OPS_LOG_ERROR, "no_worker_inside", OPS_KV_STR("why", err.msg),
+                OPS_KV_STR("mode", "statistics only"));
+}
+
+/* A default model that is not there is no failure: the analysis works without, and says so. One that was named is. */
 ops_status opsd_models_start(opsd_daemon *d, ops_err *reterr)
 {
-    ops_err err = {0};
-    char folder[1024];
-    ops_engine *engine = NULL;
-    if (ops_conf_uint(d->conf, KEY_ROLE) != ROLE_ALL)
-        return OPS_OK;
+    char probe[1100];
     const char *given = ops_conf_str(d->conf, KEY_WORKER_MODEL);
-    if (opsd_is_off(given) && given[0] != '\0')
+    if (ops_conf_uint(d->conf, KEY_ROLE) != ROLE_ALL || strcmp(given, "off") == 0)
         return OPS_OK;
-    (void)snprintf(folder, sizeof folder, "%s", given);
-    ops_status st =
-        folder[0] != '\0' ? OPS_OK : ops_engine_bert_folder("all-MiniLM-L6-v2", folder, sizeof folder, &err);
-    const ops_engine_bert_conf ec = {.folder = folder};
-    if (st == OPS_OK)
-        st = ops_engine_bert_open(&ec, &engine, &err);
-    if (st != OPS_OK && given[0] != '\0')
-        return ops_fail(reterr, st, "worker.model: %s", err.msg);
-    if (st != OPS_OK) {
-        OPS_LOG(OPS_LOG_INFO, "no_model", OPS_KV_STR("why", err.msg), OPS_KV_STR("mode", "statistics only"));
-        return OPS_OK;
-    }
-    return ops_local_worker_new(d->dispatch, "local", 0, engine, &d->local_worker, reterr);
+    ops_err err = {0};
+    ops_status st = OPS_OK;
+    if (given[0] != '\0')
+        (void)snprintf(d->model_folder, sizeof d->model_folder, "%s", given);
+    else
+        st = ops_engine_bert_folder("all-MiniLM-L6-v2", d->model_folder, sizeof d->model_folder, &err);
+    (void)snprintf(probe, sizeof probe, "%s/config.json", d->model_folder);
+    if (st == OPS_OK && access(probe, R_OK) == 0)
+        return ops_thread_start(load_model, d, "model", &d->model_thread, reterr);
+    if (given[0] != '\0')
+        return ops_fail(reterr, OPS_EINVAL, "worker.model: %s cannot be read", probe);
+    OPS_LOG(OPS_LOG_INFO, "no_model", OPS_KV_STR("folder", d->model_folder),
+            OPS_KV_STR("mode", "statistics only"));
+    return OPS_OK;
 }
 
 void opsd_models_stop(opsd_daemon *d)
 {
     opsd_meaning_stop(d->meaning);
+    ops_thread_join(OPS_STEAL(d->model_thread));
     ops_local_worker_free(d->local_worker, DRAIN_MS);
     d->local_worker = NULL;
 }
