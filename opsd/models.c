@@ -1,13 +1,14 @@
 /* The daemon's side of workers: the dispatch, the door they attach at, the worker inside, and what they are asked. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log/log.h"
 #include "opsd/daemon.h"
 #include "worker/engine/engine_bert.h"
 
-enum { DRAIN_MS = 2000 };
+enum { DRAIN_MS = 2000, MODEL_NICE = 15 };
 
 static void on_dead(void *ctx, const ops_dispatch_dead *dead)
 {
@@ -36,6 +37,8 @@ static void load_model(void *u)
     ops_err err = {0};
     ops_engine *engine = NULL;
     const ops_engine_bert_conf ec = {.folder = d->model_folder};
+    /* Threads inherit it: on a small machine the model yields to ingest. A thread has a nice value of its own here. */
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), MODEL_NICE);
     ops_status st = ops_engine_bert_open(&ec, &engine, &err);
     if (st == OPS_OK)
         st = ops_local_worker_new(d->dispatch, "local", 0, engine, &d->local_worker, &err);
