@@ -2,8 +2,9 @@
  *
  * Errors. A window is hot when, under the baselines, the stream's error count or one of its error series has p <= 0.01
  * (the series' p by Benjamini-Hochberg over the window's tests). Hot windows within a minute make one episode; its score is the sum
- * of -log10 p (Fisher's combination without its small correction, each window capped at 40). It is told when the score reaches 6 and the errors span
- * 10 s or more: a restart is over by then; or at once when a message is critical in words. While it lasts it is told again every
+ * of -log10 p (each window capped at 40), corrected for their number by Fisher's method. It is told when the score reaches 6 and the errors last:
+ * they span 10 s, stand in four different seconds, and no gap takes half of the span; in the episode or since its last gap of over
+ * 10 s. A restart is over by then, and two restarts are two bursts with a gap. Or it is told at once when a message is critical in words. While it lasts it is told again every
  * minute. An episode does not teach the error series, for half an hour at most.
  * Load. Up by threefold over three minutes, or down to a third for 90 s, each window beyond p = 1e-6 and beyond the peaks learned.
  * Silence. At least three empty windows, twice the longest gap known, and p <= 1e-6; thirty windows when nothing else
@@ -27,6 +28,7 @@ enum {
     LEARN_WINDOWS_SPARSE = 24,
     LEARN_WINDOWS_MAX = 60,
     HOT_GAP = 6,
+    SECONDS_MIN = 4,
     RETELL_WINDOWS = 6,
     FREEZE_WINDOWS = 180,
     UP_RUN = 18,
@@ -111,6 +113,24 @@ static const char *odds(double p, char buf[static 64])
     return buf;
 }
 
+/* -log10 of the p of all hot windows together, Fisher's method: -2 ln of a product of n is chi-square with 2 n degrees of freedom,
+ * whose tail at S = sum of -ln p is e^-S times the sum of S^i / i! for i < n. */
+static double combined(const episode *ep)
+{
+    double s = ep->score * log(10), term = 1, sum = 1, scale = 0;
+    for (uint32_t i = 1; i < ep->windows && i < 1000; i++) {
+        term *= s / i;
+        sum += term;
+        if (sum > 1e200) {
+            term /= 1e200;
+            sum /= 1e200;
+            scale += 200;
+        }
+    }
+    double score = ep->score - log10(sum) - scale;
+    return score < 0 ? 0 : score > 300 ? 300 : score;
+}
+
 static void tell_episode(ops_pipeline *p, stream *s, int64_t w)
 {
     const episode *ep = &s->ep;
@@ -122,7 +142,7 @@ static void tell_episode(ops_pipeline *p, stream *s, int64_t w)
                        .value = ep->best_value,
                        .expected_low = ep->best_low,
                        .expected_high = ep->best_high,
-                       .p_value = pow(10, -(ep->score < 300 ? ep->score : 300)),
+                       .p_value = pow(10, -combined(ep)),
                        .start_ns = ep->start_ns,
                        .end_ns = ep->last_ns,
                        .severity = ep->critical ? OPS_LEVEL_CRITICAL : OPS_LEVEL_ERROR,
@@ -203,6 +223,21 @@ static heat heat_of(const stream *s, const slot *sl, int64_t w)
     return h;
 }
 
+static void go_on_at(stretch *t, int64_t last_s, int64_t at)
+{
+    if (t->seconds++ == 0)
+        t->first_s = at;
+    else if (at - last_s > t->gap_s)
+        t->gap_s = at - last_s;
+}
+
+/* Spans ten seconds, in four of them or more, and no gap takes half of it. */
+static bool lasts(const stretch *t, int64_t last_s)
+{
+    int64_t span = last_s - t->first_s;
+    return span >= persist_ns / SECOND_NS && t->seconds >= SECONDS_MIN && 2 * t->gap_s < span;
+}
+
 /* The episode with a hot window more. */
 static void go_on(stream *s, const slot *sl, int64_t w, const heat *h)
 {
@@ -213,6 +248,17 @@ static void go_on(stream *s, const slot *sl, int64_t w, const heat *h)
     ep->critical |= h->critical;
     double add = score_of(h->p);
     ep->score += add > 40 ? 40 : add;
+    ep->windows++;
+    for (int64_t i = 0; i < 10; i++) {
+        if ((sl->error_seconds >> i & 1) == 0)
+            continue;
+        int64_t at = w * 10 + i;
+        if (ep->run.seconds > 0 && at - ep->last_s > persist_ns / SECOND_NS)
+            ep->run = (stretch){0};
+        go_on_at(&ep->all, ep->last_s, at);
+        go_on_at(&ep->run, ep->last_s, at);
+        ep->last_s = at;
+    }
     size_t k = ops_stream_slot(s, w);
     for (size_t i = 0; i < sl->rows.n; i++)
         if (sl->rows.v[i]->error && sl->rows.v[i]->slot_w[k] == w)
@@ -232,9 +278,10 @@ static void go_on(stream *s, const slot *sl, int64_t w, const heat *h)
 
 static bool due(const episode *ep, int64_t w)
 {
-    bool lasting = ep->last_ns - ep->start_ns >= persist_ns && ep->score >= told_score;
+    bool lasting = lasts(&ep->all, ep->last_s) || lasts(&ep->run, ep->last_s);
+    double score = combined(ep);
     return (!ep->told || w - ep->told_w >= RETELL_WINDOWS) &&
-           (lasting || (ep->critical && ep->score >= told_score / 3));
+           ((lasting && score >= told_score) || (ep->critical && score >= told_score / 3));
 }
 
 static void judge_errors(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
@@ -253,12 +300,11 @@ static void judge_errors(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
 }
 
 /* What is there of an open window is a lower bound of its count: if that is odd already, so is the window. Looked at
- * when the window's errors reach a power of two, so a flood costs little. */
+ * once for each second with an error, so a flood costs little. */
 void ops_stream_judge_open(ops_pipeline *p, stream *s, int64_t w, int64_t time_ns)
 {
     const slot *sl = &s->slots[ops_stream_slot(s, w)];
-    if (time_ns - s->ep.start_ns < persist_ns || w - s->ep.last_hot_w > HOT_GAP || w <= s->ep.last_hot_w ||
-        (sl->errors & (sl->errors - 1)) != 0)
+    if (time_ns - s->ep.start_ns < persist_ns || w - s->ep.last_hot_w > HOT_GAP || w <= s->ep.last_hot_w)
         return;
     heat h = heat_of(s, sl, w);
     if (h.p > hot_p)

@@ -113,6 +113,7 @@ static void count(ops_pipeline *p, stream *s, const ops_event *e, uint64_t id)
     if (sl->w != w) {
         sl->w = w;
         sl->total = sl->errors = 0;
+        sl->error_seconds = 0;
         sl->rows.n = 0;
     }
     ops_failure words = ops_stream_failure(s, id, e->message);
@@ -120,6 +121,7 @@ static void count(ops_pipeline *p, stream *s, const ops_event *e, uint64_t id)
     row *r = ops_stream_row(p, s, id, w, (uint8_t)words, error);
     s->records++;
     s->errors += error;
+    bool another_second = false;
     sl->total++;
     if (error) {
         sl->first_error_ns =
@@ -127,6 +129,11 @@ static void count(ops_pipeline *p, stream *s, const ops_event *e, uint64_t id)
         sl->last_error_ns =
             sl->errors == 0 || e->time_ns > sl->last_error_ns ? e->time_ns : sl->last_error_ns;
         sl->errors++;
+        int64_t s_of_w =
+            (e->time_ns - w * WINDOW_NS) / second_ns; /* below 0: late, counted in the window's first */
+        uint16_t bit = (uint16_t)(1u << (s_of_w < 0 ? 0 : s_of_w > 9 ? 9 : s_of_w));
+        another_second = (sl->error_seconds & bit) == 0;
+        sl->error_seconds |= bit;
     }
     if (r != NULL)
         count_row(s, r, k, w);
@@ -134,7 +141,7 @@ static void count(ops_pipeline *p, stream *s, const ops_event *e, uint64_t id)
     if (young || (error && (r == NULL || r->count[k] <= 2)))
         ops_stream_keep(s, e, id, error);
     s->dirty = true;
-    if (error && s->ep.on && !s->ep.told)
+    if (another_second && s->ep.on && !s->ep.told)
         ops_stream_judge_open(p, s, w, e->time_ns);
 }
 

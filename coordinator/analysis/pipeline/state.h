@@ -9,7 +9,8 @@
 #include "coordinator/analysis/pipeline/pipeline.h"
 #include "coordinator/analysis/window/series.h"
 
-#define WINDOW_NS (10 * (int64_t)1000000000)
+#define SECOND_NS ((int64_t)1000000000)
+#define WINDOW_NS (10 * SECOND_NS)
 enum {
     SLOTS = 2,              /* windows of a stream that are open at once */
     EVIDENCE_RING = 8,      /* odd messages kept per stream */
@@ -51,10 +52,19 @@ typedef struct piece { /* an odd message */
     char *text;
 } piece;
 
+typedef struct stretch {    /* of seconds that had errors */
+    int64_t first_s, gap_s; /* the most from one to the next */
+    uint32_t seconds;
+} stretch;
+
 typedef struct episode { /* errors beyond the baseline, until a minute without */
     bool on, told, critical;
     int64_t start_ns, last_ns, last_hot_w, start_w, told_w;
-    double score; /* sum of -log10 p over its hot windows */
+    double score;     /* sum of -log10 p over its hot windows */
+    uint32_t windows; /* hot ones */
+    int64_t last_s;   /* the last second with an error */
+    stretch all,
+        run; /* the episode's seconds with errors, and those since the last gap of over ten seconds */
     double best_p, best_value, best_low, best_high;
     uint8_t best_kind;
     uint64_t best_id;
@@ -67,6 +77,7 @@ typedef struct slot {
     int64_t w;
     uint32_t total, errors;
     int64_t first_error_ns, last_error_ns;
+    uint16_t error_seconds; /* bit i: second i of the window had an error */
     OPS_VEC(row *) rows;
 } slot;
 

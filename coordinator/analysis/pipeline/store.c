@@ -113,9 +113,11 @@ static bool get_row(stream *s, ops_record_reader *r)
 /* Every integer of a stream, in the order of the record. */
 static size_t ints_of(stream *s, int64_t *v[32])
 {
-    int64_t *all[] = {&s->first_ns,    &s->last_ns,    &s->mark_ns,       &s->closed_w,   &s->change_w,
-                      &s->silent_w,    &s->up_w,       &s->down_w,        &s->learned_w,  &s->wait_ns,
-                      &s->ep.start_ns, &s->ep.last_ns, &s->ep.last_hot_w, &s->ep.start_w, &s->ep.told_w};
+    int64_t *all[] = {&s->first_ns,       &s->last_ns,      &s->mark_ns,        &s->closed_w,
+                      &s->change_w,       &s->silent_w,     &s->up_w,           &s->down_w,
+                      &s->learned_w,      &s->wait_ns,      &s->ep.start_ns,    &s->ep.last_ns,
+                      &s->ep.last_hot_w,  &s->ep.start_w,   &s->ep.told_w,      &s->ep.last_s,
+                      &s->ep.all.first_s, &s->ep.all.gap_s, &s->ep.run.first_s, &s->ep.run.gap_s};
     memcpy(v, all, sizeof all);
     return sizeof all / sizeof all[0];
 }
@@ -129,6 +131,7 @@ static void put_slots(ops_strbuf *b, const stream *s)
         ops_record_u(b, sl->errors);
         ops_record_i(b, sl->first_error_ns);
         ops_record_i(b, sl->last_error_ns);
+        ops_record_u(b, sl->error_seconds);
         ops_record_u(b, sl->rows.n);
         for (size_t k = 0; k < sl->rows.n; k++) {
             ops_record_u(b, sl->rows.v[k]->id);
@@ -146,6 +149,7 @@ static bool get_slots(stream *s, ops_record_reader *r)
         sl->errors = (uint32_t)ops_record_get_u(r);
         sl->first_error_ns = ops_record_get_i(r);
         sl->last_error_ns = ops_record_get_i(r);
+        sl->error_seconds = (uint16_t)ops_record_get_u(r);
         uint64_t n = ops_record_get_u(r);
         bool open = sl->w > s->closed_w && sl->w <= s->closed_w + SLOTS && ops_stream_slot(s, sl->w) == i;
         if (r->bad || (!open && sl->w != INT64_MIN) || !sane(sl->first_error_ns) || !sane(sl->last_error_ns))
@@ -172,6 +176,9 @@ static void put_episode(ops_strbuf *b, const stream *s)
     ops_record_u(b, e->best_kind);
     ops_record_u(b, e->best_id);
     ops_record_u(b, e->errors);
+    ops_record_u(b, e->windows);
+    ops_record_u(b, e->all.seconds);
+    ops_record_u(b, e->run.seconds);
     ops_record_u(b, e->template_count);
     for (size_t i = 0; i < OPS_CANDIDATE_TEMPLATES_MAX; i++)
         ops_record_u(b, e->templates[i]);
@@ -193,6 +200,9 @@ static bool get_episode(stream *s, ops_record_reader *r)
     uint64_t kind = ops_record_get_u(r);
     e->best_id = ops_record_get_u(r);
     e->errors = ops_record_get_u(r);
+    e->windows = (uint32_t)ops_record_get_u(r);
+    e->all.seconds = (uint32_t)ops_record_get_u(r);
+    e->run.seconds = (uint32_t)ops_record_get_u(r);
     uint64_t n = ops_record_get_u(r);
     for (size_t i = 0; i < OPS_CANDIDATE_TEMPLATES_MAX; i++)
         e->templates[i] = ops_record_get_u(r);

@@ -256,6 +256,24 @@ static void a_restart_is_quiet(void **state)
     end(&w);
 }
 
+/* What a service needs is restarted twice: two bursts of errors that together span more than ten seconds, at any phase of the
+ * windows. An error every other second for as long is another thing. */
+static void two_restarts_in_a_row_are_quiet(void **state)
+{
+    (void)state;
+    for (int phase = 0; phase < 10; phase++)
+        for (int lasting = 0; lasting < 2; lasting++) {
+            world w;
+            begin(&w, 60 + (uint64_t)phase);
+            run(&w, 900 + phase, 6, 0);
+            for (int i = 0; i < 16; i++)
+                second(&w, 6, lasting ? (i % 2 == 0 ? APP_ERRORS : 0) : i < 2 || i >= 14 ? APP_ERRORS : 0);
+            run(&w, 300, 6, 0);
+            assert_int_equal(w.s.opened, lasting);
+            end(&w);
+        }
+}
+
 static void a_cron_burst_and_a_slow_ramp_are_quiet(void **state)
 {
     (void)state;
@@ -511,6 +529,7 @@ int main(void)
         cmocka_unit_test(load_that_leaps_and_stays_is_found),
         cmocka_unit_test(two_quiet_hours_are_quiet),
         cmocka_unit_test(a_restart_is_quiet),
+        cmocka_unit_test(two_restarts_in_a_row_are_quiet),
         cmocka_unit_test(a_cron_burst_and_a_slow_ramp_are_quiet),
         cmocka_unit_test(a_deploy_and_a_new_service_are_at_most_one),
         cmocka_unit_test(errors_of_a_template_are_told_apart),
