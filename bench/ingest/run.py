@@ -6,6 +6,7 @@ The Collector (otelcol in PATH or built by bench/ingest/collector.sh) takes the 
 file storage with fsync; what it acks is queued and nothing more.
 """
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -35,7 +36,8 @@ def load(ctx, target, seconds):
 
 
 def collector(ctx, seconds):
-    binary = shutil.which("otelcol") or HERE.parent.parent / "build" / "otelcol" / "otelcol"
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
+    binary = shutil.which("otelcol") or cache / "opsd-bench" / "otelcol" / "otelcol"
     if not pathlib.Path(binary).exists():
         got = subprocess.run([str(HERE / "collector.sh")], capture_output=True, text=True)
         if got.returncode:
