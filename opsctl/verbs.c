@@ -62,6 +62,6 @@ const ops_verb ops_verbs[] = {
     {"completion", "bash|zsh|fish", "Print a shell completion script", "输出命令行补全脚本", "bash zsh fish",
      ops_cmd_completion},
     {"version", "", "Print the version", "显示版本", "", ops_cmd_version},
-    {"help", "[VERB...]", "Explain opsctl or one verb", "显示帮助", "", ops_cmd_help},
+    {"help", "[VERB...] [--man]", "Explain opsctl or one verb", "显示帮助", "--man", ops_cmd_help},
 };
 const size_t ops_verb_count = sizeof ops_verbs / sizeof ops_verbs[0];

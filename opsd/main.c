@@ -56,15 +56,36 @@ static void effective(const ops_conf *c, const char *prefix, bool zh, ops_strbuf
     ops_conf_effective(c, out);
 }
 
+/* opsd(8) and opsd.yaml(5) in one page: the keys are both its flags and its file. */
+static void man(const ops_conf *c, const char *prefix, bool zh, ops_strbuf *out)
+{
+    (void)zh;
+    ops_strbuf_str(
+        out,
+        ".TH OPSD 8 \"\" \"opsd " OPS_VERSION
+        "\"\n.SH NAME\nopsd \\- operations assistant: takes in logs, finds "
+        "what is abnormal\n.SH SYNOPSIS\n.B opsd\n[\\-\\-config FILE] [\\-\\-KEY VALUE]...\n.br\n.B opsd "
+        "config\n"
+        "validate|show|sample|reference|man\n.SH DESCRIPTION\nReads its configuration from a YAML file "
+        "(\\-\\-config, OPSD_CONFIG or /etc/opsd/opsd.yaml), the environment and its flags; a flag wins over "
+        "a "
+        "variable, a variable over the file. SIGHUP reads the file and the token file again; SIGTERM stops: "
+        "requests under way are answered first.\n.SH CONFIGURATION\n");
+    ops_conf_man(c, prefix, out);
+    ops_strbuf_str(out, ".SH EXIT STATUS\n0 after a stop that was asked for, 1 when something failed, 2 when "
+                        "the configuration "
+                        "is not valid.\n.SH SEE ALSO\n.BR opsctl (1)\n");
+}
+
 static int help(const opsd_options *o)
 {
     if (o->zh)
         (void)puts("用法：opsd [--config 文件] [--键 值]...\n"
-                   "      opsd config validate|show|sample|reference\n\n"
+                   "      opsd config validate|show|sample|reference|man\n\n"
                    "每个键也可写在 YAML 文件中，或用环境变量 OPSD_键 设置。\n");
     else
         (void)puts("usage: opsd [--config FILE] [--KEY VALUE]...\n"
-                   "       opsd config validate|show|sample|reference\n\n"
+                   "       opsd config validate|show|sample|reference|man\n\n"
                    "Every key can also stand in the YAML file, or in the variable OPSD_KEY.\n");
     return say(o, ops_conf_help);
 }
@@ -78,8 +99,10 @@ static int config_verb(const opsd_options *o)
         return say(o, sample);
     if (strcmp(verb, "reference") == 0)
         return say(o, ops_conf_markdown);
+    if (strcmp(verb, "man") == 0)
+        return say(o, man);
     if (strcmp(verb, "validate") != 0) {
-        (void)fputs("opsd config: one of validate, show, sample, reference\n", stderr);
+        (void)fputs("opsd config: one of validate, show, sample, reference, man\n", stderr);
         return 2;
     }
     ops_err err = {0};

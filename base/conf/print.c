@@ -144,3 +144,44 @@ void ops_conf_effective(const ops_conf *c, ops_strbuf *out)
         prev = c->rows[i].key;
     }
 }
+
+/* troff: a backslash and a dot or quote at the start of a line mean something. */
+static void roff(ops_strbuf *out, const char *s)
+{
+    for (bool start = true; *s != '\0'; s++, start = false) {
+        if (start && (*s == '.' || *s == '\''))
+            ops_strbuf_str(out, "\\&");
+        if (*s == '\\')
+            ops_strbuf_str(out, "\\e");
+        else if (*s == '-')
+            ops_strbuf_str(out, "\\-");
+        else
+            ops_strbuf_char(out, *s);
+    }
+}
+
+void ops_conf_man(const ops_conf *c, const char *env_prefix, ops_strbuf *out)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        const ops_conf_row *row = &c->rows[i];
+        ops_strbuf_str(out, ".TP\n.B ");
+        roff(out, row->key);
+        ops_strbuf_str(out, "\n");
+        roff(out, row->help);
+        ops_strbuf_str(out, "\n.br\n");
+        roff(out, kind_word(row, false));
+        if (row->fallback[0] != '\0') {
+            ops_strbuf_str(out, ", default ");
+            roff(out, row->fallback);
+        }
+        ops_strbuf_str(out, "; flag ");
+        ops_strbuf b;
+        ops_strbuf_init(&b, 256);
+        ops_conf_show_flag(row->key, &b);
+        roff(out, b.p != NULL ? b.p : "");
+        ops_strbuf_done(&b);
+        ops_strbuf_str(out, ", variable ");
+        ops_conf_show_env(row->key, env_prefix, out);
+        ops_strbuf_str(out, (row->traits & OPS_CONF_RELOAD) != 0 ? "; taken over by a reload\n" : "\n");
+    }
+}

@@ -36,8 +36,47 @@ static bool leads(const ops_verb_ctx *ctx, const ops_verb *verb)
     return true;
 }
 
+/* troff: a backslash and a hyphen mean something. */
+static void roff(FILE *out, const char *s)
+{
+    for (; *s != '\0'; s++) {
+        if (*s == '-' || *s == '\\')
+            (void)fputc('\\', out);
+        (void)fputc(*s == '\\' ? 'e' : *s, out);
+    }
+}
+
+static void man(FILE *out)
+{
+    (void)fputs(".TH OPSCTL 1 \"\" \"opsd " OPS_VERSION
+                "\"\n.SH NAME\nopsctl \\- the command line of opsd\n.SH SYNOPSIS\n"
+                ".B opsctl\nVERB [ARGUMENTS]\n.SH VERBS\n",
+                out);
+    for (size_t i = 0; i < ops_verb_count; i++) {
+        (void)fputs(".TP\n.B ", out);
+        roff(out, ops_verbs[i].words);
+        (void)fputs(" \\fR", out);
+        roff(out, ops_verbs[i].usage);
+        (void)fputc('\n', out);
+        roff(out, ops_verbs[i].summary);
+        (void)fputs(".\n", out);
+    }
+    (void)fputs(".SH OPTIONS\nVerbs that ask a daemon take \\-\\-server, \\-\\-token\\-file, \\-\\-ca, "
+                "\\-\\-timeout, \\-o and "
+                "\\-\\-lang; each is also a variable (OPSCTL_SERVER, ...) and a key of "
+                "~/.config/opsctl/config.yaml.\n"
+                ".SH EXIT STATUS\n0 ok, 1 error, 2 usage, 3 findings with \\-\\-fail\\-on findings, 4 auth, "
+                "5 not found, 6 conflict, "
+                "7 unavailable or timeout, 130 interrupted.\n.SH SEE ALSO\n.BR opsd (8)\n",
+                out);
+}
+
 ops_status ops_cmd_help(ops_verb_ctx *ctx, ops_err *reterr)
 {
+    if (ctx->argc > 0 && strcmp(ctx->argv[ctx->argc - 1], "--man") == 0) {
+        man(ctx->out);
+        return OPS_OK;
+    }
     bool zh = chinese(ctx);
     size_t shown = 0;
     (void)fprintf(ctx->out, zh ? "用法: opsctl 命令 [参数]\n\n" : "usage: opsctl VERB [ARGUMENTS]\n\n");
