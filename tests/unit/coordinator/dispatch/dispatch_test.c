@@ -25,7 +25,7 @@ typedef struct worker {
     ops_mailbox *orders;
     ops_thread *thread;
     int dies_after;
-    atomic_int ended;
+    atomic_int killed, ended;
 } worker;
 
 static ops_status on_send(void *ctx, const ops_dispatch_order *o)
@@ -65,6 +65,7 @@ static void work(void *arg)
         ops_free(m);
         if (w->dies_after > 0 && n >= w->dies_after) {
             ops_dispatch_detach(w->d, w->attachment, "killed");
+            atomic_store(&w->killed, 1);
             continue;
         }
         const float v[DIM] = {(float)id, 0, 0};
@@ -163,6 +164,11 @@ static int finished(void *ctx)
     tally *t = ctx;
     return atomic_load(&t->ok) + atomic_load(&t->bad) + atomic_load(&t->cancelled);
 }
+static int killed(void *ctx)
+{
+    worker *w = ctx;
+    return atomic_load(&w->killed);
+}
 static int workers(void *ctx)
 {
     return (int)ops_dispatch_workers(ctx, NULL, 0);
@@ -178,9 +184,7 @@ static void every_task_is_done_once_while_a_worker_is_killed(void **state)
     const ops_dispatch_conf conf = {.queue_max = TASKS};
     assert_int_equal(ops_dispatch_new(&conf, &d, NULL), OPS_OK);
     worker w[3];
-    start_worker(d, &w[0], "w0", 0);
-    start_worker(d, &w[1], "w1", 20);
-    start_worker(d, &w[2], "w2", 0);
+    start_worker(d, &w[1], "w1", 20); /* alone at first, so that it surely sees its end */
     for (int i = 0; i < TASKS; i++)
         k[i] = (ticket){&t, i};
     crowd c[2] = {{.d = d, .k = k, .from = 0, .to = TASKS / 2},
@@ -188,6 +192,9 @@ static void every_task_is_done_once_while_a_worker_is_killed(void **state)
     ops_thread *th[2];
     for (int i = 0; i < 2; i++)
         assert_int_equal(ops_thread_start(submit_all, &c[i], "submit", &th[i], NULL), OPS_OK);
+    assert_true(eventually(killed, &w[1], 1));
+    start_worker(d, &w[0], "w0", 0);
+    start_worker(d, &w[2], "w2", 0);
     for (int i = 0; i < 2; i++)
         ops_thread_join(th[i]);
     assert_int_equal(c[0].refused + c[1].refused, 0);
