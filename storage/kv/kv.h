@@ -1,7 +1,8 @@
-/* Ordered key-value store with column families: the port, and its two implementations.
+/* Ordered key-value store with column families: the port, and its implementations (kv_sim.h has the simulated disk).
  *
  * Keys order bytewise. A batch is atomic: all of it is there after a crash or none. With `sync` it is durable when the
- * call returns. One suite (tests/unit/storage/kv) holds both implementations to this page.
+ * call returns, and so is every write before it; what was not synced survives as a prefix of the order of writes. One suite
+ * (tests/unit/storage/kv) holds all implementations to this page.
  * @thread any; an iteration sees one moment of the store, whatever is written meanwhile. */
 #ifndef OPS_STORAGE_KV_H
 #define OPS_STORAGE_KV_H

@@ -1,4 +1,4 @@
-/* One suite for both stores; then what only RocksDB can show: reopening, a second opener, a damaged log. */
+/* One suite for all stores; then what only RocksDB can show: reopening, a second opener, a damaged log. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,6 +15,7 @@
 #include "base/mem/alloc.h"
 #include "base/text/codec.h"
 #include "storage/kv/kv.h"
+#include "storage/kv/kv_sim.h"
 
 static const char *const families[] = {"a", "b"};
 
@@ -45,6 +46,15 @@ static int set_up_memory(void **state)
     static struct world w;
     w.dir[0] = '\0';
     assert_int_equal(ops_kv_open_memory(2, &w.kv, NULL), OPS_OK);
+    *state = &w;
+    return 0;
+}
+
+static int set_up_sim(void **state)
+{
+    static struct world w;
+    w.dir[0] = '\0';
+    assert_int_equal(ops_kv_open_sim(2, &(ops_kv_sim_conf){.seed = 1}, &w.kv, NULL), OPS_OK);
     *state = &w;
     return 0;
 }
@@ -247,8 +257,9 @@ static void a_damaged_log_is_refused_with_the_range(void **state)
     assert_int_equal(system(cmd), 0);
 }
 
-#define BOTH(name)                                                                                           \
+#define ALL(name)                                                                                            \
     cmocka_unit_test_setup_teardown(name, set_up_memory, tear_down),                                         \
+        cmocka_unit_test_setup_teardown(name, set_up_sim, tear_down),                                        \
         cmocka_unit_test_setup_teardown(name, set_up_rocks, tear_down)
 #define ROCKS(name) cmocka_unit_test_setup_teardown(name, set_up_rocks, tear_down)
 
@@ -257,10 +268,10 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "--write-and-die") == 0)
         return write_and_die(argv[2]);
     const struct CMUnitTest tests[] = {
-        BOTH(families_are_apart_and_absence_is_told), BOTH(a_batch_is_applied_in_order_and_whole),
-        BOTH(ranges_are_half_open_and_ordered),       BOTH(bytes_of_any_kind_are_kept),
-        ROCKS(a_reopened_store_has_everything),       ROCKS(a_second_opener_is_told_who_holds_it),
-        ROCKS(what_was_synced_survives_a_kill),       ROCKS(a_damaged_log_is_refused_with_the_range),
+        ALL(families_are_apart_and_absence_is_told), ALL(a_batch_is_applied_in_order_and_whole),
+        ALL(ranges_are_half_open_and_ordered),       ALL(bytes_of_any_kind_are_kept),
+        ROCKS(a_reopened_store_has_everything),      ROCKS(a_second_opener_is_told_who_holds_it),
+        ROCKS(what_was_synced_survives_a_kill),      ROCKS(a_damaged_log_is_refused_with_the_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
