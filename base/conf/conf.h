@@ -83,7 +83,7 @@ void ops_conf_diff(const ops_conf *a, const ops_conf *b, void (*fn)(void *u, siz
 /* Written from the table. `zh`: Chinese words. */
 void ops_conf_help(const ops_conf *c, const char *env_prefix, bool zh, ops_strbuf *out); /* --help */
 void ops_conf_markdown(const ops_conf *c, const char *env_prefix, bool zh,
-                       ops_strbuf *out);                  /* reference page */
+                       ops_strbuf *out);                                       /* reference page */
 void ops_conf_man(const ops_conf *c, const char *env_prefix, ops_strbuf *out); /* troff, a .TP a row */
 void ops_conf_sample(const ops_conf *c, ops_strbuf *out); /* a commented YAML file of the defaults */
 void ops_conf_effective(const ops_conf *c,
