@@ -62,6 +62,10 @@ bool opsd_daemon_ready(opsd_daemon *d, ops_strbuf *why_not);
 
 /* Doors; each opens when its address is not "off". */
 ops_status opsd_door_otlp(opsd_daemon *d, ops_err *reterr);
+/* Loki's push, on the same server; called by opsd_door_otlp(). */
+ops_status opsd_door_push(opsd_daemon *d, ops_err *reterr);
+/* Of the request, without its parameters. */
+ops_slice opsd_media_type(const ops_http_req *req);
 ops_status opsd_door_otlp_rpc(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_door_api(opsd_daemon *d, ops_err *reterr);
 void opsd_rpc_serving(opsd_daemon *d, bool serving);

@@ -60,19 +60,10 @@ static void on_done(void *u, const ops_intake_answer *a)
     ops_free(q);
 }
 
-/* The media type without its parameters. */
-static ops_slice media_type(ops_slice header)
-{
-    ops_slice type = header, rest = header;
-    if (header.p != NULL)
-        (void)ops_slice_split(&rest, ';', &type);
-    return ops_slice_trim(type);
-}
-
 static void on_export(ops_http_req *req, void *user)
 {
     opsd_daemon *d = user;
-    ops_slice path = ops_http_path(req), type = media_type(ops_http_header(req, "Content-Type"));
+    ops_slice path = ops_http_path(req), type = opsd_media_type(req);
     const route *r = routes;
     while (r < routes + ROUTES - 1 && !ops_slice_eq(path, ops_slice_str(r->path)))
         r++;
@@ -137,5 +128,5 @@ ops_status opsd_door_otlp(opsd_daemon *d, ops_err *reterr)
                                            .user = d};
         st = ops_http_route_add(d->otlp, &route_conf, reterr);
     }
-    return st;
+    return st == OPS_OK ? opsd_door_push(d, reterr) : st;
 }

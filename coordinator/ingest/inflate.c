@@ -1,15 +1,18 @@
-/* Bounded decompression with zlib and libzstd. The output buffer doubles; every growth is checked against both caps,
+/* Bounded decompression with zlib, libzstd and libsnappy. The output buffer doubles; every growth is checked against both caps,
  * so the memory at risk is at most twice what is allowed. */
 #include "coordinator/ingest/inflate.h"
 
 #include "base/mem/alloc.h"
 
 #include <limits.h>
+#include <snappy-c.h>
 #define ZLIB_CONST 1
 #include <zlib.h>
 #include <zstd.h>
 
 enum { ZSTD_WINDOW_LOG_MAX = 23 }; /* 8 MiB, what RFC 8878 asks every decoder to support */
+/* The densest element of a snappy block: a copy of 64 bytes in 3 (format_description.txt, 2.2.2). */
+enum { SNAPPY_COPY_BYTES_MAX = 64, SNAPPY_COPY_BYTES = 3 };
 
 typedef struct grow {
     char *p;
@@ -26,9 +29,12 @@ ops_status ops_inflate_coding_of(ops_slice name, ops_inflate_coding *ret, ops_er
         *ret = OPS_INFLATE_GZIP;
     else if (ops_slice_eq_nocase(name, OPS_SLICE("zstd")))
         *ret = OPS_INFLATE_ZSTD;
+    else if (ops_slice_eq_nocase(name, OPS_SLICE("snappy")))
+        *ret = OPS_INFLATE_SNAPPY;
     else
         return ops_fail(reterr, OPS_EUNIMPL,
-                        "content encoding '" OPS_SLICE_FMT "' is not supported: use gzip, zstd or identity",
+                        "content encoding '" OPS_SLICE_FMT
+                        "' is not supported: use gzip, zstd, snappy or identity",
                         OPS_SLICE_ARG(ops_slice_sub(name, 0, 64)));
     return OPS_OK;
 }
@@ -180,6 +186,26 @@ static ops_status unzstd(const char *in, size_t n, grow *g, ops_err *reterr)
     return st;
 }
 
+static ops_status unsnappy(const char *in, size_t n, size_t max, grow *g, ops_err *reterr)
+{
+    size_t size = 0;
+
+    if (snappy_uncompressed_length(in, n, &size) != SNAPPY_OK)
+        return ops_fail(reterr, OPS_EINVAL, "snappy: no length at input byte 0");
+    if (size > max)
+        return ops_fail(reterr, OPS_ETOOBIG, "snappy: block declares %zu bytes, %zu are allowed", size, max);
+    if (size / SNAPPY_COPY_BYTES_MAX > n / SNAPPY_COPY_BYTES)
+        return ops_fail(reterr, OPS_EINVAL, "snappy: block declares %zu bytes, more than %zu can hold", size,
+                        n);
+    g->p = ops_malloc(size > 0 ? size : 1);
+    if (g->p == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "decompressing into %zu bytes", size);
+    g->n = size;
+    if (snappy_uncompress(in, n, g->p, &g->n) != SNAPPY_OK)
+        return ops_fail(reterr, OPS_EINVAL, "snappy: corrupt or cut block of %zu input bytes", n);
+    return OPS_OK;
+}
+
 ops_status ops_inflate(ops_inflate_coding coding, const void *in, size_t n, size_t out_bytes_max, char **ret,
                        size_t *ret_n, ops_err *reterr)
 {
@@ -196,6 +222,8 @@ ops_status ops_inflate(ops_inflate_coding coding, const void *in, size_t n, size
         if (n > 0)
             memcpy(g.p, in, n);
         g.n = n;
+    } else if (coding == OPS_INFLATE_SNAPPY) {
+        st = unsnappy(in, n, out_bytes_max, &g, reterr);
     } else {
         size_t by_ratio = n > SIZE_MAX / OPS_INFLATE_RATIO_MAX ? SIZE_MAX : n * OPS_INFLATE_RATIO_MAX;
         if (by_ratio < OPS_INFLATE_RATIO_FREE_BYTES)

@@ -1,7 +1,8 @@
-/* coordinator/ingest/inflate.h: bounded decompression of request bodies (gzip and zstd).
+/* coordinator/ingest/inflate.h: bounded decompression of request bodies (gzip, zstd, snappy blocks).
  * The output never exceeds out_bytes_max, nor, once above 1 MiB, 100 times the input: a bomb stops early. A zstd
  * frame that declares more than the cap is refused before anything is allocated. Several members or frames in a row
- * are one body; bytes after the last, and a body that ends early, are errors that name the input offset. */
+ * are one body; bytes after the last, and a body that ends early, are errors that name the input offset. A snappy block
+ * says its size first: more than the cap, or than such a block can make of its bytes, is refused before allocating. */
 #ifndef OPS_COORDINATOR_INGEST_INFLATE_H
 #define OPS_COORDINATOR_INGEST_INFLATE_H
 
@@ -13,7 +14,8 @@
 typedef enum ops_inflate_coding {
     OPS_INFLATE_IDENTITY,
     OPS_INFLATE_GZIP,
-    OPS_INFLATE_ZSTD
+    OPS_INFLATE_ZSTD,
+    OPS_INFLATE_SNAPPY /* one block, not the framed stream format */
 } ops_inflate_coding;
 
 enum { OPS_INFLATE_RATIO_MAX = 100, OPS_INFLATE_RATIO_FREE_BYTES = 1 << 20 };

@@ -43,6 +43,12 @@ typedef ops_status (*ops_ingest_sink)(void *u, const ops_record *record, ops_err
 /* Tells of one record that was not kept; `detail` names the place. */
 typedef void (*ops_ingest_reject)(void *u, ops_ingest_reason reason, const char *detail);
 
+/* The shape of every decoder of log requests. `counters` is added to, never cleared, and left as it was on failure;
+ * `reject` may be NULL. */
+typedef ops_status (*ops_ingest_decoder)(const uint8_t *p, size_t n, const ops_ingest_limits *limits,
+                                         int64_t recv_ns, ops_ingest_sink sink, ops_ingest_reject reject,
+                                         void *u, ops_ingest_counters *counters, ops_err *reterr);
+
 /* The time rule: event time, else observed time, else receive time (NO_TIME); then clamped into
  * [recv - past_ns_max, recv + future_ns_max] (TIME_CLAMPED). 0 means absent. Sets flags in *flags. */
 int64_t ops_ingest_time(const ops_ingest_limits *limits, uint64_t event_ns, uint64_t observed_ns,

@@ -1,11 +1,10 @@
 /* The JSON encoding of OTLP logs. Structure above the record decides over the whole request; inside a record a wrong
  * type rejects that record alone. Names in errors are the path of the value. */
 #include "base/mem/alloc.h"
+#include "coordinator/ingest/json_in.h"
 #include "coordinator/ingest/otlp_logs_internal.h"
 
 #include <inttypes.h>
-#include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 
 typedef struct json_attrs {
@@ -21,35 +20,21 @@ typedef struct json_ctx {
     const char *bad; /* name of the field that is wrong */
 } json_ctx;
 
-static ops_slice str_of(const json_t *v)
-{
-    return ops_slice_of(json_string_value(v), json_string_length(v));
-}
-
 /* 64-bit integers come as strings or numbers; absent and null are 0. */
 static bool get_int(json_ctx *c, const json_t *obj, const char *name, bool is_unsigned, uint64_t *ret)
 {
     const json_t *v = json_object_get(obj, name);
+    int64_t i = 0;
     bool ok = true;
 
     *ret = 0;
     if (v == NULL || json_is_null(v))
         return true;
-    if (json_is_string(v) && is_unsigned) {
-        ok = ops_slice_to_u64(str_of(v), ret);
-    } else if (json_is_string(v)) {
-        int64_t i = 0;
-        ok = ops_slice_to_i64(str_of(v), &i);
-        *ret = (uint64_t)i;
-    } else if (json_is_integer(v)) {
-        ok = !is_unsigned || json_integer_value(v) >= 0;
-        *ret = (uint64_t)json_integer_value(v);
-    } else if (json_is_real(v)) { /* 1.7e18 is a number too, if it is whole */
-        const double x = json_real_value(v);
-        ok = x == floor(x) && x >= (is_unsigned ? 0.0 : -9.2e18) && x <= 9.2e18;
-        *ret = ok ? (uint64_t)(int64_t)x : 0;
+    if (is_unsigned) {
+        ok = json_in_u64(v, ret);
     } else {
-        ok = false;
+        ok = json_in_i64(v, &i);
+        *ret = (uint64_t)i;
     }
     if (!ok)
         c->bad = name;
@@ -67,7 +52,7 @@ static bool get_string(json_ctx *c, const json_t *obj, const char *name, ops_sli
         c->bad = name;
         return false;
     }
-    *ret = str_of(v);
+    *ret = json_in_str(v);
     return true;
 }
 
@@ -84,7 +69,7 @@ static void render_values(json_ctx *c, json_attrs *a, const json_t *list, bool i
         if (i > 0)
             ops_strbuf_char(b, ',');
         if (is_map) {
-            ops_strbuf_json(b, str_of(json_object_get(v, "key")));
+            ops_strbuf_json(b, json_in_str(json_object_get(v, "key")));
             ops_strbuf_char(b, ':');
             v = json_object_get(v, "value");
         }
@@ -124,18 +109,18 @@ static bool render_scalar(json_ctx *c, const json_t *any, ops_strbuf *b, bool qu
         if (json_is_number(v))
             put_double(b, json_number_value(v));
         else if (json_is_string(v) && quote) /* "NaN", "Infinity" */
-            ops_strbuf_json(b, str_of(v));
+            ops_strbuf_json(b, json_in_str(v));
         else if (json_is_string(v))
-            ops_strbuf_slice(b, str_of(v));
+            ops_strbuf_slice(b, json_in_str(v));
         else
             c->bad = "doubleValue";
     } else if ((v = json_object_get(any, "bytesValue")) != NULL) {
         if (!json_is_string(v))
             c->bad = "bytesValue";
         else if (quote)
-            ops_strbuf_json(b, str_of(v));
+            ops_strbuf_json(b, json_in_str(v));
         else
-            ops_strbuf_slice(b, str_of(v));
+            ops_strbuf_slice(b, json_in_str(v));
     } else {
         return false;
     }
@@ -151,7 +136,7 @@ static void render(json_ctx *c, json_attrs *a, const json_t *any, ops_strbuf *b,
     } else if ((v = json_object_get(any, "stringValue")) != NULL) {
         if (!json_is_string(v))
             c->bad = "stringValue";
-        ops_strbuf_json(b, str_of(v));
+        ops_strbuf_json(b, json_in_str(v));
     } else if ((v = json_object_get(any, "arrayValue")) != NULL) {
         render_values(c, a, v, false, b, depth + 1);
     } else if ((v = json_object_get(any, "kvlistValue")) != NULL) {
@@ -250,8 +235,8 @@ static bool severity_of(json_ctx *c, const json_t *rec, int32_t *ret)
     const ops_slice prefix = OPS_SLICE("SEVERITY_NUMBER_");
     uint64_t n;
 
-    if (json_is_string(v) && ops_slice_starts(str_of(v), prefix)) {
-        *ret = ops_ingest_severity(ops_slice_sub(str_of(v), prefix.n, SIZE_MAX));
+    if (json_is_string(v) && ops_slice_starts(json_in_str(v), prefix)) {
+        *ret = ops_ingest_severity(ops_slice_sub(json_in_str(v), prefix.n, SIZE_MAX));
         return true;
     }
     if (!get_int(c, rec, "severityNumber", false, &n))
@@ -357,9 +342,6 @@ ops_status ops_otlp_logs_decode_json(const uint8_t *p, size_t n, const ops_inges
                                      int64_t recv_ns, ops_ingest_sink sink, ops_ingest_reject reject, void *u,
                                      ops_ingest_counters *counters, ops_err *reterr)
 {
-    if (n > limits->request_bytes_max)
-        return ops_fail(reterr, OPS_ETOOBIG, "request of %zu bytes is above the limit of %zu", n,
-                        limits->request_bytes_max);
     OPS_AUTO(otlp_decode_free) otlp_decode *d = NULL;
     ops_status st = otlp_decode_new(limits, recv_ns, sink, reject, u, &d, reterr);
     if (st != OPS_OK)
@@ -373,12 +355,9 @@ ops_status ops_otlp_logs_decode_json(const uint8_t *p, size_t n, const ops_inges
     ops_arena_init(&c->resource.arena, limits->render_bytes_max + 64 * OPS_RECORD_ATTRS_MAX);
     ops_arena_init(&c->record.arena, limits->render_bytes_max + 64 * OPS_RECORD_ATTRS_MAX);
 
-    json_error_t err;
-    json_t *root = json_loadb((const char *)p, n, JSON_ALLOW_NUL, &err);
-    if (root == NULL)
-        st = ops_fail(reterr, json_error_code(&err) == json_error_out_of_memory ? OPS_ENOMEM : OPS_EINVAL,
-                      "JSON: %s at byte %d", err.text, err.position);
-    else
+    json_t *root = NULL;
+    st = json_in_load(p, n, limits, &root, reterr);
+    if (st == OPS_OK)
         st = decode(c, root, reterr);
     json_decref(root);
     ops_arena_done(&c->resource.arena);

@@ -10,6 +10,7 @@
 #include "base/sched/pool.h"
 #include "base/text/hash.h"
 #include "coordinator/ingest/line.h"
+#include "coordinator/ingest/loki.h"
 #include "coordinator/ingest/otlp_logs.h"
 #include "coordinator/shard/packer.h"
 #include "proto/otlp/walk.h"
@@ -258,16 +259,33 @@ static void count_flags(ops_ledger *l, const ops_ingest_counters *c)
     ops_ledger_count(l, OPS_LEDGER_FLAGS, "truncated", c->truncated);
 }
 
-static ops_status decode_logs(request *q, ops_packer *p, ops_err *reterr)
+/* NULL: no logs. */
+static ops_ingest_decoder decoder_of(ops_intake_kind kind)
 {
-    const uint8_t *bytes = (const uint8_t *)q->body.p;
+    switch (kind) {
+    case OPS_INTAKE_LOGS_PROTOBUF:
+        return ops_otlp_logs_decode;
+    case OPS_INTAKE_LOGS_JSON:
+        return ops_otlp_logs_decode_json;
+    case OPS_INTAKE_LOKI_JSON:
+        return ops_loki_decode_json;
+    case OPS_INTAKE_LOKI_PROTOBUF:
+        return ops_loki_decode;
+    case OPS_INTAKE_LOKI_SNAPPY:
+        return ops_loki_decode_snappy;
+    case OPS_INTAKE_METRICS_PROTOBUF:
+    case OPS_INTAKE_TRACES_PROTOBUF:
+        return NULL;
+    }
+    return NULL;
+}
+
+static ops_status decode_logs(request *q, ops_packer *p, ops_ingest_decoder decode, ops_err *reterr)
+{
     decoding d = {p, q};
     ops_ingest_counters c = {0};
-    ops_status st = q->kind == OPS_INTAKE_LOGS_JSON
-                        ? ops_otlp_logs_decode_json(bytes, q->body.n, &q->in->conf.limits, q->recv_ns,
-                                                    on_record, on_reject, &d, &c, reterr)
-                        : ops_otlp_logs_decode(bytes, q->body.n, &q->in->conf.limits, q->recv_ns, on_record,
-                                               on_reject, &d, &c, reterr);
+    ops_status st = decode((const uint8_t *)q->body.p, q->body.n, &q->in->conf.limits, q->recv_ns, on_record,
+                           on_reject, &d, &c, reterr);
     if (st != OPS_OK)
         return st;
     uint64_t oversized = ops_packer_oversized(p);
@@ -339,9 +357,9 @@ static void handle(request *q)
     ops_packer *p = packer_take(in, &err);
     if (p != NULL) {
         st = ops_packer_begin(p, q->redactor, ops_slice_str(q->tenant), q->recv_ns, &err);
-        bool logs = q->kind == OPS_INTAKE_LOGS_PROTOBUF || q->kind == OPS_INTAKE_LOGS_JSON;
+        const ops_ingest_decoder logs = decoder_of(q->kind);
         if (st == OPS_OK)
-            st = logs ? decode_logs(q, p, &err) : decode_signals(q, p, &err);
+            st = logs != NULL ? decode_logs(q, p, logs, &err) : decode_signals(q, p, &err);
         body_seed(q, seed);
         if (st == OPS_OK)
             st = append(q, p, seed, (ops_slice){0}, (ops_slice){0}, &err);

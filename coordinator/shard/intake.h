@@ -37,6 +37,9 @@ typedef struct ops_intake_conf {
 typedef enum ops_intake_kind {
     OPS_INTAKE_LOGS_PROTOBUF,
     OPS_INTAKE_LOGS_JSON,
+    OPS_INTAKE_LOKI_JSON,
+    OPS_INTAKE_LOKI_PROTOBUF,
+    OPS_INTAKE_LOKI_SNAPPY, /* the protobuf inside one snappy block */
     OPS_INTAKE_METRICS_PROTOBUF,
     OPS_INTAKE_TRACES_PROTOBUF
 } ops_intake_kind;
