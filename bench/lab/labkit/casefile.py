@@ -77,7 +77,8 @@ def write(world, metrics, truth, case):
         shutil.copyfile(world.path("logs", name), os.path.join(case, "logs", name))
         with open(world.path("logs", name), encoding="utf-8", errors="replace") as file:
             for at, message in records(component, file, truth["started"]):
-                logs.append((at, component, message))
+                if at <= truth["stopped"]:  # what a service says while it is taken down is not of the case
+                    logs.append((at, component, message))
     logs.sort(key=lambda row: row[0])
     with open(os.path.join(case, "logs.jsonl"), "w", encoding="utf-8") as file:
         for at, component, message in logs:
