@@ -100,6 +100,7 @@ static ops_status open_intake(opsd_daemon *d, ops_err *reterr)
                           .queue_max = ops_conf_uint(c, KEY_INGEST_QUEUE),
                           .zone_offset_s = d->options->zone_offset_s};
     ops_ingest_limits_default(&ic.limits);
+    ic.failed_spans = ops_conf_bool(c, KEY_INGEST_FAILED_SPANS);
     ic.limits.request_bytes_max = ops_conf_uint(c, KEY_INGEST_REQUEST_MAX);
     ic.limits.records_max = ops_conf_uint(c, KEY_INGEST_RECORDS_MAX);
     ic.limits.line_bytes_max = ops_conf_uint(c, KEY_INGEST_LINE_MAX);

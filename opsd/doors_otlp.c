@@ -10,13 +10,13 @@
 typedef struct route {
     const char *path;
     ops_otlp_signal signal;
-    ops_intake_kind kind;
+    ops_intake_kind kind, json_kind;
 } route;
 
 static const route routes[] = {
-    {"/v1/logs", OPS_OTLP_LOGS, OPS_INTAKE_LOGS_PROTOBUF},
-    {"/v1/metrics", OPS_OTLP_METRICS, OPS_INTAKE_METRICS_PROTOBUF},
-    {"/v1/traces", OPS_OTLP_TRACES, OPS_INTAKE_TRACES_PROTOBUF},
+    {"/v1/logs", OPS_OTLP_LOGS, OPS_INTAKE_LOGS_PROTOBUF, OPS_INTAKE_LOGS_JSON},
+    {"/v1/metrics", OPS_OTLP_METRICS, OPS_INTAKE_METRICS_PROTOBUF, OPS_INTAKE_METRICS_JSON},
+    {"/v1/traces", OPS_OTLP_TRACES, OPS_INTAKE_TRACES_PROTOBUF, OPS_INTAKE_TRACES_JSON},
 };
 enum { ROUTES = sizeof routes / sizeof *routes };
 
@@ -73,11 +73,6 @@ static void on_export(ops_http_req *req, void *user)
                        OPS_SLICE("Content-Type: application/x-protobuf or application/json\n"));
         return;
     }
-    if (json && r->signal != OPS_OTLP_LOGS) {
-        ops_http_reply(req, 415, "text/plain",
-                       OPS_SLICE("metrics and traces: application/x-protobuf only\n"));
-        return;
-    }
     asked *q = ops_malloc(sizeof *q);
     ops_err err = {.code = OPS_ENOMEM, .msg = "out of memory"};
     if (q == NULL) {
@@ -85,9 +80,8 @@ static void on_export(ops_http_req *req, void *user)
         return;
     }
     *q = (asked){req, r->signal, json};
-    ops_status st =
-        ops_intake_request(d->intake, ops_slice_str(ops_http_identity(req)->tenant), "otlp-http",
-                           json ? OPS_INTAKE_LOGS_JSON : r->kind, ops_http_body(req), on_done, q, &err);
+    ops_status st = ops_intake_request(d->intake, ops_slice_str(ops_http_identity(req)->tenant), "otlp-http",
+                                       json ? r->json_kind : r->kind, ops_http_body(req), on_done, q, &err);
     if (st != OPS_OK) {
         reply_status(req, json, st, 0, err.msg);
         ops_free(q);

@@ -81,6 +81,10 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
     [KEY_INGEST_DEADLETTERS] = {"ingest.deadletters_max", OPS_CONF_UINT, "1024", .min = 1, .max = 1000000,
                                 .help = "Dead letters kept; the oldest makes room.",
                                 .help_zh = "保留的死信条数，满则淘汰最旧的。"},
+    [KEY_INGEST_FAILED_SPANS] = {"ingest.failed_spans", OPS_CONF_BOOL, "true",
+                                 .help =
+                                     "Read each failed span of a trace as a log record of its service too.",
+                                 .help_zh = "将链路追踪中每个失败的 span 同时作为其服务的一条日志记录。"},
     [KEY_REDACT_ENABLED] = {"redact.enabled", OPS_CONF_BOOL, "true", .traits = OPS_CONF_RELOAD,
                             .help = "Take secrets and personal data out of every record before it is stored.",
                             .help_zh = "存储前去除每条记录中的机密与个人数据。"},

@@ -12,6 +12,8 @@
 #include "coordinator/ingest/line.h"
 #include "coordinator/ingest/loki.h"
 #include "coordinator/ingest/otlp_logs.h"
+#include "coordinator/ingest/otlp_signals_json.h"
+#include "coordinator/ingest/otlp_spans.h"
 #include "coordinator/shard/packer.h"
 #include "proto/otlp/walk.h"
 
@@ -37,6 +39,7 @@ typedef struct request {
     const char *door;
     ops_intake_kind kind;
     ops_slice body;
+    ops_strbuf plain; /* a JSON body as protobuf; `body` is it then */
     ops_intake_done done;
     void *done_u;
     int64_t start_mono_ns, recv_ns;
@@ -143,6 +146,7 @@ static request *request_new(ops_intake *in, ops_slice tenant, const char *door, 
     q->door = door;
     q->done = done;
     q->done_u = u;
+    ops_strbuf_init(&q->plain, in->conf.limits.request_bytes_max);
     q->start_mono_ns = ops_clock_mono_ns(in->clock);
     q->recv_ns = ops_clock_wall_ns(in->clock);
     (void)pthread_mutex_lock(&in->lock);
@@ -157,6 +161,7 @@ static void request_free(request *q)
     ops_intake *in = q->in;
     if (q->redactor != NULL)
         ops_redactor_unref(q->redactor);
+    ops_strbuf_done(&q->plain);
     ops_free(q);
     (void)pthread_mutex_lock(&in->lock);
     if (--in->under_way == 0)
@@ -274,7 +279,9 @@ static ops_ingest_decoder decoder_of(ops_intake_kind kind)
     case OPS_INTAKE_LOKI_SNAPPY:
         return ops_loki_decode_snappy;
     case OPS_INTAKE_METRICS_PROTOBUF:
+    case OPS_INTAKE_METRICS_JSON:
     case OPS_INTAKE_TRACES_PROTOBUF:
+    case OPS_INTAKE_TRACES_JSON:
         return NULL;
     }
     return NULL;
@@ -300,18 +307,36 @@ static ops_status decode_logs(request *q, ops_packer *p, ops_ingest_decoder deco
     return OPS_OK;
 }
 
+static bool is_metrics(ops_intake_kind kind)
+{
+    return kind == OPS_INTAKE_METRICS_PROTOBUF || kind == OPS_INTAKE_METRICS_JSON;
+}
+
 static ops_status on_resource(void *u, const ops_walk_batch *b, ops_err *reterr)
 {
     decoding *d = u;
     ops_slice service = ops_ingest_service(b->resource->attrs, b->resource->attr_count);
     d->q->signals += b->points;
-    return ops_packer_add_opaque(
-        d->packer, d->q->kind == OPS_INTAKE_METRICS_PROTOBUF ? TAG_METRICS : TAG_TRACES, service, b->raw,
-        b->points, (int64_t)b->time_min_ns, (int64_t)b->time_max_ns, reterr);
+    return ops_packer_add_opaque(d->packer, is_metrics(d->q->kind) ? TAG_METRICS : TAG_TRACES, service,
+                                 b->raw, b->points, (int64_t)b->time_min_ns, (int64_t)b->time_max_ns, reterr);
+}
+
+static ops_status decode_failed_spans(request *q, ops_packer *p, ops_err *reterr)
+{
+    decoding d = {p, q};
+    ops_ingest_counters c = {0};
+    ops_status st = ops_otlp_failed_spans((const uint8_t *)q->body.p, q->body.n, &q->in->conf.limits,
+                                          q->recv_ns, on_record, NULL, &d, &c, reterr);
+    if (st != OPS_OK)
+        return st;
+    q->accepted = c.accepted - ops_packer_oversized(p); /* the span itself is kept all the same */
+    count_flags(q->in->conf.ledger, &c);
+    return OPS_OK;
 }
 
 static ops_status decode_signals(request *q, ops_packer *p, ops_err *reterr)
 {
+    const bool metrics = is_metrics(q->kind);
     ops_walk_limits limits;
     ops_walk *w = NULL;
     decoding d = {p, q};
@@ -321,10 +346,11 @@ static ops_status decode_signals(request *q, ops_packer *p, ops_err *reterr)
     ops_status st = ops_walk_new(&limits, &w, reterr);
     if (st != OPS_OK)
         return st;
-    bool metrics = q->kind == OPS_INTAKE_METRICS_PROTOBUF;
     st = metrics ? ops_walk_metrics(w, q->body, on_resource, &d, reterr)
                  : ops_walk_traces(w, q->body, on_resource, &d, reterr);
     ops_walk_free(w);
+    if (st == OPS_OK && !metrics && q->in->conf.failed_spans)
+        st = decode_failed_spans(q, p, reterr);
     if (st == OPS_OK)
         ops_ledger_count(q->in->conf.ledger, OPS_LEDGER_SIGNALS, metrics ? "metric_points" : "spans",
                          q->signals);
@@ -348,6 +374,19 @@ static void give_up(request *q, ops_status st, const ops_err *err)
     answer(q, st);
 }
 
+/* Metrics and traces in JSON, written over. */
+static ops_status as_protobuf(request *q, ops_err *reterr)
+{
+    if (q->kind != OPS_INTAKE_METRICS_JSON && q->kind != OPS_INTAKE_TRACES_JSON)
+        return OPS_OK;
+    ops_status st = ops_otlp_signals_from_json(
+        is_metrics(q->kind) ? OPS_OTLP_JSON_METRICS : OPS_OTLP_JSON_TRACES, (const uint8_t *)q->body.p,
+        q->body.n, &q->in->conf.limits, &q->plain, reterr);
+    if (st == OPS_OK)
+        q->body = ops_strbuf_get(&q->plain);
+    return st;
+}
+
 static void handle(request *q)
 {
     ops_err err = {0};
@@ -358,6 +397,8 @@ static void handle(request *q)
     if (p != NULL) {
         st = ops_packer_begin(p, q->redactor, ops_slice_str(q->tenant), q->recv_ns, &err);
         const ops_ingest_decoder logs = decoder_of(q->kind);
+        if (st == OPS_OK)
+            st = as_protobuf(q, &err);
         if (st == OPS_OK)
             st = logs != NULL ? decode_logs(q, p, logs, &err) : decode_signals(q, p, &err);
         body_seed(q, seed);

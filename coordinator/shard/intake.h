@@ -7,6 +7,9 @@
  *
  * A record without severity whose body is text is looked at as a raw log line: what collectors send that tail files.
  *
+ * Metrics and traces are kept as they came. With failed_spans each span that failed is also a record of its service
+ * (coordinator/ingest/otlp_spans.h): counted, stored and analysed as any other, in the same append as its trace.
+ *
  * @thread any; see each call for who calls `done` */
 #ifndef OPS_SHARD_INTAKE_H
 #define OPS_SHARD_INTAKE_H
@@ -31,6 +34,7 @@ typedef struct ops_intake_conf {
     unsigned threads;        /* 1..64; default 2 */
     size_t queue_max;        /* requests waiting for a thread; default 256; beyond: OPS_EAGAIN */
     size_t inline_bytes_max; /* bodies up to this are decoded on the caller's thread; default 1 MiB */
+    bool failed_spans;       /* failed spans become records too */
     int32_t zone_offset_s;   /* for raw lines without a zone */
 } ops_intake_conf;
 
@@ -41,7 +45,9 @@ typedef enum ops_intake_kind {
     OPS_INTAKE_LOKI_PROTOBUF,
     OPS_INTAKE_LOKI_SNAPPY, /* the protobuf inside one snappy block */
     OPS_INTAKE_METRICS_PROTOBUF,
-    OPS_INTAKE_TRACES_PROTOBUF
+    OPS_INTAKE_METRICS_JSON,
+    OPS_INTAKE_TRACES_PROTOBUF,
+    OPS_INTAKE_TRACES_JSON
 } ops_intake_kind;
 
 typedef struct ops_intake_answer {

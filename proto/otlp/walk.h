@@ -104,6 +104,27 @@ OPS_MUST_USE ops_status ops_walk_metrics(ops_walk *w, ops_slice msg, ops_walk_ba
 OPS_MUST_USE ops_status ops_walk_traces(ops_walk *w, ops_slice msg, ops_walk_batch_fn fn, void *u,
                                         ops_err *reterr);
 
+/* A span whose status is ERROR. */
+typedef struct ops_walk_span {
+    uint64_t start_ns, end_ns;
+    uint32_t kind;                          /* SpanKind: 0 unspecified .. 5 consumer */
+    ops_slice trace_id, span_id, parent_id; /* raw bytes as sent, any length */
+    ops_slice name, status_message;
+    ops_slice exception_type, exception_message; /* of its last event that is an exception */
+    const ops_attr *attrs;
+    uint32_t attr_count;
+    ops_walk_flaw flaw; /* not NONE: attrs are incomplete */
+    size_t offset;      /* of the span in the request */
+} ops_walk_span;
+
+typedef struct ops_walk_span_visitor {
+    ops_status (*resource)(void *u, const ops_walk_group *resource, ops_err *reterr);
+    ops_status (*span)(void *u, const ops_walk_span *span, ops_err *reterr);
+} ops_walk_span_visitor;
+/* ExportTraceServiceRequest; spans that did not fail are stepped over. */
+OPS_MUST_USE ops_status ops_walk_failed_spans(ops_walk *w, ops_slice msg,
+                                              const ops_walk_span_visitor *visitor, void *u, ops_err *reterr);
+
 /* Every text (and every other leaf of bytes) of one batch.raw that a walk handed out, `key` being the attribute's for the
  * values of attributes. Slices point into raw. OPS_EINVAL: raw is not what such a walk handed out. */
 typedef void (*ops_walk_text_fn)(void *u, ops_slice key, ops_slice text);
