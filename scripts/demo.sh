@@ -65,7 +65,7 @@ server=(--server "$api")
 echo "== replay of $case_name, $speed times as fast as it happened; what opsd finds, as it finds it:"
 "${ctl[@]}" watch findings "${server[@]}" &
 watcher=$!
-bench/lab/replay "$archive" --endpoint "$otlp" --speed "$speed" >"$work/replay.json" 2>"$work/replay.log" ||
+bench/lab/replay "$archive" --endpoint "$otlp" --signals logs,traces --speed "$speed" >"$work/replay.json" 2>"$work/replay.log" ||
     { cat "$work/replay.log" >&2 && exit 1; }
 sleep 3
 kill "$watcher" 2>/dev/null || true
@@ -81,7 +81,7 @@ if r.get("fault"):
     print(f"== what was really done: {r['component']} {r['fault']} at {at:%H:%M:%S} UTC (replayed time)")
 else:
     print("== nothing was broken in this recording: it is a control")
-print(f"   {r['sent']} records sent, {r['rejected']} rejected")
+print(f"   {r['by']['logs']} log records and {r['by']['traces']} spans sent, {r['rejected']} rejected")
 EOF
 "${ctl[@]}" get status "${server[@]}"
 echo

@@ -1,6 +1,6 @@
 """Recorded faults and controls through the daemon's real port: found, how soon, how many, and how quiet otherwise.
 
-Each recording of bench/lab goes to a daemon of its own over OTLP/HTTP at --speed times its pace, while a watch over gRPC
+Each recording of bench/lab (logs and traces) goes to a daemon of its own over OTLP/HTTP at --speed times its pace, while a watch over gRPC
 prints findings as they change. A fault is detected by a finding whose evidence is of the failing component or names it; its
 delay is how far the recording had run when the watch printed it, less the onset: so it holds the daemon's own
 latency too, multiplied by the speed. What opens before the onset, or over a control, is false.
@@ -73,9 +73,11 @@ def one(ctx, replay, case, speed):
         def progress(sent, total, at):
             clock["at"] = (time.monotonic() - began) * speed
 
-        sent = replay.replay(str(case), replay.Port(opsd.at("otlp_http")), time.time() - truth["stopped"], speed, progress=progress)
+        replay.replay(str(case), replay.Port(opsd.at("otlp_http")), time.time() - truth["stopped"], speed, signals=("logs", "traces"),
+                             progress=progress)
         deadline = time.monotonic() + 30
-        while opsd.total("opsd_records_total", fate="analysed") < sent["sent"] - sent["rejected"] and time.monotonic() < deadline:
+        while opsd.total("opsd_records_total", fate="analysed") < opsd.total("opsd_records_total", fate="acked") and \
+                time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(1)
         watch.end()
