@@ -103,7 +103,7 @@ static void on_written(grpc_tag_fn *t, bool ok)
         drop_queue(c);
     }
     pump(c);
-    bool room = c->want_writable && !c->finishing && c->queued * 2 <= c->server->table.conf.send_queue_max;
+    bool room = c->want_writable && !c->finishing && c->queued * 2 <= c->host->base.table.conf.send_queue_max;
     if (room)
         c->want_writable = false;
     (void)pthread_mutex_unlock(&c->lock);
@@ -128,7 +128,7 @@ static ops_status enqueue(grpc_server_call *c, ops_slice msg)
 static ops_status call_send(ops_rpc_call *base, ops_slice msg)
 {
     grpc_server_call *c = of(base);
-    const ops_rpc_server_conf *conf = &c->server->table.conf;
+    const ops_rpc_server_conf *conf = &c->host->base.table.conf;
     (void)pthread_mutex_lock(&c->lock);
     ops_status st = OPS_OK;
     if (c->finishing || c->closed)
@@ -207,7 +207,7 @@ static bool call_is_cancelled(ops_rpc_call *base)
 static void call_destroy(ops_rpc_call *base)
 {
     grpc_server_call *c = of(base);
-    ops_rpc_server *s = c->server;
+    grpc_host *h = c->host;
     rpc_call_over(base);
     drop_queue(c);
     if (c->out != NULL)
@@ -227,7 +227,7 @@ static void call_destroy(ops_rpc_call *base)
         gpr_free(base->peer);
     (void)pthread_mutex_destroy(&c->lock);
     ops_free(c);
-    atomic_fetch_sub(&s->live, 1);
+    atomic_fetch_sub(&h->live, 1);
 }
 
 const rpc_transport grpc_call_transport = {
@@ -307,7 +307,7 @@ static void admit(grpc_server_call *c)
     ops_err err = {0};
     ops_rpc_details details;
     ops_slice path = rpc_view(&c->details.method), token = rpc_metadata_find(&c->metadata, "authorization");
-    ops_status st = rpc_table_admit(&c->server->table, &c->base, path, token, &details, &err);
+    ops_status st = rpc_table_admit(&c->host->base.table, &c->base, path, token, &details, &err);
     if (st != OPS_OK) {
         atomic_store(&c->base.ended, true);
         rpc_call_refuse(&c->base, st, err.msg, &details);
@@ -325,7 +325,7 @@ static void on_new(grpc_tag_fn *t, bool ok)
         ops_rpc_call_unref(&c->base);
         return;
     }
-    grpc_call_arm(c->server, c->queue);
+    grpc_call_arm(c->host, c->queue);
     c->deadline = c->details.deadline;
     c->base.peer = grpc_call_get_peer(c->core);
     memset(&op, 0, sizeof op);
@@ -335,16 +335,16 @@ static void on_new(grpc_tag_fn *t, bool ok)
     admit(c); /* the reference this call was made with is the handler's now */
 }
 
-void grpc_call_arm(ops_rpc_server *s, grpc_queue *q)
+void grpc_call_arm(grpc_host *h, grpc_queue *q)
 {
-    if (atomic_load(&s->stopping))
+    if (atomic_load(&h->base.stopping))
         return;
     grpc_server_call *c = ops_calloc(1, sizeof *c);
     if (c == NULL)
         return; /* one slot less until the heap has room again; the others go on */
     c->base.transport = &grpc_call_transport;
     atomic_store(&c->base.refs, 1);
-    c->server = s;
+    c->host = h;
     c->queue = q;
     c->new_tag.fn = on_new;
     c->close_tag.fn = on_closed;
@@ -355,9 +355,9 @@ void grpc_call_arm(ops_rpc_server *s, grpc_queue *q)
     (void)pthread_mutex_init(&c->lock, NULL);
     grpc_metadata_array_init(&c->metadata);
     grpc_call_details_init(&c->details);
-    atomic_fetch_add(&s->live, 1);
+    atomic_fetch_add(&h->live, 1);
     TAG_GIVE(&c->new_tag);
-    if (grpc_server_request_call(s->core, &c->core, &c->details, &c->metadata, q->cq, q->cq, &c->new_tag) !=
+    if (grpc_server_request_call(h->core, &c->core, &c->details, &c->metadata, q->cq, q->cq, &c->new_tag) !=
         GRPC_CALL_OK)
         ops_rpc_call_unref(&c->base);
 }

@@ -9,12 +9,18 @@
 #include "base/mem/alloc.h"
 #include "rpc/grpc_internal.h"
 
-struct ops_rpc_channel {
+typedef struct grpc_link {
+    ops_rpc_channel base;
     grpc_channel *core;
     grpc_completion_queue *cq;
     ops_thread *thread;
     char *bearer; /* "Bearer TOKEN" or NULL */
-};
+} grpc_link;
+
+static grpc_link *link_of(ops_rpc_channel *ch)
+{
+    return (grpc_link *)(void *)ch;
+}
 
 static grpc_channel_credentials *channel_credentials(const ops_rpc_tls *tls)
 {
@@ -53,7 +59,7 @@ static grpc_channel *make_channel(const ops_rpc_channel_conf *conf)
 
 static void run_channel(void *u)
 {
-    ops_rpc_channel *ch = u;
+    grpc_link *ch = u;
     for (;;) {
         grpc_event e = grpc_completion_queue_next(ch->cq, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (e.type == GRPC_QUEUE_SHUTDOWN)
@@ -64,38 +70,9 @@ static void run_channel(void *u)
     }
 }
 
-ops_status ops_rpc_channel_new(const ops_rpc_channel_conf *conf, ops_rpc_channel **ret, ops_err *reterr)
+static void link_free(ops_rpc_channel *base)
 {
-    ops_rpc_channel *ch = ops_calloc(1, sizeof *ch);
-    if (ch == NULL)
-        return ops_fail(reterr, OPS_ENOMEM, "rpc channel");
-    rpc_core_ref();
-    ops_status st = OPS_OK;
-    if (conf->bearer != NULL && conf->bearer[0] != '\0') {
-        size_t n = strlen(conf->bearer) + sizeof "Bearer ";
-        ch->bearer = ops_malloc(n);
-        if (ch->bearer == NULL)
-            st = ops_fail(reterr, OPS_ENOMEM, "rpc channel");
-        else
-            (void)snprintf(ch->bearer, n, "Bearer %s", conf->bearer);
-    }
-    ch->cq = grpc_completion_queue_create_for_next(NULL);
-    if (st == OPS_OK && (ch->core = make_channel(conf)) == NULL)
-        st = ops_fail(reterr, OPS_EINVAL, "%s: bad address or certificates", conf->target);
-    if (st == OPS_OK)
-        st = ops_thread_start(run_channel, ch, "rpc-client", &ch->thread, reterr);
-    if (st != OPS_OK) {
-        ops_rpc_channel_free(ch);
-        return st;
-    }
-    *ret = ch;
-    return OPS_OK;
-}
-
-void ops_rpc_channel_free(ops_rpc_channel *ch)
-{
-    if (ch == NULL)
-        return;
+    grpc_link *ch = link_of(base);
     if (ch->core != NULL)
         grpc_channel_destroy(ch->core);
     grpc_completion_queue_shutdown(ch->cq);
@@ -155,7 +132,7 @@ static ops_status ending_status(const ending *e, ops_rpc_details *ret_details, o
                     OPS_SLICE_ARG(text.n > 0 ? text : ops_slice_str(ops_status_text(st))));
 }
 
-static size_t headers(const ops_rpc_channel *ch, grpc_metadata *md)
+static size_t headers(const grpc_link *ch, grpc_metadata *md)
 {
     memset(md, 0, sizeof *md);
     if (ch->bearer == NULL)
@@ -165,7 +142,7 @@ static size_t headers(const ops_rpc_channel *ch, grpc_metadata *md)
     return 1;
 }
 
-static grpc_call *make_call(ops_rpc_channel *ch, const char *path, int64_t timeout_ms)
+static grpc_call *make_call(grpc_link *ch, const char *path, int64_t timeout_ms)
 {
     grpc_slice method = grpc_slice_from_copied_string(path);
     grpc_call *call = grpc_channel_create_call(ch->core, NULL, GRPC_PROPAGATE_DEFAULTS, ch->cq, method, NULL,
@@ -207,8 +184,8 @@ static void on_unary(grpc_tag_fn *t, bool ok)
     ops_free(q);
 }
 
-ops_status ops_rpc_unary_async(ops_rpc_channel *ch, const char *path, ops_slice req, int64_t timeout_ms,
-                               ops_rpc_told told, void *u, ops_err *reterr)
+static ops_status link_unary_async(ops_rpc_channel *base, const char *path, ops_slice req, int64_t timeout_ms,
+                                   ops_rpc_told told, void *u, ops_err *reterr)
 {
     unary *q = ops_calloc(1, sizeof *q);
     if (q == NULL)
@@ -216,14 +193,14 @@ ops_status ops_rpc_unary_async(ops_rpc_channel *ch, const char *path, ops_slice 
     q->tag.fn = on_unary;
     q->told = told;
     q->u = u;
-    q->core = make_call(ch, path, timeout_ms);
+    q->core = make_call(link_of(base), path, timeout_ms);
     q->out = rpc_bytes_of(req);
     ending_init(&q->end);
     grpc_metadata md;
     grpc_op ops[6];
     memset(ops, 0, sizeof ops);
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
-    ops[0].data.send_initial_metadata.count = headers(ch, &md);
+    ops[0].data.send_initial_metadata.count = headers(link_of(base), &md);
     ops[0].data.send_initial_metadata.metadata = &md;
     ops[1].op = GRPC_OP_SEND_MESSAGE;
     ops[1].data.send_message.send_message = q->out;
@@ -239,56 +216,8 @@ ops_status ops_rpc_unary_async(ops_rpc_channel *ch, const char *path, ops_slice 
     return OPS_OK;
 }
 
-typedef struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool finished;
-    ops_status st;
-    ops_strbuf *ret;
-    ops_rpc_details *details;
-    ops_err *err;
-} waiter;
-
-static void on_told(void *u, const ops_rpc_answer *a)
-{
-    waiter *w = u;
-    (void)pthread_mutex_lock(&w->lock);
-    w->st = a->st;
-    if (w->details != NULL)
-        *w->details = a->details;
-    if (a->st != OPS_OK)
-        (void)ops_fail(w->err, a->st, "%s", a->message);
-    else if (w->ret != NULL) {
-        ops_strbuf_slice(w->ret, a->reply);
-        if (w->ret->failed)
-            w->st = ops_fail(w->err, OPS_ETOOBIG, "an answer of %zu bytes", a->reply.n);
-    }
-    w->finished = true;
-    (void)pthread_cond_signal(&w->done);
-    (void)pthread_mutex_unlock(&w->lock);
-}
-
-ops_status ops_rpc_unary(ops_rpc_channel *ch, const char *path, ops_slice req, int64_t timeout_ms,
-                         ops_strbuf *ret, ops_rpc_details *ret_details, ops_err *reterr)
-{
-    waiter w = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                .done = PTHREAD_COND_INITIALIZER,
-                .ret = ret,
-                .details = ret_details,
-                .err = reterr};
-    ops_status st = ops_rpc_unary_async(ch, path, req, timeout_ms, on_told, &w, reterr);
-    if (st != OPS_OK)
-        return st;
-    (void)pthread_mutex_lock(&w.lock);
-    while (!w.finished)
-        (void)pthread_cond_wait(&w.done, &w.lock);
-    (void)pthread_mutex_unlock(&w.lock);
-    (void)pthread_cond_destroy(&w.done);
-    (void)pthread_mutex_destroy(&w.lock);
-    return w.st;
-}
-
-struct ops_rpc_stream {
+typedef struct grpc_stream {
+    ops_rpc_stream base;
     grpc_tag_fn begin_tag, read_tag, write_tag, close_tag, status_tag;
     grpc_call *core;
     ending end;
@@ -297,9 +226,14 @@ struct ops_rpc_stream {
     unsigned batches; /* under way */
     bool writing, write_ok, reading, have_message, read_over, ended, send_closed;
     grpc_byte_buffer *in, *out, *message;
-};
+} grpc_stream;
 
-static void stream_start(ops_rpc_stream *st, const grpc_op *ops, size_t n, grpc_tag_fn *tag)
+static grpc_stream *stream_of(ops_rpc_stream *st)
+{
+    return (grpc_stream *)(void *)st;
+}
+
+static void stream_start(grpc_stream *st, const grpc_op *ops, size_t n, grpc_tag_fn *tag)
 {
     st->batches++;
     TAG_GIVE(tag);
@@ -308,7 +242,7 @@ static void stream_start(ops_rpc_stream *st, const grpc_op *ops, size_t n, grpc_
 }
 
 /* Under the lock. */
-static void stream_read(ops_rpc_stream *st)
+static void stream_read(grpc_stream *st)
 {
     grpc_op op;
     if (st->reading || st->read_over || st->have_message)
@@ -320,7 +254,7 @@ static void stream_read(ops_rpc_stream *st)
     stream_start(st, &op, 1, &st->read_tag);
 }
 
-static void tell(ops_rpc_stream *st)
+static void tell(grpc_stream *st)
 {
     st->batches--;
     (void)pthread_cond_broadcast(&st->changed);
@@ -329,7 +263,7 @@ static void tell(ops_rpc_stream *st)
 
 static void on_begun(grpc_tag_fn *t, bool ok)
 {
-    ops_rpc_stream *st = TAG_OWNER(t, ops_rpc_stream, begin_tag);
+    grpc_stream *st = TAG_OWNER(t, grpc_stream, begin_tag);
     (void)ok;
     (void)pthread_mutex_lock(&st->lock);
     tell(st);
@@ -337,7 +271,7 @@ static void on_begun(grpc_tag_fn *t, bool ok)
 
 static void on_read(grpc_tag_fn *t, bool ok)
 {
-    ops_rpc_stream *st = TAG_OWNER(t, ops_rpc_stream, read_tag);
+    grpc_stream *st = TAG_OWNER(t, grpc_stream, read_tag);
     (void)pthread_mutex_lock(&st->lock);
     st->reading = false;
     st->have_message = ok && st->in != NULL;
@@ -349,7 +283,7 @@ static void on_read(grpc_tag_fn *t, bool ok)
 
 static void on_sent(grpc_tag_fn *t, bool ok)
 {
-    ops_rpc_stream *st = TAG_OWNER(t, ops_rpc_stream, write_tag);
+    grpc_stream *st = TAG_OWNER(t, grpc_stream, write_tag);
     (void)pthread_mutex_lock(&st->lock);
     st->writing = false;
     st->write_ok = ok;
@@ -361,7 +295,7 @@ static void on_sent(grpc_tag_fn *t, bool ok)
 
 static void on_send_closed(grpc_tag_fn *t, bool ok)
 {
-    ops_rpc_stream *st = TAG_OWNER(t, ops_rpc_stream, close_tag);
+    grpc_stream *st = TAG_OWNER(t, grpc_stream, close_tag);
     (void)ok;
     (void)pthread_mutex_lock(&st->lock);
     tell(st);
@@ -369,53 +303,16 @@ static void on_send_closed(grpc_tag_fn *t, bool ok)
 
 static void on_ended(grpc_tag_fn *t, bool ok)
 {
-    ops_rpc_stream *st = TAG_OWNER(t, ops_rpc_stream, status_tag);
+    grpc_stream *st = TAG_OWNER(t, grpc_stream, status_tag);
     (void)ok;
     (void)pthread_mutex_lock(&st->lock);
     st->ended = true;
     tell(st);
 }
 
-ops_status ops_rpc_stream_open(ops_rpc_channel *ch, const char *path, int64_t timeout_ms,
-                               ops_rpc_stream **ret, ops_err *reterr)
+static ops_status stream_send(ops_rpc_stream *base, ops_slice msg, ops_err *reterr)
 {
-    ops_rpc_stream *st = ops_calloc(1, sizeof *st);
-    if (st == NULL)
-        return ops_fail(reterr, OPS_ENOMEM, "%s", path);
-    pthread_condattr_t mono;
-    (void)pthread_condattr_init(&mono);
-    (void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
-    (void)pthread_mutex_init(&st->lock, NULL);
-    (void)pthread_cond_init(&st->changed, &mono);
-    (void)pthread_condattr_destroy(&mono);
-    st->begin_tag.fn = on_begun;
-    st->read_tag.fn = on_read;
-    st->write_tag.fn = on_sent;
-    st->close_tag.fn = on_send_closed;
-    st->status_tag.fn = on_ended;
-    st->core = make_call(ch, path, timeout_ms);
-    ending_init(&st->end);
-    grpc_metadata md;
-    grpc_op ops[2];
-    memset(ops, 0, sizeof ops);
-    (void)pthread_mutex_lock(&st->lock);
-    status_op(&st->end, &ops[0]);
-    stream_start(st, ops, 1, &st->status_tag);
-    memset(ops, 0, sizeof ops);
-    ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
-    ops[0].data.send_initial_metadata.count = headers(ch, &md);
-    ops[0].data.send_initial_metadata.metadata = &md;
-    ops[1].op = GRPC_OP_RECV_INITIAL_METADATA;
-    ops[1].data.recv_initial_metadata.recv_initial_metadata = &st->end.headers;
-    stream_start(st, ops, 2, &st->begin_tag);
-    stream_read(st);
-    (void)pthread_mutex_unlock(&st->lock);
-    *ret = st;
-    return OPS_OK;
-}
-
-ops_status ops_rpc_stream_send(ops_rpc_stream *st, ops_slice msg, ops_err *reterr)
-{
+    grpc_stream *st = stream_of(base);
     grpc_op op;
     memset(&op, 0, sizeof op);
     (void)pthread_mutex_lock(&st->lock);
@@ -436,8 +333,9 @@ ops_status ops_rpc_stream_send(ops_rpc_stream *st, ops_slice msg, ops_err *reter
     return open ? OPS_OK : ops_fail(reterr, OPS_ECANCELLED, "the stream is over");
 }
 
-ops_status ops_rpc_stream_close_send(ops_rpc_stream *st, ops_err *reterr)
+static ops_status stream_close_send(ops_rpc_stream *base, ops_err *reterr)
 {
+    grpc_stream *st = stream_of(base);
     grpc_op op;
     memset(&op, 0, sizeof op);
     op.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
@@ -450,9 +348,10 @@ ops_status ops_rpc_stream_close_send(ops_rpc_stream *st, ops_err *reterr)
     return twice ? ops_fail(reterr, OPS_EINVAL, "the sending side was closed before") : OPS_OK;
 }
 
-ops_status ops_rpc_stream_recv(ops_rpc_stream *st, int64_t wait_ms, ops_strbuf *ret, bool *ret_end,
-                               ops_err *reterr)
+static ops_status stream_recv(ops_rpc_stream *base, int64_t wait_ms, ops_strbuf *ret, bool *ret_end,
+                              ops_err *reterr)
 {
+    grpc_stream *st = stream_of(base);
     struct timespec until;
     ops_status result = OPS_OK;
     int rc = 0;
@@ -487,15 +386,15 @@ ops_status ops_rpc_stream_recv(ops_rpc_stream *st, int64_t wait_ms, ops_strbuf *
     return result;
 }
 
-void ops_rpc_stream_cancel(ops_rpc_stream *st)
+static void stream_cancel(ops_rpc_stream *base)
 {
+    grpc_stream *st = stream_of(base);
     (void)grpc_call_cancel(st->core, NULL);
 }
 
-void ops_rpc_stream_free(ops_rpc_stream *st)
+static void stream_free(ops_rpc_stream *base)
 {
-    if (st == NULL)
-        return;
+    grpc_stream *st = stream_of(base);
     (void)grpc_call_cancel(st->core, NULL);
     (void)pthread_mutex_lock(&st->lock);
     while (st->batches > 0)
@@ -508,4 +407,88 @@ void ops_rpc_stream_free(ops_rpc_stream *st)
     (void)pthread_cond_destroy(&st->changed);
     (void)pthread_mutex_destroy(&st->lock);
     ops_free(st);
+}
+
+static const rpc_stream_ops stream_ops = {.send = stream_send,
+                                          .close_send = stream_close_send,
+                                          .recv = stream_recv,
+                                          .cancel = stream_cancel,
+                                          .free = stream_free};
+
+static ops_status link_stream_open(ops_rpc_channel *base, const char *path, int64_t timeout_ms,
+                                   ops_rpc_stream **ret, ops_err *reterr)
+{
+    grpc_stream *st = ops_calloc(1, sizeof *st);
+    if (st == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "%s", path);
+    pthread_condattr_t mono;
+    (void)pthread_condattr_init(&mono);
+    (void)pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&st->lock, NULL);
+    (void)pthread_cond_init(&st->changed, &mono);
+    (void)pthread_condattr_destroy(&mono);
+    st->begin_tag.fn = on_begun;
+    st->read_tag.fn = on_read;
+    st->write_tag.fn = on_sent;
+    st->close_tag.fn = on_send_closed;
+    st->status_tag.fn = on_ended;
+    st->base.ops = &stream_ops;
+    st->core = make_call(link_of(base), path, timeout_ms);
+    ending_init(&st->end);
+    grpc_metadata md;
+    grpc_op ops[2];
+    memset(ops, 0, sizeof ops);
+    (void)pthread_mutex_lock(&st->lock);
+    status_op(&st->end, &ops[0]);
+    stream_start(st, ops, 1, &st->status_tag);
+    memset(ops, 0, sizeof ops);
+    ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
+    ops[0].data.send_initial_metadata.count = headers(link_of(base), &md);
+    ops[0].data.send_initial_metadata.metadata = &md;
+    ops[1].op = GRPC_OP_RECV_INITIAL_METADATA;
+    ops[1].data.recv_initial_metadata.recv_initial_metadata = &st->end.headers;
+    stream_start(st, ops, 2, &st->begin_tag);
+    stream_read(st);
+    (void)pthread_mutex_unlock(&st->lock);
+    *ret = &st->base;
+    return OPS_OK;
+}
+
+static const rpc_channel_ops link_ops = {
+    .unary_async = link_unary_async, .stream_open = link_stream_open, .free = link_free};
+
+ops_status ops_rpc_channel_new(const ops_rpc_channel_conf *conf, ops_rpc_channel **ret, ops_err *reterr)
+{
+    if (conf->message_bytes_max > INT32_MAX)
+        return ops_fail(reterr, OPS_EINVAL, "%s: messages of %zu bytes are more than gRPC can bound",
+                        conf->target, conf->message_bytes_max);
+    ops_status st = conf->tls != NULL ? rpc_pem_check(conf->tls, false, reterr) : OPS_OK;
+    if (st != OPS_OK) {
+        ops_err_prefix(reterr, "%s", conf->target);
+        return st;
+    }
+    grpc_link *ch = ops_calloc(1, sizeof *ch);
+    if (ch == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "rpc channel");
+    ch->base.ops = &link_ops;
+    rpc_core_ref();
+    if (conf->bearer != NULL && conf->bearer[0] != '\0') {
+        size_t n = strlen(conf->bearer) + sizeof "Bearer ";
+        ch->bearer = ops_malloc(n);
+        if (ch->bearer == NULL)
+            st = ops_fail(reterr, OPS_ENOMEM, "rpc channel");
+        else
+            (void)snprintf(ch->bearer, n, "Bearer %s", conf->bearer);
+    }
+    ch->cq = grpc_completion_queue_create_for_next(NULL);
+    if (st == OPS_OK && (ch->core = make_channel(conf)) == NULL)
+        st = ops_fail(reterr, OPS_EINVAL, "%s: bad address or certificates", conf->target);
+    if (st == OPS_OK)
+        st = ops_thread_start(run_channel, ch, "rpc-client", &ch->thread, reterr);
+    if (st != OPS_OK) {
+        ops_rpc_channel_free(&ch->base);
+        return st;
+    }
+    *ret = &ch->base;
+    return OPS_OK;
 }

@@ -32,19 +32,16 @@ void __tsan_release(void *addr);
 #endif
 
 typedef struct grpc_queue {
-    ops_rpc_server *server;
+    struct grpc_host *host;
     grpc_completion_queue *cq;
     ops_thread *thread;
 } grpc_queue;
 
-struct ops_rpc_server {
-    rpc_table table;
+typedef struct grpc_host {
+    ops_rpc_server base;
     grpc_server *core;
     grpc_queue *queues;
     unsigned queue_count;
-    uint16_t port;
-    bool started, stopped;
-    atomic_bool stopping;
     atomic_uint live; /* call objects that still have batches or references */
     grpc_tag_fn shutdown_tag;
     pthread_mutex_t lock; /* down, tls */
@@ -52,7 +49,7 @@ struct ops_rpc_server {
     bool down;
     char *cert, *key, *client_ca; /* PEM in force */
     uint64_t tls_generation;
-};
+} grpc_host;
 
 /* A message waiting to be sent. */
 typedef struct grpc_out {
@@ -63,7 +60,7 @@ typedef struct grpc_out {
 
 typedef struct grpc_server_call {
     ops_rpc_call base;
-    ops_rpc_server *server;
+    grpc_host *host;
     grpc_queue *queue;
     grpc_tag_fn new_tag, close_tag, read_tag, write_tag;
     grpc_call *core;
@@ -88,7 +85,7 @@ typedef struct grpc_server_call {
 
 extern const rpc_transport grpc_call_transport;
 /* Asks core for the next call on this queue. */
-void grpc_call_arm(ops_rpc_server *s, grpc_queue *q);
+void grpc_call_arm(grpc_host *h, grpc_queue *q);
 
 /* grpc_init() once for each user of core; shut down with the last. */
 void rpc_core_ref(void);

@@ -8,6 +8,7 @@
 
 #include "base/coll/map.h"
 #include "base/coll/vec.h"
+#include "rpc/client.h"
 #include "rpc/server.h"
 
 enum { RPC_DETAILS_BYTES_MAX = 4096, RPC_MESSAGE_TEXT_MAX = 512 };
@@ -45,6 +46,49 @@ struct ops_rpc_call {
     void *user;
     char *peer;
 };
+
+/* What a transport does for a server. */
+typedef struct rpc_server_ops {
+    ops_status (*start)(ops_rpc_server *s, ops_err *reterr);
+    void (*stop)(ops_rpc_server *s, unsigned grace_ms); /* of a started one, once */
+    void (*free)(ops_rpc_server *s);                    /* stopped, or never started; ends the table too */
+    ops_status (*reload_tls)(ops_rpc_server *s, const ops_rpc_tls *tls, ops_err *reterr);
+} rpc_server_ops;
+
+/* First member of each transport's own. */
+struct ops_rpc_server {
+    const rpc_server_ops *ops;
+    rpc_table table;
+    uint16_t port;
+    bool started, stopped;
+    atomic_bool stopping;
+};
+
+typedef struct rpc_channel_ops {
+    ops_status (*unary_async)(ops_rpc_channel *ch, const char *path, ops_slice req, int64_t timeout_ms,
+                              ops_rpc_told told, void *u, ops_err *reterr);
+    ops_status (*stream_open)(ops_rpc_channel *ch, const char *path, int64_t timeout_ms, ops_rpc_stream **ret,
+                              ops_err *reterr);
+    void (*free)(ops_rpc_channel *ch);
+} rpc_channel_ops;
+struct ops_rpc_channel {
+    const rpc_channel_ops *ops;
+};
+
+typedef struct rpc_stream_ops {
+    ops_status (*send)(ops_rpc_stream *st, ops_slice msg, ops_err *reterr);
+    ops_status (*close_send)(ops_rpc_stream *st, ops_err *reterr);
+    ops_status (*recv)(ops_rpc_stream *st, int64_t wait_ms, ops_strbuf *ret, bool *ret_end, ops_err *reterr);
+    void (*cancel)(ops_rpc_stream *st);
+    void (*free)(ops_rpc_stream *st);
+} rpc_stream_ops;
+struct ops_rpc_stream {
+    const rpc_stream_ops *ops;
+};
+
+/* pem.c: do certificate, key and authority read, and belong together? OPS_EINVAL says which does not. `whole`: a
+ * certificate and its key must be there (servers); else both or none (clients). */
+ops_status rpc_pem_check(const ops_rpc_tls *tls, bool whole, ops_err *reterr);
 
 ops_status rpc_table_init(rpc_table *t, const ops_rpc_server_conf *conf, ops_err *reterr);
 void rpc_table_done(rpc_table *t);

@@ -88,7 +88,8 @@ void ops_rpc_server_stop(ops_rpc_server *s, unsigned grace_ms);
 void ops_rpc_server_free(ops_rpc_server *s);
 OPS_AUTO_DEFINE(ops_rpc_server, ops_rpc_server_free)
 
-/* New connections use the new certificate; bad PEM is OPS_EINVAL and changes nothing. @thread any */
+/* New connections use the new certificate and authority. PEM that does not read, a key that is not the certificate's, and a
+ * client_ca where there was none (or none where there was one) are OPS_EINVAL and change nothing. @thread any */
 OPS_MUST_USE ops_status ops_rpc_server_reload_tls(ops_rpc_server *s, const ops_rpc_tls *tls, ops_err *reterr);
 /* grpc.health.v1 of one service ("" is the server); all start as not serving. @thread any */
 void ops_rpc_server_set_serving(ops_rpc_server *s, const char *service, bool serving);

@@ -5,6 +5,8 @@
 #include "base/mem/alloc.h"
 #include "rpc/internal.h"
 
+enum { KEEPALIVE_S_MAX = 86400, THREADS_MAX = 256 };
+
 static void defaults(ops_rpc_server_conf *c)
 {
     if (c->threads == 0)
@@ -21,6 +23,18 @@ static void defaults(ops_rpc_server_conf *c)
         c->keepalive_s = 30;
 }
 
+/* gRPC core takes int, and milliseconds. */
+static ops_status check(const ops_rpc_server_conf *c, ops_err *reterr)
+{
+    if (c->message_bytes_max > INT32_MAX || c->calls_max > INT32_MAX || c->keepalive_s > KEEPALIVE_S_MAX ||
+        c->threads > THREADS_MAX)
+        return ops_fail(
+            reterr, OPS_EINVAL,
+            "rpc server %s: at most %d bytes a message, %d calls, %d s between pings and %d threads",
+            c->address != NULL ? c->address : "", INT32_MAX, INT32_MAX, KEEPALIVE_S_MAX, THREADS_MAX);
+    return OPS_OK;
+}
+
 ops_status rpc_table_init(rpc_table *t, const ops_rpc_server_conf *conf, ops_err *reterr)
 {
     memset(t, 0, sizeof *t);
@@ -29,8 +43,9 @@ ops_status rpc_table_init(rpc_table *t, const ops_rpc_server_conf *conf, ops_err
     (void)pthread_mutex_init(&t->health_lock, NULL);
     t->methods = ops_map_new();
     t->serving = ops_map_new();
-    ops_status st =
-        t->methods != NULL && t->serving != NULL ? OPS_OK : ops_fail(reterr, OPS_ENOMEM, "rpc server");
+    ops_status st = check(&t->conf, reterr);
+    if (st == OPS_OK && (t->methods == NULL || t->serving == NULL))
+        st = ops_fail(reterr, OPS_ENOMEM, "rpc server");
     if (st == OPS_OK)
         st = rpc_health_add(t, reterr);
     if (st == OPS_OK && conf->protoset.n > 0)

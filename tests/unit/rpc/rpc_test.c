@@ -1,4 +1,4 @@
-/* What rpc/server.h and rpc/client.h promise, over a real socket on loopback. */
+/* What rpc/server.h and rpc/client.h promise: gRPC core over a real socket on loopback, and the in-memory twin. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,10 +14,12 @@
 #include "proto/ops/v1/protoset.h"
 #include "rpc/client.h"
 #include "rpc/server.h"
+#include "rpc/twin.h"
 
 struct world {
     ops_rpc_server *server;
     ops_rpc_channel *channel;
+    bool twin;
     char target[32];
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -64,8 +66,9 @@ static bool on_who(ops_rpc_call *c, ops_slice msg, void *svc)
     (void)msg;
     (void)svc;
     int n = snprintf(text, sizeof text, "%s %s %d %s", id->name, id->tenant, id->role,
-                     strncmp(ops_rpc_call_peer(c), "ipv4:127.0.0.1", 14) == 0 ? "loopback"
-                                                                              : ops_rpc_call_peer(c));
+                     strncmp(ops_rpc_call_peer(c), w.twin ? "twin:" : "ipv4:127.0.0.1:", w.twin ? 5 : 15) == 0
+                         ? "near"
+                         : ops_rpc_call_peer(c));
     ops_rpc_reply(c, ops_slice_of(text, (size_t)n));
     return false;
 }
@@ -201,15 +204,17 @@ static ops_rpc_channel *dial(const char *token)
 {
     ops_rpc_channel *ch = NULL;
     const ops_rpc_channel_conf cc = {.target = w.target, .bearer = token};
-    assert_int_equal(ops_rpc_channel_new(&cc, &ch, NULL), OPS_OK);
+    assert_int_equal(w.twin ? ops_rpc_twin_channel_new(w.server, &cc, &ch, NULL)
+                            : ops_rpc_channel_new(&cc, &ch, NULL),
+                     OPS_OK);
     return ch;
 }
 
-static int set_up(void **state)
+static int set_up(bool twin)
 {
     ops_err err = {0};
-    (void)state;
     memset(&w, 0, sizeof w);
+    w.twin = twin;
     (void)pthread_mutex_init(&w.lock, NULL);
     (void)pthread_cond_init(&w.changed, NULL);
     const ops_rpc_server_conf sc = {.address = "127.0.0.1:0",
@@ -218,7 +223,7 @@ static int set_up(void **state)
                                     .calls_max = 4,
                                     .authenticate = check_token,
                                     .protoset = ops_v1_protoset()};
-    if (ops_rpc_server_new(&sc, &w.server, &err) != OPS_OK)
+    if ((twin ? ops_rpc_twin_new(&sc, &w.server, &err) : ops_rpc_server_new(&sc, &w.server, &err)) != OPS_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(ops_rpc_server_add(w.server, methods, sizeof methods / sizeof *methods, &err), OPS_OK);
     assert_int_equal(ops_rpc_server_add(w.server, methods, 1, &err), OPS_EEXIST);
@@ -226,6 +231,18 @@ static int set_up(void **state)
     (void)snprintf(w.target, sizeof w.target, "127.0.0.1:%u", ops_rpc_server_port(w.server));
     w.channel = dial(NULL);
     return 0;
+}
+
+static int set_up_core(void **state)
+{
+    (void)state;
+    return set_up(false);
+}
+
+static int set_up_twin(void **state)
+{
+    (void)state;
+    return set_up(true);
 }
 
 static int tear_down(void **state)
@@ -279,7 +296,7 @@ static void who_may_call_what(void **state)
     assert_string_equal(err.msg, "who are you?");
     assert_int_equal(call(small, "/t.T/Who", OPS_SLICE("x"), NULL, 0, NULL, &err), OPS_EPERM);
     assert_int_equal(call(good, "/t.T/Who", OPS_SLICE("x"), reply, sizeof reply, NULL, &err), OPS_OK);
-    assert_string_equal(reply, "ann acme 3 loopback");
+    assert_string_equal(reply, "ann acme 3 near");
 }
 
 static void messages_are_bounded(void **state)
@@ -502,21 +519,78 @@ static void addresses_are_checked(void **state)
     assert_int_equal(ops_rpc_server_reload_tls(w.server, &bad, &err), OPS_EINVAL);
 }
 
+static void limits_are_checked(void **state)
+{
+    (void)state;
+    ops_rpc_server *second = NULL;
+    ops_err err = {0};
+    const ops_rpc_server_conf bad[] = {
+        {.address = "127.0.0.1:0", .message_bytes_max = (size_t)INT32_MAX + 1},
+        {.address = "127.0.0.1:0", .calls_max = (unsigned)INT32_MAX + 1},
+        {.address = "127.0.0.1:0", .keepalive_s = 4000000},
+        {.address = "127.0.0.1:0", .threads = 100000},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(w.twin ? ops_rpc_twin_new(&bad[i], &second, &err)
+                                : ops_rpc_server_new(&bad[i], &second, &err),
+                         OPS_EINVAL);
+}
+
+static void a_request_that_never_comes_is_an_error(void **state)
+{
+    (void)state;
+    ops_rpc_stream *st = NULL;
+    ops_err err = {0};
+    ops_strbuf b;
+    bool end;
+    ops_strbuf_init(&b, 64);
+    assert_int_equal(ops_rpc_stream_open(w.channel, "/t.T/Count", 10000, &st, &err), OPS_OK);
+    assert_int_equal(ops_rpc_stream_close_send(st, &err), OPS_OK);
+    assert_int_equal(ops_rpc_stream_close_send(st, &err), OPS_EINVAL);
+    assert_int_equal(ops_rpc_stream_recv(st, 5000, &b, &end, &err), OPS_EINVAL);
+    assert_string_equal(err.msg, "the request is missing");
+    ops_strbuf_done(&b);
+    ops_rpc_stream_free(st);
+}
+
+static void an_answer_is_bounded_by_its_reader(void **state)
+{
+    (void)state;
+    ops_rpc_channel *small = NULL;
+    ops_err err = {0};
+    char *big = ops_calloc(1, 100000);
+    const ops_rpc_channel_conf cc = {.target = w.target, .message_bytes_max = 1000};
+    assert_int_equal(w.twin ? ops_rpc_twin_channel_new(w.server, &cc, &small, NULL)
+                            : ops_rpc_channel_new(&cc, &small, NULL),
+                     OPS_OK);
+    assert_int_equal(call(small, "/t.T/Echo", ops_slice_of(big, 100000), NULL, 0, NULL, &err), OPS_EAGAIN);
+    assert_int_equal(call(small, "/t.T/Echo", ops_slice_of(big, 500), NULL, 0, NULL, &err), OPS_OK);
+    ops_rpc_channel_free(small);
+    ops_free(big);
+}
+
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define BOTH(name)                                                                                           \
+    {#name " (core)", name, set_up_core, tear_down, NULL},                                                   \
+    {                                                                                                        \
+#name " (twin)", name, set_up_twin, tear_down, NULL                                                  \
+    }
     const struct CMUnitTest tests[] = {
-        T(unary_calls),
-        T(who_may_call_what),
-        T(messages_are_bounded),
-        T(a_deadline_ends_the_call_and_its_handler_hears),
-        T(too_many_calls_are_refused_with_a_time_to_come_again),
-        T(a_stream_waits_for_its_reader),
-        T(a_stream_that_is_left_is_ended),
-        T(both_sides_talk),
-        T(health_is_told_and_watched),
-        T(stopping_ends_what_holds_on),
-        T(addresses_are_checked),
+        BOTH(unary_calls),
+        BOTH(who_may_call_what),
+        BOTH(messages_are_bounded),
+        BOTH(an_answer_is_bounded_by_its_reader),
+        BOTH(a_deadline_ends_the_call_and_its_handler_hears),
+        BOTH(too_many_calls_are_refused_with_a_time_to_come_again),
+        BOTH(a_stream_waits_for_its_reader),
+        BOTH(a_stream_that_is_left_is_ended),
+        BOTH(a_request_that_never_comes_is_an_error),
+        BOTH(both_sides_talk),
+        BOTH(health_is_told_and_watched),
+        BOTH(stopping_ends_what_holds_on),
+        BOTH(limits_are_checked),
+        cmocka_unit_test_setup_teardown(addresses_are_checked, set_up_core, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
