@@ -1,7 +1,7 @@
 /* The rows. A new verb is a file in cmd/ and a row here. */
 #include "opsctl/verb.h"
 
-#define REMOTE_FLAGS "--server --token-file --ca --timeout --output --lang"
+#define REMOTE_FLAGS "--server --token-file --ca --cert --key --tls-name --timeout --output --lang"
 
 const ops_verb ops_verbs[] = {
     {"get findings", "[--filter TERMS] [--limit N] [--fail-on findings] [-o table|wide|json|yaml|name]",

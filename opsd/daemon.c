@@ -8,25 +8,7 @@
 #include "base/log/log.h"
 #include "base/mem/alloc.h"
 
-enum { PEM_BYTES_MAX = 1 << 20, NS_PER_MS = 1000000 };
-
-static ops_status read_small_file(const char *path, char **ret, size_t *ret_n, ops_err *reterr)
-{
-    FILE *f = fopen(path, "rbe");
-    if (f == NULL)
-        return ops_fail(reterr, OPS_EIO, "%s: %s", path, strerror(errno));
-    char *buf = ops_malloc(PEM_BYTES_MAX + 1);
-    size_t n = buf != NULL ? fread(buf, 1, PEM_BYTES_MAX + 1, f) : 0;
-    (void)fclose(f);
-    if (buf == NULL || n > PEM_BYTES_MAX) {
-        ops_free(buf);
-        return ops_fail(reterr, buf == NULL ? OPS_ENOMEM : OPS_ETOOBIG, "%s", path);
-    }
-    buf[n] = '\0';
-    *ret = buf;
-    *ret_n = n;
-    return OPS_OK;
-}
+enum { NS_PER_MS = 1000000 };
 
 static ops_status make_redactor(const ops_conf *c, ops_redactor **ret, ops_err *reterr)
 {
@@ -36,7 +18,7 @@ static ops_status make_redactor(const ops_conf *c, ops_redactor **ret, ops_err *
     if (!ops_conf_bool(c, KEY_REDACT_ENABLED))
         return OPS_OK;
     const char *path = ops_conf_str(c, KEY_REDACT_KEY_FILE);
-    ops_status st = path[0] != '\0' ? read_small_file(path, &key, &n, reterr) : OPS_OK;
+    ops_status st = path[0] != '\0' ? opsd_file_read(path, &key, &n, reterr) : OPS_OK;
     ops_redact_conf rc = {.kinds = OPS_REDACT_DEFAULT, .hash_key = ops_slice_trim(ops_slice_of(key, n))};
     if (ops_conf_bool(c, KEY_REDACT_NATIONAL_ID))
         rc.kinds |= 1u << OPS_REDACT_NATIONAL_ID;
@@ -150,12 +132,7 @@ static ops_status open_finder(opsd_daemon *d, ops_err *reterr)
 
 static ops_status read_tls(opsd_daemon *d, ops_err *reterr)
 {
-    const char *cert = ops_conf_str(d->conf, KEY_TLS_CERT), *key = ops_conf_str(d->conf, KEY_TLS_KEY);
-    size_t n;
-    if (cert[0] == '\0')
-        return OPS_OK;
-    ops_status st = read_small_file(cert, &d->cert, &n, reterr);
-    return st == OPS_OK ? read_small_file(key, &d->key, &n, reterr) : st;
+    return opsd_pem_read(d->conf, KEY_TLS_CERT, KEY_TLS_KEY, KEY_TLS_CLIENT_CA, &d->tls, reterr);
 }
 
 /* In the order in which each needs the ones before. */
@@ -173,8 +150,9 @@ void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret
                            .inflight_bytes_max = ops_conf_uint(c, KEY_INGEST_INFLIGHT),
                            .idle_timeout_s = (unsigned)(ops_conf_uint(c, KEY_HTTP_IDLE) / 1000),
                            .access = d->access,
-                           .cert_pem = d->cert,
-                           .key_pem = d->key};
+                           .cert_pem = d->tls.cert,
+                           .key_pem = d->tls.key,
+                           .client_ca_pem = d->tls.ca};
 }
 
 ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *reterr)
@@ -257,8 +235,7 @@ void opsd_daemon_stop(opsd_daemon *d)
     ops_ledger_free(d->ledger);
     ops_access_free(d->access);
     ops_conf_free(d->live);
-    ops_free(d->cert);
-    ops_free(d->key);
+    opsd_pem_done(&d->tls);
     ops_free(d);
 }
 
@@ -271,6 +248,26 @@ static void tell_change(void *u, size_t row, bool reloadable)
         OPS_LOG(OPS_LOG_WARN, "setting_needs_restart", OPS_KV_STR("key", opsd_rows[row].key));
 }
 
+/* All ports in turn. The gRPC ones look at the PEM first, so that what does not read changes nothing. */
+static ops_status reload_tls(opsd_daemon *d, const ops_conf *fresh, ops_err *reterr)
+{
+    opsd_pem pem;
+    ops_rpc_server *rpc[] = {d->otlp_rpc, d->api_rpc};
+    ops_http *http[] = {d->otlp, d->web};
+    if (d->tls.cert == NULL)
+        return OPS_OK;
+    ops_status st = opsd_pem_read(fresh, KEY_TLS_CERT, KEY_TLS_KEY, KEY_TLS_CLIENT_CA, &pem, reterr);
+    const ops_rpc_tls tls = {.cert = pem.cert, .key = pem.key, .client_ca = pem.ca};
+    for (size_t i = 0; st == OPS_OK && i < sizeof rpc / sizeof *rpc; i++)
+        if (rpc[i] != NULL)
+            st = ops_rpc_server_reload_tls(rpc[i], &tls, reterr);
+    for (size_t i = 0; st == OPS_OK && i < sizeof http / sizeof *http; i++)
+        if (http[i] != NULL)
+            st = ops_http_reload_tls(http[i], pem.cert, pem.key, pem.ca, reterr);
+    opsd_pem_done(&pem);
+    return st;
+}
+
 ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
 {
     OPS_AUTO(ops_conf_free) ops_conf *fresh = NULL;
@@ -280,6 +277,8 @@ ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
         st = opsd_options_check(fresh, reterr);
     if (st == OPS_OK)
         st = make_redactor(fresh, &redactor, reterr);
+    if (st == OPS_OK)
+        st = reload_tls(d, fresh, reterr);
     if (st == OPS_OK)
         st = ops_access_reload(d->access, reterr);
     if (st != OPS_OK) {

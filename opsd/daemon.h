@@ -18,6 +18,7 @@
 #include "opsd/local/workers.h"
 #include "opsd/meaning.h"
 #include "opsd/options.h"
+#include "opsd/pem.h"
 #include "opsd/stores.h"
 
 typedef struct opsd_lines opsd_lines;   /* doors_lines.c */
@@ -48,7 +49,7 @@ typedef struct opsd_daemon {
     opsd_meaning *meaning;
     opsd_lines *lines;
     opsd_gauges *gauges;
-    char *cert, *key; /* PEM, NULL: plain */
+    opsd_pem tls; /* as at the start; no certificate: plain */
 } opsd_daemon;
 
 /* Everything is up when it returns OPS_OK. */

@@ -26,12 +26,12 @@ static ops_status open_server(opsd_daemon *d, size_t key, size_t message_max, un
                               ops_slice protoset, ops_rpc_server **ret, ops_err *reterr)
 {
     const char *address = ops_conf_str(d->conf, key), *colon = strrchr(address, ':');
-    const ops_rpc_tls tls = {.cert = d->cert, .key = d->key};
+    const ops_rpc_tls tls = {.cert = d->tls.cert, .key = d->tls.key, .client_ca = d->tls.ca};
     const ops_rpc_server_conf sc = {.address = address,
                                     .threads = (unsigned)ops_conf_uint(d->conf, KEY_RPC_THREADS),
                                     .message_bytes_max = message_max,
                                     .calls_max = calls_max,
-                                    .tls = d->cert != NULL ? &tls : NULL,
+                                    .tls = d->tls.cert != NULL ? &tls : NULL,
                                     .authenticate = authenticate,
                                     .authenticate_u = d,
                                     .protoset = protoset};

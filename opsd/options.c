@@ -62,7 +62,8 @@ ops_status opsd_options_check(const ops_conf *c, ops_err *reterr)
 {
     static const size_t addresses[] = {KEY_OTLP_GRPC, KEY_OTLP_HTTP,  KEY_API,
                                        KEY_WEB,       KEY_SYSLOG_TCP, KEY_SYSLOG_UDP};
-    static const size_t files[] = {KEY_ACCESS_TOKENS, KEY_TLS_CERT, KEY_TLS_KEY, KEY_REDACT_KEY_FILE};
+    static const size_t files[] = {KEY_ACCESS_TOKENS,   KEY_TLS_CERT,  KEY_TLS_KEY,     KEY_TLS_CLIENT_CA,
+                                   KEY_REDACT_KEY_FILE, KEY_WORKER_CA, KEY_WORKER_CERT, KEY_WORKER_KEY};
     int32_t zone;
     for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
         ops_status st = check_address(c, addresses[i], reterr);
@@ -77,6 +78,10 @@ ops_status opsd_options_check(const ops_conf *c, ops_err *reterr)
     }
     if ((ops_conf_str(c, KEY_TLS_CERT)[0] == '\0') != (ops_conf_str(c, KEY_TLS_KEY)[0] == '\0'))
         return ops_fail(reterr, OPS_EINVAL, "tls.cert and tls.key are needed both or not at all");
+    if (ops_conf_str(c, KEY_TLS_CLIENT_CA)[0] != '\0' && ops_conf_str(c, KEY_TLS_CERT)[0] == '\0')
+        return ops_fail(reterr, OPS_EINVAL, "tls.client_ca needs tls.cert and tls.key");
+    if ((ops_conf_str(c, KEY_WORKER_CERT)[0] == '\0') != (ops_conf_str(c, KEY_WORKER_KEY)[0] == '\0'))
+        return ops_fail(reterr, OPS_EINVAL, "worker.cert and worker.key are needed both or not at all");
     if (!parse_zone(ops_conf_str(c, KEY_INGEST_ZONE), &zone))
         return ops_fail(reterr, OPS_EINVAL, "%s: ingest.zone: \"%s\" is no offset such as +08:00",
                         ops_conf_origin(c, KEY_INGEST_ZONE), ops_conf_str(c, KEY_INGEST_ZONE));

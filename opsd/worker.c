@@ -6,6 +6,7 @@
 #include "base/log/log.h"
 #include "base/mem/alloc.h"
 #include "opsd/daemon.h"
+#include "opsd/pem.h"
 #include "worker/engine/engine_bert.h"
 #include "worker/serve/serve.h"
 
@@ -45,12 +46,19 @@ ops_status opsd_worker_run(const opsd_options *o, const sigset_t *signals, ops_e
     ops_log_init((ops_log_level)ops_conf_uint(o->conf, KEY_LOG_LEVEL), -1,
                  ops_conf_uint(o->conf, KEY_LOG_FORMAT) == 1 ? OPS_LOG_JSON : OPS_LOG_LOGFMT);
     ops_status st = read_token(ops_conf_str(o->conf, KEY_WORKER_TOKEN_FILE), token, reterr);
+    opsd_pem pem = {0};
+    if (st == OPS_OK)
+        st = opsd_pem_read(o->conf, KEY_WORKER_CERT, KEY_WORKER_KEY, KEY_WORKER_CA, &pem, reterr);
     if (st == OPS_OK)
         st = open_model(o->conf, &engine, reterr);
-    const ops_worker_conf wc = {
-        .coordinators = coordinators, .coordinator_count = count, .bearer = token[0] != '\0' ? token : NULL};
+    const ops_rpc_tls tls = {.cert = pem.cert, .key = pem.key, .client_ca = pem.ca};
+    const ops_worker_conf wc = {.coordinators = coordinators,
+                                .coordinator_count = count,
+                                .bearer = token[0] != '\0' ? token : NULL,
+                                .tls = pem.ca != NULL ? &tls : NULL};
     if (st == OPS_OK)
         st = ops_worker_new(&wc, engine, &worker, reterr);
+    opsd_pem_done(&pem);
     if (st != OPS_OK)
         return st;
     OPS_LOG(OPS_LOG_INFO, "ready", OPS_KV_STR("version", OPS_VERSION), OPS_KV_STR("role", "worker"),

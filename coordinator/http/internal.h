@@ -44,7 +44,10 @@ struct ops_http {
     ops_http_conf conf;
     int fd;
     uint16_t port;
-    char *cert, *key;
+    atomic_bool asks_clients;
+    char *cert, *key, *client_ca;
+    struct MHD_Daemon
+        *retired[OPS_HTTP_RETIRED_MAX]; /* of earlier certificates, until their connections end */
     ops_http_route *routes;
     size_t route_count;
     atomic_bool draining, stopping;
@@ -65,4 +68,6 @@ void ops_http_req_unref(ops_http_req *req);
 void ops_http_req_answer(ops_http_req *req, unsigned code, const char *content_type, ops_slice body);
 void ops_http_req_answer_error(ops_http_req *req, unsigned code, ops_status st, const char *message);
 
+/* Did the client show a certificate of the authority? */
+bool ops_http_peer_is_known(struct MHD_Connection *conn);
 #endif

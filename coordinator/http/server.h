@@ -44,6 +44,8 @@ typedef struct ops_http_conf {
     ops_http_inflate inflate;  /* NULL: encoded bodies get 415 */
     void *inflate_user;
     const char *cert_pem, *key_pem; /* both or none: TLS */
+    const char
+        *client_ca_pem; /* clients must show a certificate it signed, or get 401; NULL: are not asked */
     /* Built-in routes, all open. NULL: /readyz is 200 while running, /metrics is 404. ready() fills why_not. */
     bool (*ready)(void *user, ops_strbuf *why_not);
     void (*metrics)(void *user, ops_strbuf *ret_text); /* Prometheus text format 0.0.4 */
@@ -61,6 +63,13 @@ OPS_MUST_USE ops_status ops_http_new(const ops_http_conf *conf, ops_http **ret, 
 /* Strings are copied. Only before ops_http_start(). OPS_EEXIST: same method and path; OPS_EAGAIN: table full. */
 OPS_MUST_USE ops_status ops_http_route_add(ops_http *h, const ops_http_route *route, ops_err *reterr);
 OPS_MUST_USE ops_status ops_http_start(ops_http *h, ops_err *reterr);
+
+/* New connections use the new certificate; those that stand go on with theirs. As it was before: nothing is done.
+ * OPS_EINVAL: not good PEM, or TLS itself would begin or end; OPS_EAGAIN: connections of OPS_HTTP_RETIRED_MAX earlier
+ * certificates are still open. On failure all goes on as before. @thread one at a time, not a handler */
+enum { OPS_HTTP_RETIRED_MAX = 4 };
+OPS_MUST_USE ops_status ops_http_reload_tls(ops_http *h, const char *cert_pem, const char *key_pem,
+                                            const char *client_ca_pem, ops_err *reterr);
 
 uint16_t ops_http_port(const ops_http *h);
 void ops_http_stats_get(ops_http *h, ops_http_stats *ret); /* @thread any */

@@ -298,14 +298,6 @@ static ops_status follow(sending *s, ops_err *reterr)
     return st;
 }
 
-static ops_status dial(sending *s, ops_err *reterr)
-{
-    const char *token = ops_conf_str(s->r.conf, REMOTE_TOKEN);
-    const ops_rpc_channel_conf cc = {.target = ops_conf_str(s->r.conf, OWN_ENDPOINT),
-                                     .bearer = token[0] != '\0' ? token : NULL};
-    return ops_rpc_channel_new(&cc, &s->door, reterr);
-}
-
 ops_status ops_cmd_ingest(ops_verb_ctx *ctx, ops_err *reterr)
 {
     sending s = {.start_ns = ops_clock_mono_ns(ops_clock_system())};
@@ -315,7 +307,7 @@ ops_status ops_cmd_ingest(ops_verb_ctx *ctx, ops_err *reterr)
     ops_strbuf_init(&s.records, REQUEST_BYTES_MAX);
     s.bar = isatty(fileno(ctx->err)) != 0;
     st = ctx->argc == 0 ? ops_fail(reterr, OPS_EINVAL, "a file, or - for standard input, is needed")
-                        : dial(&s, reterr);
+                        : ops_remote_dial(&s.r, ops_conf_str(s.r.conf, OWN_ENDPOINT), &s.door, reterr);
     if (st == OPS_OK && ops_conf_bool(s.r.conf, OWN_FOLLOW))
         st = follow(&s, reterr);
     else

@@ -22,6 +22,14 @@ static const ops_conf_row common[REMOTE_OPTIONS] = {
     [REMOTE_CA] = {"ca", OPS_CONF_STR, "",
                    .help = "PEM file of who signed the daemon's certificate: turns TLS on.",
                    .help_zh = "签发服务端证书的 CA（PEM 文件），设置后启用 TLS。"},
+    [REMOTE_CERT] = {"cert", OPS_CONF_STR, "",
+                     .help = "PEM certificate to show to a daemon that asks for one.",
+                     .help_zh = "守护进程要求客户端证书时出示的 PEM 证书。"},
+    [REMOTE_KEY] = {"key", OPS_CONF_STR, "", .help = "PEM private key of that certificate.",
+                    .help_zh = "该证书的 PEM 私钥。"},
+    [REMOTE_TLS_NAME] = {"tls_name", OPS_CONF_STR, "",
+                         .help = "Name expected in the daemon's certificate; empty: the server's address.",
+                         .help_zh = "期望的服务端证书名称；留空则为服务端地址。"},
     [REMOTE_TIMEOUT] = {"timeout", OPS_CONF_DURATION, "30s", .min = 1, .help = "How long a request may take.",
                         .help_zh = "单次请求的时限。"},
     [REMOTE_OUTPUT] = {"output", OPS_CONF_CHOICE, "table", .choices = "table|wide|json|yaml|name",
@@ -123,29 +131,43 @@ static ops_status read_text(const char *path, char **ret, ops_err *reterr)
     return OPS_OK;
 }
 
+/* The file that an option names; *ret stays NULL when it names none. */
+static ops_status read_named(const ops_remote *r, size_t option, char **ret, ops_err *reterr)
+{
+    const char *path = ops_conf_str(r->conf, option);
+    return path[0] != '\0' ? read_text(path, ret, reterr) : OPS_OK;
+}
+
+ops_status ops_remote_dial(const ops_remote *r, const char *target, ops_rpc_channel **ret, ops_err *reterr)
+{
+    static const size_t options[] = {REMOTE_TOKEN_FILE, REMOTE_CA, REMOTE_CERT, REMOTE_KEY};
+    char *texts[sizeof options / sizeof *options] = {NULL};
+    ops_status st = OPS_OK;
+    for (size_t i = 0; st == OPS_OK && i < sizeof options / sizeof *options; i++)
+        st = read_named(r, options[i], &texts[i], reterr);
+    const char *token = ops_conf_str(r->conf, REMOTE_TOKEN), *name = ops_conf_str(r->conf, REMOTE_TLS_NAME);
+    const ops_rpc_tls tls = {.client_ca = texts[1], .cert = texts[2], .key = texts[3]};
+    const ops_rpc_channel_conf cc = {.target = target,
+                                     .bearer = token[0] != '\0' ? token : texts[0],
+                                     .tls = texts[1] != NULL ? &tls : NULL,
+                                     .server_name = name[0] != '\0' ? name : NULL,
+                                     .message_bytes_max = MESSAGE_BYTES_MAX};
+    if (st == OPS_OK && texts[1] == NULL && (texts[2] != NULL || texts[3] != NULL))
+        st = ops_fail(reterr, OPS_EINVAL, "--cert and --key need --ca, which turns TLS on");
+    if (st == OPS_OK)
+        st = ops_rpc_channel_new(&cc, ret, reterr);
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        ops_free(texts[i]);
+    return st;
+}
+
 ops_status ops_remote_open(ops_verb_ctx *ctx, const ops_conf_row *own, size_t own_count, ops_remote *ret,
                            ops_err *reterr)
 {
-    char *token = NULL, *ca = NULL;
     ops_status st = ops_remote_options(ctx, own, own_count, ret, reterr);
     if (st != OPS_OK)
         return st;
-    const char *token_file = ops_conf_str(ret->conf, REMOTE_TOKEN_FILE),
-               *ca_file = ops_conf_str(ret->conf, REMOTE_CA);
-    if (token_file[0] != '\0')
-        st = read_text(token_file, &token, reterr);
-    if (st == OPS_OK && ca_file[0] != '\0')
-        st = read_text(ca_file, &ca, reterr);
-    const char *inline_token = ops_conf_str(ret->conf, REMOTE_TOKEN);
-    const ops_rpc_tls tls = {.client_ca = ca};
-    const ops_rpc_channel_conf cc = {.target = ops_conf_str(ret->conf, REMOTE_SERVER),
-                                     .bearer = inline_token[0] != '\0' ? inline_token : token,
-                                     .tls = ca != NULL ? &tls : NULL,
-                                     .message_bytes_max = MESSAGE_BYTES_MAX};
-    if (st == OPS_OK)
-        st = ops_rpc_channel_new(&cc, &ret->channel, reterr);
-    ops_free(token);
-    ops_free(ca);
+    st = ops_remote_dial(ret, ops_conf_str(ret->conf, REMOTE_SERVER), &ret->channel, reterr);
     if (st != OPS_OK)
         ops_remote_close(ret);
     return st;

@@ -17,6 +17,9 @@ enum {
     REMOTE_TOKEN,
     REMOTE_TOKEN_FILE,
     REMOTE_CA,
+    REMOTE_CERT,
+    REMOTE_KEY,
+    REMOTE_TLS_NAME,
     REMOTE_TIMEOUT,
     REMOTE_OUTPUT,
     REMOTE_LANG,
@@ -39,6 +42,9 @@ OPS_MUST_USE ops_status ops_remote_open(ops_verb_ctx *ctx, const ops_conf_row *o
 /* Options only. */
 OPS_MUST_USE ops_status ops_remote_options(ops_verb_ctx *ctx, const ops_conf_row *own, size_t own_count,
                                            ops_remote *ret, ops_err *reterr);
+/* A channel to another port of the daemon, with the same token and TLS; the caller's. */
+OPS_MUST_USE ops_status ops_remote_dial(const ops_remote *r, const char *target, ops_rpc_channel **ret,
+                                        ops_err *reterr);
 void ops_remote_close(ops_remote *r);
 
 /* One unary call; *ret is freed with protobuf_c_message_free_unpacked. */

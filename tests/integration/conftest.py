@@ -34,6 +34,10 @@ class Opsd:
     def text(self):
         return self.log.read_text(errors="replace")
 
+    @staticmethod
+    def program(name):
+        return BIN / name
+
     def at(self, port):
         return f"127.0.0.1:{self.ports[port]}"
 
