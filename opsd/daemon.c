@@ -135,10 +135,20 @@ static ops_status read_tls(opsd_daemon *d, ops_err *reterr)
     return opsd_pem_read(d->conf, KEY_TLS_CERT, KEY_TLS_KEY, KEY_TLS_CLIENT_CA, &d->tls, reterr);
 }
 
+/* In the data folder, once that is known to be ours alone. */
+static ops_status open_deadletters(opsd_daemon *d, ops_err *reterr)
+{
+    char path[4096];
+    if ((size_t)snprintf(path, sizeof path, "%s/deadletters", d->stores.path) >= sizeof path)
+        return ops_fail(reterr, OPS_EINVAL, "data folder: a path of %zu bytes", strlen(d->stores.path));
+    return ops_deadletters_new(path, ops_conf_uint(d->conf, KEY_INGEST_DEADLETTERS), &d->dead, reterr);
+}
+
 /* In the order in which each needs the ones before. */
 static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
-    read_tls,        open_stores,   open_intake,    open_owners,        open_finder,   opsd_models_open,
-    opsd_gauges_new, opsd_door_web, opsd_door_otlp, opsd_door_otlp_rpc, opsd_door_api, opsd_lines_start,
+    read_tls,           open_stores,      open_deadletters, open_intake,   open_owners,
+    open_finder,        opsd_models_open, opsd_gauges_new,  opsd_door_web, opsd_door_otlp,
+    opsd_door_otlp_rpc, opsd_door_api,    opsd_lines_start,
 };
 
 void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret)
@@ -170,8 +180,6 @@ ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *
         st = make_redactor(d->conf, &d->redactor, reterr);
     if (st == OPS_OK)
         st = ops_ledger_new(&d->ledger, reterr);
-    if (st == OPS_OK)
-        st = ops_deadletters_new(ops_conf_uint(d->conf, KEY_INGEST_DEADLETTERS), &d->dead, reterr);
     for (size_t i = 0; st == OPS_OK && i < sizeof steps / sizeof *steps; i++)
         st = steps[i](d, reterr);
     if (st == OPS_OK)

@@ -114,7 +114,7 @@ static int set_up(void **state)
     ok(ops_streamlog_open(w->log_kv, &lc, &w->log, &err), &err);
     ok(ops_repo_open(w->db_kv, PARTITIONS, &w->repo, &err), &err);
     ok(ops_ledger_new(&w->ledger, &err), &err);
-    ok(ops_deadletters_new(100, &w->dead, &err), &err);
+    ok(ops_deadletters_new(NULL, 100, &w->dead, &err), &err);
     const ops_redact_conf rc = {.kinds = OPS_REDACT_DEFAULT};
     ok(ops_redactor_new(&rc, &w->redactor, &err), &err);
     ops_intake_conf ic = {.log = w->log,

@@ -103,3 +103,15 @@ def test_failed_spans_can_be_left_alone(opsd):
     post(opsd, "/v1/traces", traces().SerializeToString(), "application/x-protobuf")
     assert opsd.metric("opsd_signals_total") == 3
     assert opsd.metric("opsd_records_total") == 0
+
+
+def test_dead_letters_survive_a_kill(opsd):
+    opsd.start()
+    for _ in range(2):
+        with pytest.raises(urllib.error.HTTPError):
+            post(opsd, "/v1/logs", b"\x0a\xff", "application/x-protobuf")
+    before = opsd.rows("get", "deadletters")
+    assert len(before) == 2
+    opsd.kill()
+    opsd.start()
+    assert opsd.rows("get", "deadletters") == before

@@ -150,7 +150,7 @@ def test_a_worker_attaches_over_tls(opsd, authorities):
         worker = subprocess.Popen([opsd.program("opsd"), "--role", "worker", "--worker-coordinators", opsd.at("api"), "--worker-ca", one.ca,
                                    "--worker-cert", client[0], "--worker-key", client[1]], stderr=log)
     try:
-        assert wait(lambda: len(opsd.rows("get", "workers", *me)) == 1, 30), (opsd.folder / "worker.log").read_text()
+        assert wait(lambda: opsd.rows("get", "workers", *me), 30), (opsd.folder / "worker.log").read_text()
     finally:
         worker.terminate()
         worker.wait(30)
