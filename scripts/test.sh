@@ -101,6 +101,9 @@ else
 fi
 rm -f /tmp/opsd-format.$$
 
+say "clang-tidy"
+if scripts/lint.py build/dev; then count ok clang-tidy; else count fail clang-tidy; fi
+
 pytest_suites() {
     local report=$PWD/build/pytest.xml
     [ -n "$(git ls-files 'tests/integration/**/test_*.py' 'tests/integration/*_test.py' 'tests/unit/**/test_*.py')" ] || return 0

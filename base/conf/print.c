@@ -87,6 +87,8 @@ static const char *sections(const char *prev, const char *key, unsigned *ret_dep
 static void scalar_out(ops_strbuf *out, const char *s)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
+    if (s == NULL)
+        s = "";
     bool ok = s[0] != '\0' && s[0] != '-' && strspn(s, plain) == strlen(s);
     if (ok)
         ops_strbuf_str(out, s);

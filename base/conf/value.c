@@ -20,7 +20,7 @@ static const unit time_units[] = {{"ms", 1},     {"s", 1e3},     {"m", 60e3},   
 
 void ops_conf_value_clear(conf_value *v)
 {
-    for (size_t i = 0; i < v->item_count; i++)
+    for (size_t i = 0; v->items != NULL && i < v->item_count; i++)
         ops_free(v->items[i]);
     ops_free(v->items);
     ops_free(v->origin);

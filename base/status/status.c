@@ -20,7 +20,7 @@ static unsigned index_of(ops_status st)
     return (unsigned)st < OPS_STATUS_COUNT ? (unsigned)st : OPS_EINTERNAL;
 }
 
-ops_status ops_fail(ops_err *reterr, ops_status code, const char *fmt, ...)
+ops_status(ops_fail)(ops_err *reterr, ops_status code, const char *fmt, ...)
 {
     if (reterr != NULL) {
         va_list ap;

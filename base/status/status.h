@@ -23,6 +23,16 @@ typedef struct ops_err {
 /* Fills *reterr (may be NULL) and returns `code`, so that a failure is one statement. @thread any */
 ops_status ops_fail(ops_err *reterr, ops_status code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__
+/* Told to the static analyser alone: a failure is never OPS_OK. */
+static inline ops_status ops_not_ok(ops_status code)
+{
+    if (code == OPS_OK)
+        __builtin_unreachable();
+    return code;
+}
+#define ops_fail(reterr, code, ...) ops_not_ok(((ops_fail)(reterr, code, __VA_ARGS__), (code)))
+#endif
 
 /* Puts "context: " before the message of *reterr (may be NULL). */
 void ops_err_prefix(ops_err *reterr, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -243,7 +243,7 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
     float *all = block;
     if (rows * dim > 0 && all == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "result of %zu vectors of %zu floats", rows, dim);
-    for (size_t i = 0; i < rows && dim > 0; i++) {
+    for (size_t i = 0; i < rows && all != NULL; i++) {
         if (m->vectors[i]->n_values != dim)
             return ops_fail(reterr, OPS_EINVAL,
                             "result of task %llu: vector %zu has %zu floats, the first %zu",

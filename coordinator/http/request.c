@@ -4,6 +4,7 @@
 
 #include "base/mem/alloc.h"
 
+#include <inttypes.h>
 #include <netdb.h>
 #include <stdio.h>
 
@@ -164,7 +165,8 @@ ops_status ops_http_reply_header(ops_http_req *req, const char *name, const char
 void ops_http_retry_after(ops_http_req *req, uint64_t wait_ms)
 {
     char text[32];
-    snprintf(text, sizeof text, "%llu", (unsigned long long)(wait_ms / 1000 + (wait_ms % 1000 != 0)));
+    const uint64_t seconds = wait_ms / 1000 + (wait_ms % 1000 != 0);
+    snprintf(text, sizeof text, "%" PRIu64, seconds);
     (void)!ops_http_reply_header(req, "Retry-After", text);
 }
 

@@ -290,7 +290,7 @@ static ops_status list_of(const json_t *obj, const char *path, const char *name,
 
 static ops_status scope_logs(json_ctx *c, const json_t *sl, const char *path, ops_err *reterr)
 {
-    const json_t *list;
+    const json_t *list = NULL;
     char place[200];
 
     ops_status st = list_of(sl, path, "logRecords", &list, reterr);
@@ -330,7 +330,7 @@ static ops_status resource_logs(json_ctx *c, const json_t *rl, size_t index, ops
 
 static ops_status decode(json_ctx *c, const json_t *root, ops_err *reterr)
 {
-    const json_t *list;
+    const json_t *list = NULL;
 
     ops_status st = list_of(root, "request", "resourceLogs", &list, reterr);
     for (size_t i = 0; st == OPS_OK && i < json_array_size(list); i++)

@@ -41,7 +41,7 @@ static ops_status bind_one(const struct addrinfo *ai, const char *address, int *
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (ai->ai_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t n = sizeof bound;
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 ||
         (ai->ai_socktype == SOCK_STREAM && listen(fd, 512) != 0) ||
@@ -55,7 +55,9 @@ static ops_status bind_one(const struct addrinfo *ai, const char *address, int *
         errno = error;
         return ops_fail(reterr, error == EACCES ? OPS_EPERM : OPS_EIO, "%s: %m", address);
     }
-    *ret_port = ntohs(((struct sockaddr_in *)(void *)&bound)->sin_port);
+    struct sockaddr_in v4;
+    memcpy(&v4, &bound, sizeof v4);
+    *ret_port = ntohs(v4.sin_port);
     *ret_fd = fd;
     return OPS_OK;
 }
@@ -68,7 +70,7 @@ ops_status ops_listen_open(const char *address, int type, int *ret_fd, uint16_t 
         return st;
     struct addrinfo hints = {.ai_socktype = type, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *list = NULL;
     int e = getaddrinfo(host, port, &hints, &list);
-    if (e != 0)
+    if (e != 0 || list == NULL)
         return ops_fail(reterr, OPS_EINVAL, "address '%s': %s", address, gai_strerror(e));
     /* IPv4 first: "localhost" then means 127.0.0.1 wherever it exists. */
     const struct addrinfo *pick = list;

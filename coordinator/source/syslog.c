@@ -358,7 +358,7 @@ void ops_syslog_free(ops_syslog *y)
 {
     if (y == NULL)
         return;
-    for (size_t i = 0; i < y->n; i++)
+    for (size_t i = 0; y->conns != NULL && i < y->n; i++)
         conn_free(y->conns[i]);
     if (y->tcp >= 0)
         close(y->tcp);

@@ -12,7 +12,7 @@ struct spans_ctx {
 static bool status_field(ops_walk *w, const walk_field *status, ops_walk_span *s, uint64_t *code)
 {
     walk_cursor c = walk_cursor_of(status->p, status->val);
-    walk_field f;
+    walk_field f = {0};
 
     while (walk_next(w, &c, &f)) {
         if (f.num == 2) {
@@ -31,7 +31,7 @@ static bool status_field(ops_walk *w, const walk_field *status, ops_walk_span *s
 static bool failed(ops_walk *w, const walk_field *span, ops_walk_span *s, bool *ret)
 {
     walk_cursor c = walk_cursor_of(span->p, span->val);
-    walk_field f;
+    walk_field f = {0};
     uint64_t code = 0;
 
     while (walk_next(w, &c, &f)) {
@@ -46,7 +46,7 @@ static bool failed(ops_walk *w, const walk_field *span, ops_walk_span *s, bool *
 static bool event(ops_walk *w, const walk_field *msg, ops_walk_span *s)
 {
     walk_cursor c = walk_cursor_of(msg->p, msg->val);
-    walk_field f;
+    walk_field f = {0};
     ops_slice name = {0};
 
     while (walk_next(w, &c, &f)) {
@@ -135,7 +135,7 @@ static bool one_span(ops_walk *w, const walk_field *msg, const struct spans_ctx 
 static bool scope_spans(ops_walk *w, const walk_field *msg, const struct spans_ctx *ctx)
 {
     walk_cursor c = walk_cursor_of(msg->p, msg->val);
-    walk_field f;
+    walk_field f = {0};
 
     while (walk_next(w, &c, &f)) {
         if (f.num != 2)
@@ -152,7 +152,7 @@ static bool resource_spans(ops_walk *w, const walk_field *msg, void *arg)
     const struct spans_ctx *ctx = arg;
     walk_cursor c = walk_cursor_of(msg->p, msg->val);
     ops_walk_group resource = {.offset = (size_t)(msg->p - w->base)};
-    walk_field f;
+    walk_field f = {0};
 
     w->path = "resource_spans";
     walk_attrs_clear(&w->resource);

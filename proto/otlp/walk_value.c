@@ -105,7 +105,7 @@ static bool any_value(ops_walk *w, const uint8_t *p, size_t n, walk_field *ret)
     static const uint8_t wires[8] = {0,          WIRE_LEN, WIRE_VARINT, WIRE_VARINT,
                                      WIRE_FIX64, WIRE_LEN, WIRE_LEN,    WIRE_LEN};
     walk_cursor c = walk_cursor_of(p, n);
-    walk_field f;
+    walk_field f = {0};
 
     ret->num = 0;
     while (walk_next(w, &c, &f)) {
@@ -121,7 +121,7 @@ static bool any_value(ops_walk *w, const uint8_t *p, size_t n, walk_field *ret)
 static bool key_value(ops_walk *w, const walk_field *kv, walk_field *ret_key, walk_field *ret_value)
 {
     walk_cursor c = walk_cursor_of(kv->p, kv->val);
-    walk_field f;
+    walk_field f = {0};
 
     *ret_key = (walk_field){0};
     *ret_value = (walk_field){0};
@@ -142,7 +142,7 @@ static bool render_list(ops_walk *w, walk_attrs *a, const walk_field *list, uint
     walk_cursor c = walk_cursor_of(list->p, list->val);
     const bool is_map = list->num == 6;
     bool first = true;
-    walk_field f;
+    walk_field f = {0};
 
     put_char(&a->text, is_map ? '{' : '[');
     while (walk_next(w, &c, &f)) {
@@ -154,7 +154,7 @@ static bool render_list(ops_walk *w, walk_attrs *a, const walk_field *list, uint
             put_char(&a->text, ',');
         first = false;
         if (is_map) {
-            walk_field key, value;
+            walk_field key = {0}, value = {0};
             if (!key_value(w, &f, &key, &value))
                 return false;
             put_json_string(&a->text, key.p, (size_t)key.val);
@@ -252,7 +252,7 @@ bool walk_value(ops_walk *w, walk_attrs *a, const uint8_t *p, size_t n, ops_slic
 
 bool walk_attr(ops_walk *w, walk_attrs *a, const walk_field *kv)
 {
-    walk_field key, value;
+    walk_field key = {0}, value = {0};
     ops_walk_kind kind;
     ops_attr attr;
 
