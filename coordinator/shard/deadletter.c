@@ -125,7 +125,7 @@ static ops_status file_create(file *f, const char *path, size_t slots, ops_err *
         return ops_fail(reterr, rc == ENOSPC ? OPS_ENOSPC : OPS_EIO, "dead letters: %s: %s", path,
                         strerror(rc));
     ops_status st = file_map(f, path, bytes_of(slots), reterr);
-    if (st != OPS_OK)
+    if (st != OPS_OK || f->map == NULL)
         return st;
     header *h = f->map;
     *h = (header){.version = VERSION, .slot_bytes = sizeof(slot), .slots = slots};
