@@ -16,7 +16,8 @@ import time
 
 import runlib
 
-TARGETS = ["opsd", "opsctl", "bench_load", "bench_part_walker", "bench_part_miner", "bench_part_redactor"]
+TARGETS = ["opsd", "opsctl", "bench_load", "bench_part_walker", "bench_part_miner", "bench_part_redactor",
+           "bench_part_streamlog"]
 BARS = {"records_per_s": (">=", 50000), "ack_p99_ms": ("<=", 50), "end_lag_s": ("<=", 2), "rss_mib": ("<=", 1024),
         "lost": ("==", 0)}
 HERE = pathlib.Path(__file__).resolve().parent
@@ -70,7 +71,8 @@ def parts(ctx):
     """Records per CPU-second of each part alone, as its own program says."""
     figures = {}
     for part, pattern, scale in (("walker", r"to records\s+([\d.]+) M/s", 1e6), ("miner", r'"lines_per_cpu_s": ([\d.]+)', 1),
-                                 ("redactor", r'"redactor_records_per_cpu_s": ([\d.]+)', 1)):
+                                 ("redactor", r'"redactor_records_per_cpu_s": ([\d.]+)', 1),
+                                 ("streamlog", r'"append_records_per_cpu_s": ([\d.]+)', 1)):
         got = subprocess.run([str(ctx.bin / f"bench_part_{part}")], capture_output=True, text=True)
         ctx.say(got.stdout.strip())
         found = re.search(pattern, got.stdout)
