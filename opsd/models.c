@@ -23,11 +23,25 @@ static void on_dead(void *ctx, const ops_dispatch_dead *dead)
     ops_ledger_count(d->ledger, OPS_LEDGER_DEAD, dead->reason, 1);
 }
 
+static bool want_unless_known(void *u, ops_slice tenant, const ops_template_info *t)
+{
+    opsd_daemon *d = u;
+    if (!ops_finder_has_vector(d->finder, tenant, t->id))
+        opsd_meaning_want(d->meaning, tenant, (ops_slice){0}, t->id, t->text);
+    return true;
+}
+
+/* Templates that the last process mined and had not embedded when it ended are asked for again. */
 ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr)
 {
     const ops_dispatch_conf dc = {.dead = on_dead, .dead_ctx = d};
     ops_status st = ops_dispatch_new(&dc, &d->dispatch, reterr);
-    return st == OPS_OK ? opsd_meaning_new(d->dispatch, d->finder, &d->meaning, reterr) : st;
+    if (st == OPS_OK)
+        st = opsd_meaning_new(d->dispatch, d->finder, &d->meaning, reterr);
+    const uint64_t partitions = ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
+    for (uint32_t i = 0; st == OPS_OK && i < partitions; i++)
+        ops_owners_templates(d->owners, i, want_unless_known, d);
+    return st;
 }
 
 /* Reading a model takes a second or more, which ingest does not wait for: a thread does it, and attaches the worker. */

@@ -504,6 +504,13 @@ ops_status ops_finder_new(const ops_finder_conf *conf, ops_finder **ret, ops_err
     return st;
 }
 
+bool ops_finder_has_vector(ops_finder *f, ops_slice tenant_name, uint64_t template_id)
+{
+    tenant *t = NULL;
+    return tenant_open(f, tenant_name, &t, NULL) == OPS_OK &&
+           ops_finding_book_has_vector(t->book, template_id);
+}
+
 ops_status ops_finder_start(ops_finder *f, ops_err *reterr)
 {
     return ops_thread_start(run, f, "finder", &f->thread, reterr);

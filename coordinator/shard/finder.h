@@ -41,6 +41,9 @@ void ops_finder_wake(ops_finder *f);
 /* The meaning of a template, from a worker; copied. OPS_EAGAIN: too many wait. @thread any */
 OPS_MUST_USE ops_status ops_finder_vector(ops_finder *f, ops_slice tenant, uint64_t template_id,
                                           const float *v, size_t dim, ops_err *reterr);
+/* Has the tenant's book the meaning of this template, from before? Only before ops_finder_start(). A tenant that can not be
+ * opened has none. */
+bool ops_finder_has_vector(ops_finder *f, ops_slice tenant, uint64_t template_id);
 
 /* Waits until it is written. OPS_ENOTFOUND, OPS_EAGAIN too many wait, OPS_ETIMEOUT. @thread any but the finder's */
 OPS_MUST_USE ops_status ops_finder_feedback(ops_finder *f, ops_slice tenant, ops_slice id,

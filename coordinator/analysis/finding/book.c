@@ -17,6 +17,7 @@
 #define BORNE_OUT_NS (60 * (int64_t)1000000000)
 #define SAME_MEANING 0.80
 enum { RECORD_VERSION = 1, NAME_MAX = 256, WORDS_MAX = 1024 };
+enum { VECTOR_KEY_BYTES = 5 };
 
 typedef struct entry {
     ops_finding f; /* its slices point into the copies below */
@@ -29,6 +30,7 @@ typedef struct entry {
 typedef struct vector {
     uint64_t template_id;
     float *v; /* of length 1 */
+    bool dirty;
 } vector;
 
 struct ops_finding_book {
@@ -37,7 +39,7 @@ struct ops_finding_book {
     OPS_VEC(entry *) open; /* eldest first */
     OPS_VEC(char *) gone;  /* ids of saved findings that closed */
     vector *vectors;       /* ring */
-    size_t vectors_n, vectors_at, dim;
+    size_t vectors_n, vectors_at, dim, vectors_dirty;
     ops_map64 *vector_of;
     int64_t day;
     uint32_t opened_today;
@@ -425,23 +427,31 @@ ops_status ops_finding_book_vector(ops_finding_book *b, uint64_t template_id, co
     vector *at = ops_map64_get(b->vector_of, template_id);
     if (at == NULL) {
         at = &b->vectors[b->vectors_at];
+        const bool fresh = at->v == NULL;
         if (at->v == NULL && (at->v = ops_malloc(dim * sizeof *at->v)) == NULL)
             return ops_fail(reterr, OPS_ENOMEM, "vector of template %016llx",
                             (unsigned long long)template_id);
         if (ops_map64_put(b->vector_of, template_id, at, NULL) != OPS_OK)
             return ops_fail(reterr, OPS_ENOMEM, "vector of template %016llx",
                             (unsigned long long)template_id);
-        if (b->vectors_n == b->lim.vectors_max)
+        if (!fresh)
             (void)ops_map64_del(b->vector_of, at->template_id);
-        b->vectors_n += b->vectors_n < b->lim.vectors_max;
+        b->vectors_n += fresh;
         b->vectors_at = (b->vectors_at + 1) % b->lim.vectors_max;
         at->template_id = template_id;
     }
     b->dim = dim;
     for (size_t i = 0; i < dim; i++)
         at->v[i] = (float)((double)v[i] / sqrt(square));
+    b->vectors_dirty += !at->dirty;
+    at->dirty = true;
     regroup(b);
     return OPS_OK;
+}
+
+bool ops_finding_book_has_vector(const ops_finding_book *b, uint64_t template_id)
+{
+    return ops_map64_has(b->vector_of, template_id);
 }
 
 bool ops_finding_book_next(const ops_finding_book *b, size_t *iter, ops_finding *ret)
@@ -532,7 +542,64 @@ static bool get_finding(entry *e, ops_record_reader *r)
     return ok && !r->bad;
 }
 
-/* Keys: "m" the counters; "o" + id an open finding. Vectors are not saved: whoever embeds caches them by template. */
+static ops_status save_vectors(ops_finding_book *b, ops_miner_emit emit, void *u)
+{
+    ops_status st = OPS_OK;
+    char key[VECTOR_KEY_BYTES] = {'v'};
+    if (b->vectors_dirty == 0)
+        return OPS_OK;
+    for (size_t i = 0; st == OPS_OK && i < b->lim.vectors_max; i++) {
+        vector *at = &b->vectors[i];
+        if (!at->dirty)
+            continue;
+        ops_put_be32(key + 1, (uint32_t)i);
+        ops_strbuf_clear(&b->text);
+        ops_record_u(&b->text, at->template_id);
+        ops_record_s(&b->text, ops_slice_of(at->v, b->dim * sizeof *at->v));
+        st = b->text.failed ? OPS_ENOMEM : emit(u, ops_slice_of(key, sizeof key), ops_strbuf_get(&b->text));
+        at->dirty = st != OPS_OK;
+        b->vectors_dirty -= st == OPS_OK;
+    }
+    ops_strbuf_clear(&b->text);
+    ops_record_u(&b->text, b->vectors_at);
+    if (st == OPS_OK)
+        st = b->text.failed ? OPS_ENOMEM : emit(u, OPS_SLICE("r"), ops_strbuf_get(&b->text));
+    return st;
+}
+
+/* A slot above the limit, which was higher once, is as good as dropped. */
+static ops_status load_vector(ops_finding_book *b, ops_slice key, ops_record_reader *r, ops_err *reterr)
+{
+    const uint32_t slot = ops_get_be32(key.p + 1);
+    const uint64_t id = ops_record_get_u(r);
+    const ops_slice bytes = ops_record_get_s(r, OPS_FINDING_DIM_MAX * sizeof(float));
+    const size_t dim = bytes.n / sizeof(float);
+    double square = 0;
+    if (!ops_record_whole(r) || dim == 0 || bytes.n % sizeof(float) != 0 || (b->dim != 0 && dim != b->dim))
+        return ops_fail(reterr, OPS_ECORRUPT, "vector %u of %zu bytes", slot, bytes.n);
+    if (slot >= b->lim.vectors_max || ops_map64_has(b->vector_of, id))
+        return OPS_OK;
+    vector *at = &b->vectors[slot];
+    at->v = ops_memdup(bytes.p, bytes.n);
+    if (at->v == NULL || ops_map64_put(b->vector_of, id, at, NULL) != OPS_OK)
+        return ops_fail(reterr, OPS_ENOMEM, "vector %u", slot);
+    at->template_id = id;
+    b->dim = dim;
+    b->vectors_n++;
+    for (size_t i = 0; i < dim; i++)
+        square += (double)at->v[i] * (double)at->v[i];
+    return fabs(square - 1) < 1e-3 ? OPS_OK
+                                   : ops_fail(reterr, OPS_ECORRUPT, "vector %u: its length is not 1", slot);
+}
+
+/* Where the next one goes; the oldest is there when the ring is full. */
+static ops_status load_ring(ops_finding_book *b, ops_record_reader *r, ops_err *reterr)
+{
+    b->vectors_at = (size_t)ops_record_get_u(r);
+    return ops_record_whole(r) ? OPS_OK : ops_fail(reterr, OPS_ECORRUPT, "place in the ring of vectors");
+}
+
+/* Keys: "m" the counters; "o" + id an open finding; "v" + slot (4 bytes) a vector; "r" where the next one goes. */
 ops_status ops_finding_book_save_dirty(ops_finding_book *b, ops_miner_emit emit, void *u, ops_err *reterr)
 {
     ops_status st = OPS_OK;
@@ -565,6 +632,8 @@ ops_status ops_finding_book_save_dirty(ops_finding_book *b, ops_miner_emit emit,
         st = b->text.failed ? OPS_ENOMEM : emit(u, OPS_SLICE("m"), ops_strbuf_get(&b->text));
         b->meta_dirty = st != OPS_OK;
     }
+    if (st == OPS_OK)
+        st = save_vectors(b, emit, u);
     return st == OPS_OK ? OPS_OK : ops_fail(reterr, st, "saving findings");
 }
 
@@ -587,6 +656,10 @@ ops_status ops_finding_book_load(ops_finding_book *b, ops_slice key, ops_slice v
                                        .refused_weak = n[7]};
         return OPS_OK;
     }
+    if (key.n == VECTOR_KEY_BYTES && key.p[0] == 'v')
+        return load_vector(b, key, &r, reterr);
+    if (key.n == 1 && key.p[0] == 'r')
+        return load_ring(b, &r, reterr);
     if (key.n != OPS_FINDING_ID_LEN + 1 || key.p[0] != 'o')
         return ops_fail(reterr, OPS_ECORRUPT, "finding record with a key of %zu bytes", key.n);
     entry *e = ops_calloc(1, sizeof *e);
@@ -614,6 +687,11 @@ static int elder_first(const void *pa, const void *pb)
 ops_status ops_finding_book_load_done(ops_finding_book *b, ops_err *reterr)
 {
     (void)reterr;
+    /* With another limit than at the time the ring's order is lost, not its content. */
+    if (b->vectors_at >= b->lim.vectors_max)
+        b->vectors_at = 0;
+    while (b->vectors_n < b->lim.vectors_max && b->vectors[b->vectors_at].v != NULL)
+        b->vectors_at = (b->vectors_at + 1) % b->lim.vectors_max;
     if (b->open.n > 0)
         qsort(b->open.v, b->open.n, sizeof b->open.v[0], elder_first);
     return OPS_OK;

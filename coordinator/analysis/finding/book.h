@@ -102,6 +102,8 @@ OPS_MUST_USE ops_status ops_finding_book_tick(ops_finding_book *b, int64_t now_n
 OPS_MUST_USE ops_status ops_finding_book_vector(ops_finding_book *b, uint64_t template_id, const float *v,
                                                 size_t dim, ops_err *reterr);
 
+bool ops_finding_book_has_vector(const ops_finding_book *b, uint64_t template_id);
+
 /* Open findings, eldest first; start with *iter = 0. */
 bool ops_finding_book_next(const ops_finding_book *b, size_t *iter, ops_finding *ret);
 void ops_finding_book_stats_get(const ops_finding_book *b, ops_finding_stats *ret);

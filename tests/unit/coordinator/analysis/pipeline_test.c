@@ -469,6 +469,93 @@ static void a_restart_of_opsd_changes_nothing(void **state)
     }
 }
 
+/* What a book says it is made of; an empty value takes a key away. */
+struct saved {
+    size_t n;
+    struct {
+        char key[64], val[256];
+        size_t key_n, val_n;
+    } v[32];
+};
+
+static ops_status to_saved(void *u, ops_slice key, ops_slice val)
+{
+    struct saved *s = u;
+    size_t i = 0;
+    while (i < s->n && !ops_slice_eq(ops_slice_of(s->v[i].key, s->v[i].key_n), key))
+        i++;
+    s->n += i == s->n;
+    memcpy(s->v[i].key, key.p, s->v[i].key_n = key.n);
+    memcpy(s->v[i].val, val.p, s->v[i].val_n = val.n);
+    return OPS_OK;
+}
+
+static ops_finding_book *book_of(const struct saved *s, size_t vectors_max)
+{
+    ops_finding_book *b = NULL;
+    ops_err err = {0};
+    const ops_finding_limits l = {.tenant = {"t", 1}, .vectors_max = vectors_max};
+    assert_int_equal(ops_finding_book_new(&l, &b, NULL), OPS_OK);
+    for (size_t i = 0; s != NULL && i < s->n; i++)
+        if (ops_finding_book_load(b, ops_slice_of(s->v[i].key, s->v[i].key_n),
+                                  ops_slice_of(s->v[i].val, s->v[i].val_n), &err) != OPS_OK)
+            fail_msg("%s", err.msg);
+    assert_int_equal(ops_finding_book_load_done(b, NULL), OPS_OK);
+    return b;
+}
+
+static void expect_vectors(const ops_finding_book *b, const char *ids)
+{
+    for (uint64_t id = 1; id <= 9; id++)
+        assert_int_equal(ops_finding_book_has_vector(b, id), strchr(ids, (int)('0' + id)) != NULL);
+}
+
+static void meanings_survive_and_the_oldest_makes_room(void **state)
+{
+    (void)state;
+    static struct saved s;
+    s.n = 0;
+    ops_finding_book *b = book_of(NULL, 3);
+    for (uint64_t id = 1; id <= 5; id++) {
+        const float v[] = {1, (float)id};
+        assert_int_equal(ops_finding_book_vector(b, id, v, 2, NULL), OPS_OK);
+        assert_int_equal(ops_finding_book_save_dirty(b, to_saved, &s, NULL), OPS_OK);
+    }
+    expect_vectors(b, "345");
+    ops_finding_book_free(b);
+    b = book_of(&s, 3);
+    expect_vectors(b, "345");
+    const float v[] = {1, 6};
+    assert_int_equal(ops_finding_book_vector(b, 6, v, 2, NULL), OPS_OK);
+    expect_vectors(b, "456");
+    assert_int_equal(ops_finding_book_save_dirty(b, to_saved, &s, NULL), OPS_OK);
+    const size_t before = s.n;
+    assert_int_equal(ops_finding_book_save_dirty(b, to_saved, &s, NULL), OPS_OK);
+    assert_int_equal(s.n, before);
+    ops_finding_book_free(b);
+
+    b = book_of(&s, 8); /* a greater limit: all are there, and new ones find room */
+    expect_vectors(b, "456");
+    for (uint64_t id = 7; id <= 9; id++)
+        assert_int_equal(ops_finding_book_vector(b, id, v, 2, NULL), OPS_OK);
+    expect_vectors(b, "456789");
+    ops_finding_book_free(b);
+    ops_finding_book_free(book_of(&s, 1)); /* a smaller one: what does not fit is dropped */
+
+    ops_finding_book *bad = book_of(NULL, 3);
+    assert_int_equal(ops_finding_book_load(bad, ops_slice_of("v\0\0\0\0", 5),
+                                           OPS_SLICE("\x01\x04"
+                                                     "abcd"),
+                                           NULL),
+                     OPS_ECORRUPT); /* of a length that is not 1 */
+    assert_int_equal(ops_finding_book_load(bad, ops_slice_of("v\0\0\0\1", 5),
+                                           OPS_SLICE("\x01\x03"
+                                                     "abc"),
+                                           NULL),
+                     OPS_ECORRUPT); /* no whole float */
+    ops_finding_book_free(bad);
+}
+
 static void meaning_groups_and_the_budget_holds(void **state)
 {
     (void)state;
@@ -537,6 +624,7 @@ int main(void)
         cmocka_unit_test(a_silence_bears_out_the_failure_of_others),
         cmocka_unit_test(new_kinds_are_a_change_only_when_they_stay),
         cmocka_unit_test(a_restart_of_opsd_changes_nothing),
+        cmocka_unit_test(meanings_survive_and_the_oldest_makes_room),
         cmocka_unit_test(meaning_groups_and_the_budget_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
