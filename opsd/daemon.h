@@ -63,7 +63,7 @@ bool opsd_daemon_ready(opsd_daemon *d, ops_strbuf *why_not);
 
 /* Doors; each opens when its address is not "off". */
 ops_status opsd_door_otlp(opsd_daemon *d, ops_err *reterr);
-/* Loki's push, on the same server; called by opsd_door_otlp(). */
+/* Loki's push and the journal's upload, on the same server; called by opsd_door_otlp(). */
 ops_status opsd_door_push(opsd_daemon *d, ops_err *reterr);
 /* Of the request, without its parameters. */
 ops_slice opsd_media_type(const ops_http_req *req);

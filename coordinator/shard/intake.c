@@ -9,6 +9,7 @@
 #include "base/mem/alloc.h"
 #include "base/sched/pool.h"
 #include "base/text/hash.h"
+#include "coordinator/ingest/journal.h"
 #include "coordinator/ingest/line.h"
 #include "coordinator/ingest/loki.h"
 #include "coordinator/ingest/otlp_logs.h"
@@ -278,6 +279,8 @@ static ops_ingest_decoder decoder_of(ops_intake_kind kind)
         return ops_loki_decode;
     case OPS_INTAKE_LOKI_SNAPPY:
         return ops_loki_decode_snappy;
+    case OPS_INTAKE_JOURNAL:
+        return ops_journal_decode;
     case OPS_INTAKE_METRICS_PROTOBUF:
     case OPS_INTAKE_METRICS_JSON:
     case OPS_INTAKE_TRACES_PROTOBUF:

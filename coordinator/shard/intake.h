@@ -44,6 +44,7 @@ typedef enum ops_intake_kind {
     OPS_INTAKE_LOKI_JSON,
     OPS_INTAKE_LOKI_PROTOBUF,
     OPS_INTAKE_LOKI_SNAPPY, /* the protobuf inside one snappy block */
+    OPS_INTAKE_JOURNAL,     /* systemd's export format */
     OPS_INTAKE_METRICS_PROTOBUF,
     OPS_INTAKE_METRICS_JSON,
     OPS_INTAKE_TRACES_PROTOBUF,
