@@ -306,9 +306,13 @@ ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
 bool opsd_daemon_ready(opsd_daemon *d, ops_strbuf *why_not)
 {
     uint32_t partitions = (uint32_t)ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
+    ops_err err;
+    if (ops_streamlog_space_left(d->stores.log, &err) != OPS_OK) {
+        ops_strbuf_printf(why_not, "the disk is nearly full: %s", err.msg);
+        return false;
+    }
     for (uint32_t i = 0; i < partitions; i++) {
         ops_partition_info info;
-        ops_err err;
         if (ops_owners_partition(d->owners, i, &info, &err) != OPS_OK) {
             ops_strbuf_printf(why_not, "partition %u: %s", i, err.msg);
             return false;

@@ -59,7 +59,7 @@ bool ops_utf8_valid(ops_slice s)
     return true;
 }
 
-void ops_utf8_clean(ops_strbuf *b, ops_slice s)
+static void clean_piece(ops_strbuf *b, ops_slice s)
 {
     size_t from = 0, i = 0;
     while ((i = ascii_run(s, i)) < s.n) {
@@ -74,4 +74,13 @@ void ops_utf8_clean(ops_strbuf *b, ops_slice s)
         }
     }
     ops_strbuf_put(b, s.p != NULL ? s.p + from : "", s.n - from);
+}
+
+void ops_utf8_clean(ops_strbuf *b, ops_slice s)
+{
+    for (ptrdiff_t at; (at = ops_slice_find_char(s, '\0')) >= 0; s = ops_slice_sub(s, (size_t)at + 1, s.n)) {
+        clean_piece(b, ops_slice_sub(s, 0, (size_t)at));
+        ops_strbuf_str(b, "\xEF\xBF\xBD");
+    }
+    clean_piece(b, s);
 }

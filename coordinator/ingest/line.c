@@ -120,7 +120,7 @@ static ops_slice sound(line_out *o, ops_slice line)
             line.n--;
         o->flags |= OPS_RECORD_TRUNCATED;
     }
-    if (ops_utf8_valid(line))
+    if (ops_utf8_valid(line) && (line.n == 0 || memchr(line.p, 0, line.n) == NULL))
         return line;
 
     ops_strbuf b;

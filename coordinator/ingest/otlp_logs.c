@@ -67,10 +67,10 @@ static bool is_ascii(ops_slice s)
     return (any & UINT64_C(0x8080808080808080)) == 0;
 }
 
-/* Makes *s valid UTF-8, copying into the arena only when it is not. */
+/* Makes *s valid UTF-8 without NUL, which clients that take texts for C strings would lose the rest at, copying into the arena only when it is not. */
 static ops_status clean(otlp_decode *d, ops_slice *s, uint32_t *flags, ops_err *reterr)
 {
-    if (is_ascii(*s) || ops_utf8_valid(*s))
+    if ((is_ascii(*s) || ops_utf8_valid(*s)) && (s->n == 0 || memchr(s->p, 0, s->n) == NULL))
         return OPS_OK;
 
     ops_strbuf b;

@@ -115,6 +115,66 @@ static int find_renamed(const char *path, const ops_source_ckpt *c, struct stat 
     return found;
 }
 
+static bool is_packed(int fd)
+{
+    static const char *const magics[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd",
+                                         "\xfd"
+                                         "7zXZ",
+                                         "BZh"};
+    char head[5] = {0};
+    if (pread(fd, head, sizeof head, 0) < 0)
+        return true;
+    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+        if (memcmp(head, magics[i], strlen(magics[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool is_after(const struct stat *a, const struct stat *b)
+{
+    return a->st_mtim.tv_sec != b->st_mtim.tv_sec ? a->st_mtim.tv_sec > b->st_mtim.tv_sec
+                                                  : a->st_mtim.tv_nsec > b->st_mtim.tv_nsec;
+}
+
+/* The path was rotated more than once since: the eldest file of its name and a suffix that was written after `done` was,
+ * and is not the path's own now. A copy of `done` has its head, and is none. */
+static int find_between(const char *path, const struct stat *done, const ops_source_ckpt *c,
+                        struct stat *ret_st)
+{
+    char folder[4096];
+    struct stat now, st;
+    const char *slash = strrchr(path, '/');
+    const size_t n = slash != NULL ? (size_t)(slash - path) : 0,
+                 name_n = slash != NULL ? strlen(slash + 1) : 0;
+    if (n == 0 || n >= sizeof folder || name_n == 0)
+        return -1;
+    memcpy(folder, path, n);
+    folder[n] = '\0';
+    const bool there = stat(path, &now) == 0;
+    DIR *d = opendir(folder);
+    int found = -1;
+    for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        if (strncmp(e->d_name, slash + 1, name_n) != 0 || e->d_name[name_n] == '\0')
+            continue;
+        int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        bool same = false;
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_ino != done->st_ino &&
+            !(there && st.st_ino == now.st_ino) && is_after(&st, done) &&
+            (found < 0 || is_after(ret_st, &st)) && !is_packed(fd) &&
+            (head_hash(fd, c->head_bytes, &same) != c->head_hash || !same)) {
+            if (found >= 0)
+                close(found);
+            found = fd;
+            *ret_st = st;
+        } else if (fd >= 0) {
+            close(fd);
+        }
+    }
+    if (d != NULL)
+        closedir(d);
+    return found;
+}
+
 static int open_regular(ops_follow *f, const char *path, struct stat *ret_st)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -292,13 +352,14 @@ static bool hand_over(ops_follow *f, struct tail *t, bool last)
     return true;
 }
 
-/* Moves on to the file that has the path now. False: there is none, the tail is over. */
+/* Moves on to the file that had the path next, or has it now. False: there is none, the tail is over. */
 static bool next_file(ops_follow *f, struct tail *t)
 {
     uint64_t lines = t->ckpt.lines;
-    struct stat st;
+    struct stat st, done;
+    const int between = fstat(t->fd, &done) == 0 ? find_between(t->path, &done, &t->ckpt, &st) : -1;
     close(t->fd);
-    t->fd = open_regular(f, t->path, &st);
+    t->fd = between >= 0 ? between : open_regular(f, t->path, &st);
     if (t->fd < 0)
         return false;
     OPS_TALLY(f->tally, rotations, 1);

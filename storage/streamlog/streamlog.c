@@ -105,20 +105,28 @@ static ops_status check_entry(const ops_streamlog *sl, const ops_streamlog_entry
     return OPS_OK;
 }
 
-static ops_status check_space(ops_streamlog *sl, ops_err *reterr)
+ops_status ops_streamlog_space_left(ops_streamlog *sl, ops_err *reterr)
 {
     uint64_t free_bytes, total_bytes;
     if (sl->conf.space == NULL || !sl->conf.space(sl->conf.space_u, &free_bytes, &total_bytes))
         return OPS_OK;
     if (free_bytes >= sl->conf.refuse_bytes && free_bytes >= total_bytes / 100 * sl->conf.refuse_percent)
         return OPS_OK;
-    (void)pthread_mutex_lock(&sl->lock);
-    sl->stats.refused_space++;
-    (void)pthread_mutex_unlock(&sl->lock);
     return ops_fail(reterr, OPS_ENOSPC,
                     "stream log: %llu MiB of %llu MiB are free; accepted again above %u %% and %llu MiB",
                     (unsigned long long)(free_bytes >> 20), (unsigned long long)(total_bytes >> 20),
                     sl->conf.refuse_percent, (unsigned long long)(sl->conf.refuse_bytes >> 20));
+}
+
+static ops_status check_space(ops_streamlog *sl, ops_err *reterr)
+{
+    ops_status st = ops_streamlog_space_left(sl, reterr);
+    if (st == OPS_OK)
+        return OPS_OK;
+    (void)pthread_mutex_lock(&sl->lock);
+    sl->stats.refused_space++;
+    (void)pthread_mutex_unlock(&sl->lock);
+    return st;
 }
 
 void ops_streamlog_pending_free(struct pending *p)

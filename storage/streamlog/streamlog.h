@@ -91,6 +91,9 @@ OPS_AUTO_DEFINE(ops_streamlog, ops_streamlog_close)
 /* Stepped logs only: commits and acknowledges one group; false when nothing waited. */
 bool ops_streamlog_step(ops_streamlog *sl);
 
+/* OPS_ENOSPC, with the figures, while appends are refused for want of disk. @thread any */
+OPS_MUST_USE ops_status ops_streamlog_space_left(ops_streamlog *sl, ops_err *reterr);
+
 /* Queues one entry; the payload is copied. On failure nothing was queued and `ack` is never called:
  * OPS_EAGAIN too much pending, OPS_ENOSPC disk nearly full, OPS_ETOOBIG, OPS_EIO after a write that failed (reopen).
  * Entries of one thread keep their order within a partition. */

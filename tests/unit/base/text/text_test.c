@@ -83,6 +83,10 @@ static void utf8_follows_rfc3629(void **state)
     OPS_AUTO(ops_free_str) char *s = ops_strbuf_take(&b);
     assert_string_equal(s, "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"
                            "b");
+    ops_utf8_clean(&b, ops_slice_of("\0a\0", 3));
+    OPS_AUTO(ops_free_str) char *t = ops_strbuf_take(&b);
+    assert_string_equal(t, "\xEF\xBF\xBD"
+                           "a\xEF\xBF\xBD");
 }
 
 /* RFC 3720 appendix B.4: CRC-32C of 32 zero bytes and of 0..31. */

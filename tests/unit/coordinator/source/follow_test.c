@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem/alloc.h"
@@ -196,6 +197,37 @@ static void rotation_while_away(void **state)
     assert_string_equal(w->sink.got, "one|two|three|four|");
 }
 
+static void rotated_twice_while_away(void **state)
+{
+    struct world *w = *state;
+    char older[256], other[256];
+    const struct timespec tick = {0, 20000000}; /* file times have the kernel's tick */
+    snprintf(older, sizeof older, "%s.2", path);
+    snprintf(other, sizeof other, "%s.gz", path);
+    append(path, "one\n");
+    start(w);
+    steps(w, 1);
+    stop(w);
+    append(path, "two\n");
+    assert_int_equal(rename(path, older), 0);
+    (void)nanosleep(&tick, NULL);
+    append(path, "three\n");
+    assert_int_equal(rename(path, rotated), 0);
+    (void)nanosleep(&tick, NULL);
+    append(path, "four\n");
+    append(other, "\x1f\x8b packed\n");
+    start(w);
+    steps(w, 16);
+    assert_string_equal(w->sink.got, "one|two|three|four|");
+    stop(w);
+    start(w);
+    append(path, "five\n");
+    steps(w, 8);
+    assert_string_equal(w->sink.got, "one|two|three|four|five|");
+    (void)remove(older);
+    (void)remove(other);
+}
+
 static void restart_goes_on_where_it_was(void **state)
 {
     struct world *w = *state;
@@ -289,6 +321,7 @@ int main(void)
         T(lines_as_they_are_appended), T(from_the_end_when_asked),
         T(a_full_sink_loses_nothing),  T(rotation_by_rename),
         T(rotation_while_away),        T(restart_goes_on_where_it_was),
+        T(rotated_twice_while_away),   T(restart_goes_on_where_it_was),
         T(truncation_starts_over),     T(long_lines_are_cut),
         T(gone_files_are_let_go),      cmocka_unit_test(checkpoints_are_checked),
     };
