@@ -154,7 +154,8 @@ static int find_between(const char *path, const struct stat *done, const ops_sou
     DIR *d = opendir(folder);
     int found = -1;
     for (struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
-        if (strncmp(e->d_name, slash + 1, name_n) != 0 || e->d_name[name_n] == '\0')
+        if (!ops_slice_starts(ops_slice_str(e->d_name), ops_slice_of(slash + 1, name_n)) ||
+            e->d_name[name_n] == '\0')
             continue;
         int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
         bool same = false;
