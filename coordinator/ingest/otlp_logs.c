@@ -20,6 +20,7 @@ ops_status otlp_decode_new(const ops_ingest_limits *limits, int64_t recv_ns, ops
     d->reject = reject;
     d->u = u;
     d->counters = (ops_ingest_counters){0};
+    d->mark = 0;
     d->service = OPS_SLICE("unknown_service");
     d->resource_attrs = NULL;
     d->resource_count = 0;
@@ -164,7 +165,7 @@ ops_status otlp_emit(otlp_decode *d, const ops_walk_log *log, const char *place,
     if (flawed(d, log, place))
         return OPS_OK;
 
-    ops_record r = {.recv_ns = d->recv_ns, .service = d->service};
+    ops_record r = {.recv_ns = d->recv_ns, .service = d->service, .flags = d->mark};
     r.time_ns = ops_ingest_time(d->limits, log->time_ns, log->observed_ns, d->recv_ns, &r.flags);
     r.severity = log->severity_number >= 1 && log->severity_number <= 24
                      ? (uint8_t)log->severity_number

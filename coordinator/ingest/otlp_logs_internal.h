@@ -13,6 +13,7 @@ typedef struct otlp_decode {
     ops_ingest_reject reject;
     void *u;
     ops_ingest_counters counters; /* of this request; added to the caller's at its end */
+    uint32_t mark;                /* flags that every record gets */
     ops_slice service;
     const ops_attr *resource_attrs;
     uint32_t resource_count;

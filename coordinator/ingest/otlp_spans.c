@@ -172,6 +172,7 @@ ops_status ops_otlp_failed_spans(const uint8_t *p, size_t n, const ops_ingest_li
         st = ops_walk_new(&walk_limits, &w, reterr);
     if (st != OPS_OK)
         return st;
+    d->mark = OPS_RECORD_SPAN;
     spans x = {.d = d};
     ops_strbuf_init(&x.message, 2 * OPS_OTLP_SPAN_MESSAGE_MAX);
     st = walk_both(&x, w, ops_slice_of(p, n), reterr);

@@ -102,6 +102,7 @@ static ops_status analyse(void *u, ops_slice tenant, uint32_t index, const ops_r
                          .time_ns = r->time_ns,
                          .recv_ns = r->recv_ns,
                          .severity = r->severity,
+                         .echo = (r->flags & OPS_RECORD_SPAN) != 0,
                          .log_offset = s->offset,
                          .index = index};
     ops_status st = ops_pipeline_add(s->p->pipeline, &e, &hit, s->reterr);

@@ -27,7 +27,8 @@ enum ops_record_flag {
     OPS_RECORD_BAD_UTF8 = 4,     /* bytes that were no UTF-8 were replaced by U+FFFD */
     OPS_RECORD_TRUNCATED = 8,    /* the message was cut at the limit */
     OPS_RECORD_NO_TIME = 16,     /* no event time given: receive time taken */
-    OPS_RECORD_REDACTED = 32     /* something was taken out of the message or an attribute */
+    OPS_RECORD_REDACTED = 32,    /* something was taken out of the message or an attribute */
+    OPS_RECORD_SPAN = 64         /* no log line: a failed span in words */
 };
 
 /* Borrowed throughout: slices belong to whoever handed the record over. */

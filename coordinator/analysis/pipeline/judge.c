@@ -200,7 +200,7 @@ static heat heat_of(const stream *s, const slot *sl, int64_t w)
     heat h = {.p = 1};
     double all[64];
     size_t n = 0;
-    if (sl->errors == 0)
+    if (sl->error_seconds == 0)
         return h;
     h = (heat){.p = ops_counts_p_up(&s->error, sl->errors), .x = sl->errors, .base = s->error};
     size_t k = ops_stream_slot(s, w);

@@ -120,15 +120,15 @@ static void count(ops_pipeline *p, stream *s, const ops_event *e, uint64_t id)
     bool error = counts_as_error(e, words);
     row *r = ops_stream_row(p, s, id, w, (uint8_t)words, error);
     s->records++;
-    s->errors += error;
+    s->errors += error && !e->echo;
     bool another_second = false;
     sl->total++;
     if (error) {
         sl->first_error_ns =
-            sl->errors == 0 || e->time_ns < sl->first_error_ns ? e->time_ns : sl->first_error_ns;
+            sl->error_seconds == 0 || e->time_ns < sl->first_error_ns ? e->time_ns : sl->first_error_ns;
         sl->last_error_ns =
-            sl->errors == 0 || e->time_ns > sl->last_error_ns ? e->time_ns : sl->last_error_ns;
-        sl->errors++;
+            sl->error_seconds == 0 || e->time_ns > sl->last_error_ns ? e->time_ns : sl->last_error_ns;
+        sl->errors += !e->echo;
         int64_t s_of_w =
             (e->time_ns - w * WINDOW_NS) / second_ns; /* below 0: late, counted in the window's first */
         uint16_t bit = (uint16_t)(1u << (s_of_w < 0 ? 0 : s_of_w > 9 ? 9 : s_of_w));

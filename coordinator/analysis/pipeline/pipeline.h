@@ -41,7 +41,9 @@ typedef struct ops_pipeline_limits {
 typedef struct ops_event {
     ops_slice tenant, service, message;
     int64_t time_ns, recv_ns; /* unix ns */
-    uint8_t severity;    /* OpenTelemetry severity number: 0 unknown, 1..24; 13 WARN, 17 ERROR, 21 FATAL */
+    uint8_t severity; /* OpenTelemetry severity number: 0 unknown, 1..24; 13 WARN, 17 ERROR, 21 FATAL */
+    bool
+        echo; /* tells of what the service's own log may tell too: judged by its template, not in the count of errors */
     uint64_t log_offset; /* where the stream log holds it, handed through to evidence */
     uint32_t index;
 } ops_event;

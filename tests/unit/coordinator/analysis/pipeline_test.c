@@ -556,6 +556,44 @@ static void meanings_survive_and_the_oldest_makes_room(void **state)
     ops_finding_book_free(bad);
 }
 
+static void say_span(world *w, const char *text)
+{
+    const ops_event e = {.tenant = OPS_SLICE("t"),
+                         .service = OPS_SLICE("app"),
+                         .message = ops_slice_str(text),
+                         .time_ns = w->s.now,
+                         .severity = 17,
+                         .echo = true};
+    assert_int_equal(ops_pipeline_add(w->p, &e, NULL, NULL), OPS_OK);
+}
+
+static void failed_spans_are_found_and_double_no_count(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 51);
+    run(&w, 600, 6, 0);
+    assert_int_equal(w.s.opened, 0);
+    const int64_t onset = w.s.now;
+    ops_stream_info before = {0}, after = {0};
+    size_t at = 0;
+    while (ops_pipeline_next_stream(w.p, &at, &before) && !ops_slice_eq(before.service, OPS_SLICE("app")))
+        ;
+    const uint64_t errors = before.errors;
+    for (int i = 0; i < 40; i++) {
+        for (int k = 0; k < 3; k++)
+            say_span(&w, "INCR failed at redis (cache-1)");
+        second(&w, 6, 0);
+    }
+    assert_found(&w, onset, "app");
+    assert_non_null(strstr(w.s.evidence, "redis"));
+    at = 0;
+    while (ops_pipeline_next_stream(w.p, &at, &after) && !ops_slice_eq(after.service, OPS_SLICE("app")))
+        ;
+    assert_true(after.errors - errors <= 3); /* those that every system has */
+    end(&w);
+}
+
 static void meaning_groups_and_the_budget_holds(void **state)
 {
     (void)state;
@@ -625,6 +663,7 @@ int main(void)
         cmocka_unit_test(new_kinds_are_a_change_only_when_they_stay),
         cmocka_unit_test(a_restart_of_opsd_changes_nothing),
         cmocka_unit_test(meanings_survive_and_the_oldest_makes_room),
+        cmocka_unit_test(failed_spans_are_found_and_double_no_count),
         cmocka_unit_test(meaning_groups_and_the_budget_holds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
