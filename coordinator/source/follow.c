@@ -117,10 +117,11 @@ static int find_renamed(const char *path, const ops_source_ckpt *c, struct stat 
 
 static bool is_packed(int fd)
 {
-    static const char *const magics[] = {"\x1f\x8b", "\x28\xb5\x2f\xfd",
-                                         "\xfd"
-                                         "7zXZ",
-                                         "BZh"};
+    /* gzip, zstd, xz, bzip2 */
+    static const char magics[][5] = {{0x1f, (char)0x8b},
+                                     {0x28, (char)0xb5, 0x2f, (char)0xfd},
+                                     {(char)0xfd, '7', 'z', 'X'},
+                                     {'B', 'Z', 'h'}};
     char head[5] = {0};
     if (pread(fd, head, sizeof head, 0) < 0)
         return true;
