@@ -1,4 +1,4 @@
-/* Folding: siblings, the sets of folded places, the lineage and eviction. */
+/* Folding of siblings: shapes that differ in one word. The sets of folded places, by which a line finds what was folded. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,8 +26,8 @@ static int set_cmp(const fold_set *a, const fold_set *b)
 
 static fold_set set_of(const tmpl *t)
 {
-    fold_set s = {0};
-    for (size_t i = 0; i < t->n && s.n < MINER_FOLDS_MAX; i++)
+    fold_set s = {0}; /* a template with gaps has none: it is found by its anchors */
+    for (size_t i = 0; i < t->n && !t->gaps && s.n < MINER_FOLDS_MAX; i++)
         if (t->atoms[i].folded)
             s.at[s.n++] = (uint8_t)i;
     return s;
@@ -85,47 +85,27 @@ static void set_unref(ops_miner *m, const tmpl *t)
     f->n--;
 }
 
-static size_t sibling_count(const ops_miner *m, uint64_t key)
+static size_t sibling_count(const ops_miner *m, uint64_t key, size_t enough)
 {
-    return (size_t)(uintptr_t)ops_map64_get(m->siblings, key);
-}
-
-static ops_status sibling_add(ops_miner *m, uint64_t key, int by)
-{
-    size_t n = sibling_count(m, key);
-    if (by < 0) {
-        if (n <= 1)
-            (void)ops_map64_del(m->siblings, key);
-        else
-            return ops_map64_put(m->siblings, key, (void *)(uintptr_t)(n - 1),
-                                 NULL); /* replaces: needs no memory */
-        return OPS_OK;
-    }
-    return ops_map64_put(m->siblings, key, (void *)(uintptr_t)(n + 1), NULL);
+    size_t n = 0;
+    for (const tmpl_link *l = ops_miner_chain(m, key); l != NULL && n < enough; l = l->next)
+        n++;
+    return n;
 }
 
 ops_status ops_miner_fold_register(ops_miner *m, tmpl *t)
 {
     if (set_ref(m, t) != OPS_OK)
         return OPS_ENOMEM;
-    for (size_t i = 0; i < t->n; i++) {
-        if (t->atoms[i].kind != OPS_ATOM_WORD ||
-            sibling_add(m, t->hash + ops_shape_delta(t->atoms[i].hash, i), 1) == OPS_OK)
-            continue;
-        while (i-- > 0)
-            if (t->atoms[i].kind == OPS_ATOM_WORD)
-                (void)sibling_add(m, t->hash + ops_shape_delta(t->atoms[i].hash, i), -1);
-        set_unref(m, t);
-        return OPS_ENOMEM;
-    }
-    return OPS_OK;
+    if (ops_miner_index(m, t) == OPS_OK)
+        return OPS_OK;
+    set_unref(m, t);
+    return OPS_ENOMEM;
 }
 
 void ops_miner_fold_unregister(ops_miner *m, tmpl *t)
 {
-    for (size_t i = 0; i < t->n; i++)
-        if (t->atoms[i].kind == OPS_ATOM_WORD)
-            (void)sibling_add(m, t->hash + ops_shape_delta(t->atoms[i].hash, i), -1);
+    ops_miner_unindex(m, t);
     set_unref(m, t);
 }
 
@@ -147,53 +127,21 @@ tmpl *ops_miner_fold_match(ops_miner *m, const ops_shape *sh)
     return NULL;
 }
 
-/* Remembers that a saved record is to be erased. */
-static void bury(ops_map64 *dead, uint64_t id)
+/* Puts f into the maps and lists; frees it when it can not. */
+static tmpl *enter(ops_miner *m, tmpl *take_f)
 {
-    if (ops_map64_put(dead, id, dead, NULL) != OPS_OK)
-        return; /* a stale record stays in the store; loading skips what the lineage says is folded */
-}
-
-ops_status ops_miner_fold_row(ops_miner *m, uint64_t old_id, uint64_t new_id)
-{
-    if (m->folds_n == m->folds_cap && m->folds_cap < m->lim.lineage_max) {
-        size_t cap = m->folds_cap == 0 ? 64 : 2 * m->folds_cap;
-        cap = cap > m->lim.lineage_max ? m->lim.lineage_max : cap;
-        fold_row *v = ops_malloc(cap * sizeof *v);
-        if (v == NULL)
-            return OPS_ENOMEM;
-        for (size_t i = 0; i < m->folds_n; i++)
-            v[i] = m->folds[(m->folds_at + i) % m->folds_cap];
-        ops_free(m->folds);
-        m->folds = v;
-        m->folds_at = 0;
-        m->folds_cap = cap;
+    tmpl *f = take_f;
+    f->id = ops_miner_id_of(f->hash);
+    if (ops_map64_put(m->by_id, f->id, f, NULL) != OPS_OK || ops_miner_fold_register(m, f) != OPS_OK) {
+        (void)ops_map64_del(m->by_id, f->id);
+        ops_tmpl_free(f);
+        return NULL;
     }
-    if (ops_map64_put(m->lineage, old_id, (void *)(uintptr_t)new_id, NULL) != OPS_OK)
-        return OPS_ENOMEM;
-    if (m->folds_n == m->folds_cap) { /* full: the eldest row is forgotten */
-        const fold_row *gone = &m->folds[m->folds_at];
-        (void)ops_map64_del(m->lineage, gone->old_id);
-        if (gone->seq < m->folds_saved_seq)
-            bury(m->dead_folds, gone->old_id);
-        m->folds_at = (m->folds_at + 1) % m->folds_cap;
-        m->folds_n--;
-    }
-    m->folds[(m->folds_at + m->folds_n++) % m->folds_cap] = (fold_row){old_id, new_id, m->fold_seq++};
-    (void)ops_map64_del(m->dead_folds, old_id);
-    m->fold_count++;
-    m->meta_dirty = true;
-    return OPS_OK;
-}
-
-/* Retires `t`, whose counts have moved to `into` and whose lineage row is written. */
-static void retire(ops_miner *m, tmpl *t)
-{
-    ops_miner_fold_unregister(m, t);
-    (void)ops_map64_del(m->by_id, t->id);
-    if (t->saved)
-        bury(m->dead, t->id);
-    ops_miner_drop(m, t);
+    f->seq = m->seq++;
+    (void)ops_map64_del(m->dead, f->id);
+    ops_miner_link(m, f);
+    ops_miner_touch(m, f);
+    return f;
 }
 
 /* The template of t's shape with a variable at p, registered and linked; NULL without memory or room. */
@@ -212,20 +160,42 @@ static tmpl *folded_from(ops_miner *m, const tmpl *t, size_t p)
     memcpy(f->atoms, t->atoms, t->n * sizeof t->atoms[0]);
     for (size_t i = p + 1; i < f->n; i++)
         f->atoms[i].off = f->atoms[i].off + 3 - a->len;
-    f->atoms[p] = (tmpl_atom){
-        .hash = OPS_SHAPE_VAR_HASH, .off = a->off, .len = 3, .kind = OPS_ATOM_VAR, .folded = true};
+    f->atoms[p].hash = OPS_SHAPE_VAR_HASH;
+    f->atoms[p].len = 3;
+    f->atoms[p].kind = OPS_ATOM_VAR;
+    f->atoms[p].folded = true;
+    f->gaps = t->gaps;
+    f->tail_glue = t->tail_glue;
     f->hash = t->hash + ops_shape_delta(a->hash, p);
-    f->id = ops_miner_id_of(f->hash);
-    f->seq = m->seq;
-    if (ops_map64_put(m->by_id, f->id, f, NULL) != OPS_OK || ops_miner_fold_register(m, f) != OPS_OK) {
-        (void)ops_map64_del(m->by_id, f->id);
+    if (ops_tmpl_plain_copy(f, t) != OPS_OK) {
         ops_tmpl_free(f);
         return NULL;
     }
-    m->seq++;
-    (void)ops_map64_del(m->dead, f->id);
-    ops_miner_link(m, f);
-    ops_miner_touch(m, f);
+    return enter(m, f);
+}
+
+bool ops_miner_fold_room(ops_miner *m, const tmpl *t)
+{
+    fold_set s = set_of(t);
+    return s.n == 0 || sets_room(m, t->n, &s);
+}
+
+tmpl *ops_miner_fold_into(ops_miner *m, tmpl *take_f, tmpl *const *v, size_t n)
+{
+    uint64_t id = ops_miner_id_of(take_f->hash);
+    tmpl *f = ops_map64_get(m->by_id, id);
+    if (ops_map64_get(m->lineage, id) != NULL) { /* folded or evicted before */
+        ops_tmpl_free(take_f);
+        return NULL;
+    }
+    if (f != NULL)
+        ops_tmpl_free(take_f);
+    else if ((f = enter(m, take_f)) == NULL)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        if (v[i] != f && ops_miner_fold_one(m, v[i], f, OPS_MINER_FOLD_ALIKE) != OPS_OK)
+            break; /* the rest folds when the next of them is born */
+    m->epoch++;
     return f;
 }
 
@@ -270,80 +240,48 @@ static tmpl *fold_at(ops_miner *m, const tmpl *like, size_t p, uint64_t hash)
     } else if (f->n != like->n || !mark_folded(m, f, p)) {
         return NULL;
     }
-    for (tmpl *t = m->first, *next; t != NULL; t = next) {
-        next = t->next;
-        if (t->n != f->n || t == f || t->catch_all || t->atoms[p].kind != OPS_ATOM_WORD ||
-            t->hash + ops_shape_delta(t->atoms[p].hash, p) != hash)
-            continue;
-        if (ops_miner_fold_row(m, t->id, f->id) != OPS_OK)
+    uint64_t key = ops_tmpl_key(KEY_SIBLING, hash);
+    for (tmpl_link *l = ops_miner_chain(m, key), *next; l != NULL; l = next) {
+        next = l->next;
+        if (l->t != f && ops_miner_fold_one(m, l->t, f, OPS_MINER_FOLD_ALIKE) != OPS_OK)
             break; /* the rest folds when the next sibling is born */
-        ops_miner_absorb(m, f, t);
-        retire(m, t);
     }
     m->epoch++;
     return f;
 }
 
-tmpl *ops_miner_fold_try(ops_miner *m, tmpl *t)
+/* Makes the first place of t that its siblings allow a variable; t when there is none. */
+static tmpl *fold_once(ops_miner *m, tmpl *t)
 {
-    for (bool again = true; again;) {
-        again = false;
-        for (size_t p = 0; p < t->n && !again; p++) {
-            uint64_t key = t->hash;
-            size_t k = need(t, p);
-            if (t->atoms[p].kind == OPS_ATOM_VAR) {
-                if (sibling_count(m, key) > 0 && !t->atoms[p].folded)
-                    (void)fold_at(m, t, p, key); /* words that stood where a variable now shows itself */
-                continue;
-            }
-            if (k == 0)
-                continue;
-            key += ops_shape_delta(t->atoms[p].hash, p);
-            tmpl *f = ops_map64_get(m->by_id, ops_miner_id_of(key));
-            if (sibling_count(m, key) + (f != NULL && !f->catch_all ? 2 : 0) < k)
-                continue;
-            uint64_t id = t->id; /* t may be gone after this */
-            f = fold_at(m, t, p, key);
-            if (f != NULL && ops_map64_get(m->by_id, id) != t) {
-                t = f;
-                again = true;
-            }
+    for (size_t p = 0; p < t->n; p++) {
+        uint64_t hash = t->hash, id = t->id;
+        if (t->atoms[p].kind == OPS_ATOM_VAR) {
+            if (!t->atoms[p].folded && ops_miner_chain(m, ops_tmpl_key(KEY_SIBLING, hash)) != NULL)
+                (void)fold_at(m, t, p, hash); /* words that stood where a variable now shows itself */
+            continue;
         }
+        size_t k = need(t, p);
+        if (k == 0)
+            continue;
+        hash += ops_shape_delta(t->atoms[p].hash, p);
+        tmpl *f = ops_map64_get(m->by_id, ops_miner_id_of(hash));
+        if (sibling_count(m, ops_tmpl_key(KEY_SIBLING, hash), k) + (f != NULL && !f->catch_all ? 2 : 0) < k)
+            continue;
+        f = fold_at(m, t, p, hash); /* t may be gone after this */
+        if (f != NULL && ops_map64_get(m->by_id, id) != t)
+            return f;
     }
     return t;
 }
 
-typedef struct rank {
-    uint64_t count, last_line;
-    tmpl *t;
-} rank;
-
-static int rank_cmp(const void *pa, const void *pb)
+tmpl *ops_miner_fold_try(ops_miner *m, tmpl *t)
 {
-    const rank *a = pa, *b = pb;
-    if (a->count != b->count)
-        return a->count < b->count ? -1 : 1;
-    return a->last_line < b->last_line ? -1 : a->last_line > b->last_line;
-}
-
-/* Makes room: a sixteenth of the templates, rarest and longest unseen first, folds into the catch-all. */
-void ops_miner_evict(ops_miner *m)
-{
-    tmpl *all = ops_miner_catch_all(m);
-    rank *v = all == NULL ? NULL : ops_malloc(m->live * sizeof *v);
-    if (v == NULL)
-        return;
-    size_t n = 0;
-    for (tmpl *t = m->first; t != NULL; t = t->next)
-        if (!t->catch_all)
-            v[n++] = (rank){t->count, t->last_line, t};
-    qsort(v, n, sizeof *v, rank_cmp);
-    for (size_t i = 0; i < n / 16 + 1 && i < n; i++) {
-        if (ops_miner_fold_row(m, v[i].t->id, all->id) != OPS_OK)
-            break;
-        ops_miner_absorb(m, all, v[i].t);
-        retire(m, v[i].t);
-        m->evicted++;
+    for (;;) {
+        tmpl *f = fold_once(m, t);
+        if (f == t)
+            f = ops_miner_gap_try(m, t);
+        if (f == t)
+            return t;
+        t = f;
     }
-    ops_free(v);
 }

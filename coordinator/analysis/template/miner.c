@@ -21,6 +21,8 @@ void ops_tmpl_free(tmpl *t)
     for (size_t i = 0; i < OPS_MINER_EXAMPLES_MAX; i++)
         ops_free(t->examples[i]);
     ops_free(t->text);
+    ops_free(t->links);
+    ops_free(t->plain);
     ops_free(t);
 }
 
@@ -57,16 +59,17 @@ ops_status ops_miner_new(const ops_miner_limits *limits, ops_miner **ret, ops_er
     m->lim.example_bytes_max = clamp(l.example_bytes_max, 16, 4096, 256);
     m->lim.lineage_max = clamp(l.lineage_max, m->lim.templates_max, 8 << 20, 4 * m->lim.templates_max);
     m->epoch = 1;
+    m->effort = MINER_EFFORT_MAX;
     m->meta_dirty = true;
     ops_strbuf_init(&m->clean, 3 * m->lim.line_bytes_max + 16);
     ops_strbuf_init(&m->text, 1 << 20);
     m->by_id = ops_map64_new();
-    m->siblings = ops_map64_new();
+    m->chains = ops_map64_new();
     m->lineage = ops_map64_new();
     m->dead = ops_map64_new();
     m->dead_folds = ops_map64_new();
     m->cache = ops_calloc(MINER_CACHE_SLOTS, sizeof *m->cache);
-    if (m->by_id == NULL || m->siblings == NULL || m->lineage == NULL || m->dead == NULL ||
+    if (m->by_id == NULL || m->chains == NULL || m->lineage == NULL || m->dead == NULL ||
         m->dead_folds == NULL || m->cache == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "template miner");
     *ret = OPS_STEAL(m);
@@ -81,10 +84,12 @@ void ops_miner_free(ops_miner *m)
         next = t->next;
         ops_tmpl_free(t);
     }
+    for (size_t i = 0; i < m->folds_n; i++)
+        ops_free(m->folds[(m->folds_at + i) % m->folds_cap].text);
     for (size_t i = 0; i <= OPS_SHAPE_ATOMS_MAX; i++)
         ops_free(m->sets[i].v);
     ops_map64_free(m->by_id);
-    ops_map64_free(m->siblings);
+    ops_map64_free(m->chains);
     ops_map64_free(m->lineage);
     ops_map64_free(m->dead);
     ops_map64_free(m->dead_folds);
@@ -145,6 +150,7 @@ void ops_miner_link(ops_miner *m, tmpl *t)
     m->last = t;
     if (!t->catch_all)
         m->live++;
+    m->gap_templates += t->gaps;
 }
 
 /* Takes t, which is in no map any more, out of the lists and frees it. */
@@ -160,6 +166,7 @@ void ops_miner_drop(ops_miner *m, tmpl *t)
         m->last = t->prev;
     ops_miner_clean(m, t);
     m->live--;
+    m->gap_templates -= t->gaps;
     m->epoch++;
     ops_tmpl_free(t);
 }
@@ -168,6 +175,10 @@ void ops_miner_drop(ops_miner *m, tmpl *t)
 void ops_miner_absorb(ops_miner *m, tmpl *into, tmpl *from)
 {
     ops_miner_touch(m, into);
+    if (into->gaps || into->n != from->n)
+        ops_tmpl_plain_forget(into);
+    else
+        ops_tmpl_plain_meet(into, from);
     if (from->count == 0)
         return;
     if (into->count == 0 || from->first_ns < into->first_ns)
@@ -229,46 +240,29 @@ static tmpl *give_birth(ops_miner *m, ops_slice line, const ops_shape *sh)
         return NULL;
     t->hash = sh->hash;
     t->id = ops_miner_id_of(sh->hash);
+    t->tail_glue = sh->tail_glue;
     for (size_t i = 0; i < sh->n; i++)
         t->atoms[i] = (tmpl_atom){.hash = sh->atoms[i].hash,
                                   .off = off[i],
                                   .len = sh->atoms[i].kind == OPS_ATOM_VAR ? 3 : sh->atoms[i].len,
+                                  .glue = sh->atoms[i].glue,
                                   .kind = sh->atoms[i].kind};
+    if (ops_tmpl_plain_take(t, line, sh) != OPS_OK) {
+        ops_tmpl_free(t);
+        return NULL;
+    }
     return t;
-}
-
-/* Words that tell how something went. They never become a variable, however many siblings a shape has: what was accepted
- * and what was refused are two things. Decided by the word alone, so the order of lines does not matter. */
-static bool tells_outcome(ops_slice word)
-{
-    static const char *const outcomes[] = {
-        "failed",    "failure",  "fail",      "fails",       "error",       "errors",  "refused",
-        "denied",    "rejected", "timeout",   "timed",       "unreachable", "aborted", "crashed",
-        "corrupted", "lost",     "exhausted", "unavailable", "killed",      "reset",   "terminated",
-        "invalid",   "expired",  "broken",    "fatal",       "panic",       "dropped", "exception",
-        "失败",      "错误",     "拒绝",      "超时",        "异常",        "中断",
-    };
-    for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++)
-        if (ops_slice_eq_nocase(word, ops_slice_str(outcomes[i])))
-            return true;
-    return false;
-}
-
-static void hold_outcomes(ops_slice line, ops_shape *sh)
-{
-    for (size_t i = 0; i < sh->n; i++)
-        if (sh->atoms[i].kind == OPS_ATOM_WORD &&
-            tells_outcome(ops_slice_of(line.p + sh->atoms[i].off, sh->atoms[i].len)))
-            sh->atoms[i].kind = OPS_ATOM_HELD;
 }
 
 static tmpl *miss(ops_miner *m, ops_slice line, ops_shape *sh, bool *ret_new)
 {
-    hold_outcomes(line, sh);
+    ops_shape_hold(line, sh);
     uint64_t id = ops_miner_id_of(sh->hash);
     tmpl *t = ops_miner_find(m, id);
     if (t == NULL)
         t = ops_miner_fold_match(m, sh);
+    if (t == NULL)
+        t = ops_miner_gap_match(m, sh);
     if (t != NULL)
         return t;
     if (m->live >= m->lim.templates_max)
@@ -324,6 +318,9 @@ ops_status ops_miner_add(ops_miner *m, ops_slice line, int64_t time_ns, ops_temp
         line = ops_strbuf_get(&m->clean);
         ops_shape_cut(line, &m->shape);
     }
+    m->now_ns = time_ns;
+    m->effort =
+        m->effort + MINER_EFFORT_LINE < MINER_EFFORT_MAX ? m->effort + MINER_EFFORT_LINE : MINER_EFFORT_MAX;
     uint64_t h = m->shape.hash;
     cache_slot *slot = &m->cache[h & (MINER_CACHE_SLOTS - 1)];
     tmpl *t = slot->hash == h && slot->epoch == m->epoch ? slot->t : NULL;
@@ -331,7 +328,12 @@ ops_status ops_miner_add(ops_miner *m, ops_slice line, int64_t time_ns, ops_temp
         t = miss(m, line, &m->shape, &is_new);
         if (t == NULL)
             return OPS_ENOMEM;
-        *slot = (cache_slot){.hash = h, .epoch = m->epoch, .t = t};
+        if (t->plain_n > 0)
+            (void)ops_tmpl_plain_check(t, line, &m->shape);
+        *slot = (cache_slot){.hash = h, .exact = m->shape.exact, .epoch = m->epoch, .t = t};
+    } else if (slot->exact != m->shape.exact && t->plain_n > 0) {
+        (void)ops_tmpl_plain_check(t, line, &m->shape);
+        slot->exact = m->shape.exact;
     }
     if (t->example_count < OPS_MINER_EXAMPLES_MAX && t->count < 64)
         keep_example(m, t, line);
@@ -368,6 +370,14 @@ bool ops_miner_info(const ops_miner *m, uint64_t id, ops_template_info *ret)
     return true;
 }
 
+bool ops_miner_shown(const ops_miner *m, uint64_t id, ops_strbuf *b)
+{
+    const tmpl *t = ops_miner_find(m, id);
+    if (t != NULL)
+        ops_tmpl_shown(t, b);
+    return t != NULL;
+}
+
 bool ops_miner_next(const ops_miner *m, size_t *iter, ops_template_info *ret)
 {
     const tmpl *t = *iter == 0 ? m->first : *iter == 1 ? NULL : (const tmpl *)(uintptr_t)*iter;
@@ -375,17 +385,6 @@ bool ops_miner_next(const ops_miner *m, size_t *iter, ops_template_info *ret)
         return false;
     tell(t, ret);
     *iter = t->next != NULL ? (size_t)(uintptr_t)t->next : 1;
-    return true;
-}
-
-bool ops_miner_next_fold(const ops_miner *m, size_t *iter, uint64_t *ret_old, uint64_t *ret_new)
-{
-    if (*iter >= m->folds_n)
-        return false;
-    const fold_row *r = &m->folds[(m->folds_at + *iter) % m->folds_cap];
-    *ret_old = r->old_id;
-    *ret_new = r->new_id;
-    (*iter)++;
     return true;
 }
 

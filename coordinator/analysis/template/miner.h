@@ -27,9 +27,11 @@
 #include "base/mem/auto.h"
 #include "base/status/status.h"
 #include "base/text/slice.h"
+#include "base/text/strbuf.h"
 
-#define OPS_MINER_VERSION      1u
-#define OPS_MINER_EXAMPLES_MAX 3
+#define OPS_MINER_VERSION       2u
+#define OPS_MINER_EXAMPLES_MAX  3
+#define OPS_MINER_FOLD_TEXT_MAX 240
 
 typedef struct ops_miner ops_miner;
 
@@ -63,6 +65,20 @@ typedef struct ops_miner_stats {
     size_t templates, lineage;
 } ops_miner_stats;
 
+/* How one template became part of another. The slice lives until the next call that changes the miner. */
+typedef enum ops_miner_fold_why {
+    OPS_MINER_FOLD_ALIKE = 0, /* enough of them differ in so little that it is a variable */
+    OPS_MINER_FOLD_EVICTED,   /* there was no room: into the catch-all */
+    OPS_MINER_FOLD_PINNED     /* an operator said so */
+} ops_miner_fold_why;
+typedef struct ops_miner_fold_info {
+    uint64_t old_id, new_id; /* new_id may have been folded itself since: ops_miner_resolve() */
+    int64_t at_ns;           /* time of the line that made it so */
+    uint64_t old_count;      /* lines of the old one until then */
+    ops_slice old_text;      /* cut at OPS_MINER_FOLD_TEXT_MAX bytes */
+    ops_miner_fold_why why;
+} ops_miner_fold_info;
+
 /* Called once per changed record; an empty value means that the key is gone. A status other than OK stops and is returned. */
 typedef ops_status (*ops_miner_emit)(void *u, ops_slice key, ops_slice val);
 
@@ -77,6 +93,10 @@ OPS_MUST_USE ops_status ops_miner_add(ops_miner *m, ops_slice message, int64_t t
 /* The live id that `id` stands for now; an id that the miner does not know is returned as it is. */
 uint64_t ops_miner_resolve(const ops_miner *m, uint64_t id);
 
+/* Appends the text of the template as people read it: where a variable had one value so far, without a digit and no path, the
+ * value stands in its place. It gets more general as lines come. False when no live template stands behind `id`. */
+bool ops_miner_shown(const ops_miner *m, uint64_t id, ops_strbuf *b);
+
 /* False when no live template stands behind `id`. */
 bool ops_miner_info(const ops_miner *m, uint64_t id, ops_template_info *ret);
 
@@ -85,6 +105,8 @@ bool ops_miner_next(const ops_miner *m, size_t *iter, ops_template_info *ret);
 
 /* Folded ids in order of folding; start with *iter = 0. */
 bool ops_miner_next_fold(const ops_miner *m, size_t *iter, uint64_t *ret_old, uint64_t *ret_new);
+
+bool ops_miner_next_fold_info(const ops_miner *m, size_t *iter, ops_miner_fold_info *ret);
 
 void ops_miner_stats_get(const ops_miner *m, ops_miner_stats *ret);
 

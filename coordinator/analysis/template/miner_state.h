@@ -11,17 +11,41 @@
 enum {
     MINER_CACHE_SLOTS = 16384,
     MINER_SETS_PER_LENGTH_MAX = 64, /* distinct sets of folded places per number of atoms */
-    MINER_FOLDS_MAX = 12            /* folded places of one template */
+    MINER_FOLDS_MAX = 12,           /* folded places of one template */
+    MINER_EFFORT_LINE = 2048,       /* cells of alignments that each line earns */
+    MINER_EFFORT_MAX = 1 << 22,
+    MINER_WALK_MAX = 32,    /* links of a chain that are looked at */
+    MINER_BIGRAMS_MAX = 10, /* pairs of neighbouring words by which a template is found */
+    MINER_TAILS_NEEDED =
+        6,              /* texts after one colon that make a variable of them: reasons are few, values many */
+    MINER_TAILS_MAX = 3 /* places after a colon where a tail may begin */
 };
 
 typedef struct tmpl_atom {
     uint64_t hash;
     uint32_t off, len; /* in the text; glue is what stands between */
+    uint32_t glue;     /* hash of the glue before it */
     uint8_t kind;
     bool folded; /* became variable by folding, not by its form */
 } tmpl_atom;
 
 typedef struct tmpl tmpl;
+
+/* One key under which a template is found; links of one key are a chain, newest first. */
+typedef struct tmpl_link tmpl_link;
+struct tmpl_link {
+    uint64_t key;
+    tmpl *t;
+    tmpl_link *prev, *next;
+};
+
+typedef enum tmpl_key {
+    KEY_SIBLING = 1, /* the shape with one word made variable */
+    KEY_BIGRAM,      /* two neighbouring words */
+    KEY_TAIL,        /* the text up to a colon */
+    KEY_ANCHOR       /* of a template with gaps: two words, or one, that a line of it must have */
+} tmpl_key;
+
 struct tmpl {
     uint64_t id, hash;
     uint64_t seq; /* order of birth */
@@ -30,8 +54,15 @@ struct tmpl {
     char *text;
     uint32_t text_n;
     uint16_t n;
+    uint32_t tail_glue; /* hash of the glue after the last atom */
     bool dirty, saved, catch_all;
+    bool gaps; /* has an atom of kind OPS_ATOM_GAP: found by its anchors, not by its hash */
     uint8_t example_count;
+    uint8_t links_n;
+    tmpl_link *links;
+    uint16_t plain_n;
+    char
+        *plain; /* variables that had one value so far: a byte for the place, one for the length, the value */
     uint32_t example_n[OPS_MINER_EXAMPLES_MAX];
     char *examples[OPS_MINER_EXAMPLES_MAX];
     tmpl *prev, *next; /* order of birth */
@@ -52,34 +83,72 @@ typedef struct fold_sets {
 } fold_sets;
 
 typedef struct fold_row {
-    uint64_t old_id, new_id, seq;
+    uint64_t old_id, new_id, seq, old_count;
+    int64_t at_ns;
+    char *text; /* of the old one; may be missing */
+    uint8_t text_n, why;
 } fold_row;
 
 typedef struct cache_slot {
-    uint64_t hash, epoch;
+    uint64_t hash, exact, epoch;
     tmpl *t;
 } cache_slot;
 
 struct ops_miner {
     ops_miner_limits lim;
-    ops_map64 *by_id;    /* live templates */
-    ops_map64 *siblings; /* shape hash with one word made variable -> number of live templates */
-    ops_map64 *lineage;  /* old id -> new id, as pointer-sized numbers */
-    ops_map64 *dead;     /* saved ids whose templates are gone */
+    ops_map64 *by_id;   /* live templates */
+    ops_map64 *chains;  /* key -> newest link */
+    ops_map64 *lineage; /* old id -> new id, as pointer-sized numbers */
+    ops_map64 *dead;    /* saved ids whose templates are gone */
     ops_map64 *dead_folds;
     fold_row *folds; /* ring of lim.lineage_max */
     size_t folds_at, folds_n, folds_cap;
     uint64_t folds_saved_seq, fold_seq; /* rows below folds_saved_seq are saved */
     fold_sets sets[OPS_SHAPE_ATOMS_MAX + 1];
     tmpl *first, *last, *catch_all;
-    size_t live;
+    size_t live, gap_templates;
     tmpl *dirty;
     bool meta_dirty, loading;
     uint64_t seq, lines, truncated, fold_count, evicted, epoch;
+    uint64_t effort; /* cells of alignments that may be worked out now */
+    int64_t now_ns;  /* time of the line in work */
     cache_slot *cache;
     ops_shape shape; /* scratch */
     ops_strbuf clean, text;
 };
+
+/* index.c */
+static inline uint64_t ops_tmpl_key(tmpl_key kind, uint64_t h)
+{
+    return ops_hash_mix(h + (uint64_t)kind * 0xa0761d6478bd642full);
+}
+/* Puts t under all of its keys; what follows from its text and atoms alone. */
+uint64_t ops_miner_bigram(uint64_t a, uint64_t b);
+ops_status ops_miner_index(ops_miner *m, tmpl *t);
+void ops_miner_unindex(ops_miner *m, tmpl *t);
+static inline tmpl_link *ops_miner_chain(const ops_miner *m, uint64_t key)
+{
+    return ops_map64_get(m->chains, key);
+}
+static inline bool ops_atom_constant(uint8_t kind)
+{
+    return kind == OPS_ATOM_WORD || kind == OPS_ATOM_HELD;
+}
+/* Places after a colon and a blank where what follows may be a text of its own: ascending, at most MINER_TAILS_MAX. */
+size_t ops_tmpl_tails(const tmpl *t, uint8_t at[static MINER_TAILS_MAX],
+                      uint64_t keys[static MINER_TAILS_MAX]);
+
+/* plain.c: variables that have had one value so far, which is shown in their place. */
+ops_status ops_tmpl_plain_take(tmpl *t, ops_slice line, const ops_shape *sh);
+/* Forgets each value that the line has not; true when some was forgotten. */
+bool ops_tmpl_plain_check(tmpl *t, ops_slice line, const ops_shape *sh);
+/* t's values become those that both have, at the same places. */
+void ops_tmpl_plain_meet(tmpl *t, const tmpl *other);
+/* The values of `from` as those of t, which has the same places but for those that became variables. */
+ops_status ops_tmpl_plain_copy(tmpl *t, const tmpl *from);
+ops_status ops_tmpl_plain_load(tmpl *t, ops_slice record);
+void ops_tmpl_plain_forget(tmpl *t);
+void ops_tmpl_shown(const tmpl *t, ops_strbuf *b);
 
 /* fold.c */
 ops_status ops_miner_fold_register(ops_miner *m, tmpl *t);
@@ -87,7 +156,24 @@ void ops_miner_fold_unregister(ops_miner *m, tmpl *t);
 tmpl *ops_miner_fold_match(ops_miner *m, const ops_shape *sh);
 /* Folds what t's birth made foldable; returns what stands for t now. Never fails: without memory nothing folds. */
 tmpl *ops_miner_fold_try(ops_miner *m, tmpl *t);
-ops_status ops_miner_fold_row(ops_miner *m, uint64_t old_id, uint64_t new_id);
+/* Folds the live templates v[0..n) into f, which stands in no map yet and is freed when it can not; NULL then. */
+tmpl *ops_miner_fold_into(ops_miner *m, tmpl *take_f, tmpl *const *v, size_t n);
+/* Is there room for a template of that many atoms with t's folded places? */
+bool ops_miner_fold_room(ops_miner *m, const tmpl *t);
+
+/* gap.c: templates whose variable parts vary in their number of words. */
+tmpl *ops_miner_gap_match(const ops_miner *m, const ops_shape *sh);
+tmpl *ops_miner_gap_try(ops_miner *m, tmpl *t);
+uint64_t ops_tmpl_hash(const tmpl *t);
+
+/* skeleton.c: templates that share most of their words in one order. */
+tmpl *ops_miner_skeleton_try(ops_miner *m, tmpl *t);
+
+/* lineage.c */
+/* Takes the row and its text; seq is set when it is new. On failure the row is freed. */
+ops_status ops_miner_fold_row(ops_miner *m, fold_row *take_row);
+/* Moves what t has counted to `into` and retires t. Without memory for the row nothing happens. */
+ops_status ops_miner_fold_one(ops_miner *m, tmpl *t, tmpl *into, ops_miner_fold_why why);
 void ops_miner_evict(ops_miner *m);
 
 /* miner.c */

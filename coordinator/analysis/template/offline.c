@@ -54,11 +54,9 @@ static void put_number(ops_strbuf *b, uint32_t v)
 
 static void put_row(offline *o, uint32_t group, uint64_t id)
 {
-    ops_template_info t = {0};
-    (void)ops_miner_info(o->m, id, &t);
     put_number(&o->out, group);
     ops_strbuf_char(&o->out, '\t');
-    ops_strbuf_slice(&o->out, t.text);
+    (void)ops_miner_shown(o->m, id, &o->out);
     ops_strbuf_char(&o->out, '\n');
 }
 

@@ -1,22 +1,7 @@
-#include "coordinator/analysis/template/shape.h"
-
-#include <string.h>
-
-enum {
-    C_DIGIT = 1,
-    C_LOWER = 2,
-    C_UPPER = 4,
-    C_SLASH = 8,
-    C_DOT = 16,
-    C_JOIN = 32, /* _ - + % $ ~ * @ */
-    C_HIGH = 64,
-    C_BLANK = 128,
-    C_ALNUM = C_DIGIT | C_LOWER | C_UPPER,
-    C_WORD = C_ALNUM | C_SLASH | C_DOT | C_JOIN
-};
+#include "coordinator/analysis/template/shape_internal.h"
 
 /* clang-format off */
-static const uint8_t class_of[256] = {
+const uint8_t ops_shape_class[256] = {
     [0x00 ... 0x20] = C_BLANK, [0x7f] = C_BLANK,
     ['0' ... '9'] = C_DIGIT, ['a' ... 'z'] = C_LOWER, ['A' ... 'Z'] = C_UPPER,
     ['/'] = C_SLASH, ['\\'] = C_SLASH, ['.'] = C_DOT,
@@ -25,26 +10,13 @@ static const uint8_t class_of[256] = {
 };
 /* clang-format on */
 
-typedef struct cutter {
-    const uint8_t *s;
-    size_t n, i;
-    size_t glue; /* where the glue in work begins */
-    ops_shape *sh;
-    bool full;
-} cutter;
-
-static uint8_t class_at(const cutter *c, size_t i)
-{
-    return i < c->n ? class_of[c->s[i]] : C_BLANK;
-}
-
 static size_t glue_normal(ops_slice glue, bool first, bool last,
                           char buf[static OPS_SHAPE_GLUE_BYTES_MAX + 2])
 {
     size_t n = 0;
     bool blank = false;
     for (size_t i = 0; i < glue.n && n < OPS_SHAPE_GLUE_BYTES_MAX; i++) {
-        if (class_of[(uint8_t)glue.p[i]] == C_BLANK) {
+        if (ops_shape_class[(uint8_t)glue.p[i]] == C_BLANK) {
             blank = true;
             continue;
         }
@@ -64,34 +36,46 @@ void ops_shape_glue(ops_strbuf *b, ops_slice glue, bool first, bool last)
     ops_strbuf_put(b, buf, glue_normal(glue, first, last, buf));
 }
 
-static uint64_t glue_hash(ops_slice glue, bool first, bool last)
+uint32_t ops_shape_glue_hash(ops_slice glue, bool first, bool last)
 {
     if (glue.n == 1 && !first && !last) /* by far the most: one blank or one delimiter */
-        return class_of[(uint8_t)glue.p[0]] == C_BLANK ? ' ' : (uint8_t)glue.p[0];
+        return ops_shape_class[(uint8_t)glue.p[0]] == C_BLANK ? ' ' : (uint8_t)glue.p[0];
     char buf[OPS_SHAPE_GLUE_BYTES_MAX + 2];
     size_t n = glue_normal(glue, first, last, buf);
     if (n == 1)
         return (uint8_t)buf[0];
-    return n == 0 ? 0 : ops_hash64(buf, n, 7);
+    return n == 0 ? 0 : (uint32_t)ops_hash64(buf, n, 7) | 0x100;
 }
 
-static bool glue_joins(const cutter *c, size_t from, size_t to)
+static bool glue_joins(const shape_cutter *c, size_t from, size_t to)
 {
     if (to - from > 3)
         return false;
     for (size_t i = from; i < to; i++)
-        if (strchr(":.,/#-|;", c->s[i]) == NULL &&
+        if (!ops_shape_one_of(c->s[i], ":.,/#-|;") &&
             !(c->s[i] == ' ' && i == to - 1 && i > from && c->s[i - 1] == ','))
             return false;
     return true;
 }
 
+/* Names of one kind, a blank between them: blk_17 blk_25. */
+static bool alike(const shape_cutter *c, size_t from, size_t to)
+{
+    const ops_atom *last = &c->sh->atoms[c->sh->n - 1];
+    if (from - c->glue != 1 || c->s[c->glue] != ' ' || last->len < 4 || to - from < 4)
+        return false;
+    for (size_t i = 0; i < 3; i++)
+        if ((ops_shape_class[c->s[from + i]] & C_ALPHA) == 0 || c->s[from + i] != c->s[last->off + i])
+            return false;
+    return true;
+}
+
 /* Adds the atom [from, to) after the glue that ends at `from`. */
-static void push(cutter *c, size_t from, size_t to, ops_atom_kind kind)
+void ops_shape_push(shape_cutter *c, size_t from, size_t to, ops_atom_kind kind)
 {
     ops_shape *sh = c->sh;
     if (kind == OPS_ATOM_VAR && sh->n > 0 && sh->atoms[sh->n - 1].kind == OPS_ATOM_VAR &&
-        glue_joins(c, c->glue, from)) {
+        (glue_joins(c, c->glue, from) || alike(c, from, to))) {
         sh->atoms[sh->n - 1].len =
             (uint32_t)to - sh->atoms[sh->n - 1].off; /* lists and address:port are one variable */
         c->glue = c->i = to;
@@ -116,184 +100,131 @@ static void push(cutter *c, size_t from, size_t to, ops_atom_kind kind)
     c->glue = c->i = to;
 }
 
-static bool three(const uint8_t *p, const char *names)
-{
-    for (; *names != '\0'; names += 3)
-        if (p[0] == (uint8_t)names[0] && p[1] == (uint8_t)names[1] && p[2] == (uint8_t)names[2])
-            return true;
-    return false;
-}
-
-/* "Sat Jun 18": names of days and months that stand before a number are part of a date. */
-static bool in_date(const cutter *c, size_t from, size_t to)
-{
-    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec", days[] = "MonTueWedThuFriSatSun";
-    if (to - from != 3)
-        return false;
-    size_t i = to;
-    while (i < c->n && (c->s[i] == ' ' || c->s[i] == ','))
-        i++;
-    if (i == to)
-        return false;
-    if (three(c->s + from, months))
-        return class_at(c, i) == C_DIGIT;
-    return three(c->s + from, days) &&
-           (class_at(c, i) == C_DIGIT || (i + 3 < c->n && three(c->s + i, months)));
-}
-
-/* init2(...): a few digits at the end of a name that is called are part of the name. */
-static bool called(const cutter *c, size_t from, size_t to)
-{
-    if (to >= c->n || c->s[to] != '(' || (class_at(c, from) & (C_LOWER | C_UPPER)) == 0)
-        return false;
-    size_t digits = 0;
-    for (size_t i = from; i < to; i++) {
-        uint8_t k = class_of[c->s[i]];
-        if ((k & C_ALNUM) == 0 && c->s[i] != '_')
-            return false;
-        digits += k == C_DIGIT;
-    }
-    return digits <= 2 && to - from >= 4;
-}
-
-static bool host_or_path(const cutter *c, size_t from, size_t to, unsigned seen)
-{
-    size_t dots = 0, slashes = 0, label = 0;
-    bool empty = false, at = false;
-    for (size_t i = from; i < to; i++) {
-        uint8_t k = class_of[c->s[i]];
-        if (k == C_DOT) {
-            empty |= label == 0;
-            dots++;
-            label = 0;
-        } else {
-            label++;
-        }
-        slashes += k == C_SLASH;
-        at |= c->s[i] == '@' && i > from && i + 1 < to;
-    }
-    if (at || slashes >= 2)
-        return true;
-    return (seen & (C_UPPER | C_SLASH)) == 0 && dots >= 2 && !empty && label >= 2 && label <= 6 &&
-           memchr(c->s + from, '_', to - from) == NULL;
-}
-
-static bool hex_letters(const cutter *c, size_t from, size_t to)
-{
-    if (to - from < 8)
-        return false;
-    for (size_t i = from; i < to; i++)
-        if (strchr("abcdefABCDEF", c->s[i]) == NULL)
-            return false;
-    return true;
-}
-
-static bool variable(const cutter *c, size_t from, size_t to, unsigned seen)
-{
-    if (to - from > OPS_SHAPE_ATOM_BYTES_MAX)
-        return true;
-    if ((seen & C_DIGIT) != 0)
-        return !called(c, from, to);
-    if (from >= 2 && c->s[from - 1] == '=' && (class_of[c->s[from - 2]] & C_WORD) != 0)
-        return true;
-    if ((seen & C_SLASH) != 0 && class_of[c->s[from]] == C_SLASH && to - from > 1)
-        return true;
-    if ((seen & (C_SLASH | C_DOT | C_JOIN)) != 0 && host_or_path(c, from, to, seen))
-        return true;
-    return in_date(c, from, to) || hex_letters(c, from, to);
-}
-
-static void cut_url(cutter *c, size_t from)
+static void cut_url(shape_cutter *c, size_t from)
 {
     size_t to = c->i + 3;
-    while (to < c->n && class_of[c->s[to]] != C_BLANK && strchr("\"'<>)]},", c->s[to]) == NULL)
+    while (to < c->n && ops_shape_class[c->s[to]] != C_BLANK && !ops_shape_one_of(c->s[to], "\"'<>)]},"))
         to++;
-    push(c, from, to, OPS_ATOM_VAR);
+    ops_shape_push(c, from, to, OPS_ATOM_VAR);
 }
 
-static void cut_word(cutter *c)
+/* The end of a value of several words that begins with the word [from, to), 0 when none does. */
+static size_t several(const shape_cutter *c, size_t from, size_t to, unsigned seen)
+{
+    if (to < c->n && c->s[to] == ':' && to - from <= 4 && (seen & ~(unsigned)C_ALNUM) == 0)
+        return ops_shape_groups(c, from);
+    if (to - from == 3 && seen == C_ALPHA)
+        return ops_shape_date(c, from);
+    if ((seen & C_SLASH) != 0 && ops_shape_class[c->s[from]] == C_SLASH)
+        return ops_shape_path(c, to);
+    return 0;
+}
+
+static void cut_word(shape_cutter *c)
 {
     size_t from = c->i, to = from;
     unsigned seen = 0;
-    for (uint8_t k; to < c->n && ((k = class_of[c->s[to]]) & C_WORD) != 0; to++) {
+    if (c->s[from] == '.' && from > 0 && c->s[from - 1] == '.') {
+        c->i++;
+        return; /* the last dot of a leader */
+    }
+    for (uint8_t k; to < c->n && ((k = ops_shape_class[c->s[to]]) & C_WORD) != 0; to++) {
         if (k == C_DOT && to + 1 < c->n && c->s[to + 1] == '.')
             break; /* a leader of dots is glue */
         seen |= k;
     }
-    while (to > from + 1 && class_of[c->s[to - 1]] == C_DOT)
+    while (to > from + 1 && ops_shape_class[c->s[to - 1]] == C_DOT)
         to--;
     if (to == from) {
         c->i++;
         return; /* a dot of a leader */
     }
     c->i = to;
-    if (to + 3 < c->n && c->s[to] == ':' && c->s[to + 1] == '/' && c->s[to + 2] == '/' &&
-        (seen & C_LOWER) != 0)
+    size_t value = several(c, from, to, seen);
+    if (value > 0)
+        ops_shape_push(c, from, value, OPS_ATOM_VAR);
+    else if (to + 3 < c->n && c->s[to] == ':' && c->s[to + 1] == '/' && c->s[to + 2] == '/' &&
+             (seen & C_LOWER) != 0)
         cut_url(c, from);
     else if ((seen & C_ALNUM) == 0)
-        push(c, from, to, OPS_ATOM_FIXED);
+        ops_shape_push(c, from, to, OPS_ATOM_FIXED);
     else
-        push(c, from, to, variable(c, from, to, seen) ? OPS_ATOM_VAR : OPS_ATOM_WORD);
+        ops_shape_push(c, from, to, ops_shape_variable(c, from, to, seen) ? OPS_ATOM_VAR : OPS_ATOM_WORD);
 }
 
-static void cut_high(cutter *c)
+static void cut_high(shape_cutter *c)
 {
-    size_t from = c->i, to = from;
-    while (to < c->n && class_of[c->s[to]] == C_HIGH)
-        to++;
+    size_t from = c->i, to = from, mark = ops_shape_mark(c, from);
     c->sh->high = true;
-    bool value = from >= 2 && c->s[from - 1] == '=' && (class_of[c->s[from - 2]] & (C_WORD | C_HIGH)) != 0;
-    push(c, from, to, value || to - from > OPS_SHAPE_ATOM_BYTES_MAX ? OPS_ATOM_VAR : OPS_ATOM_WORD);
-}
-
-/* At a quote that opens: takes what stands in it as one variable. */
-static bool cut_quoted(cutter *c)
-{
-    char q = (char)c->s[c->i];
-    size_t from = c->i + 1, to = from;
-    if (c->i > 0 && class_at(c, c->i - 1) != C_BLANK && strchr("=:,([{<", c->s[c->i - 1]) == NULL)
-        return false;
-    while (to < c->n && c->s[to] != (uint8_t)q && to - from < 256) {
-        if (q == '\'' && class_of[c->s[to]] == C_BLANK)
-            return false;
-        to++;
+    if (mark > 0) {
+        if (!ops_shape_quoted_high(c, mark))
+            c->i += mark;
+        return;
     }
-    if (to >= c->n || c->s[to] != (uint8_t)q || to == from)
-        return false;
-    if ((class_at(c, to + 1) & (C_WORD | C_HIGH)) != 0 || (to + 1 < c->n && c->s[to + 1] == ':'))
-        return false; /* not a closing quote, or the name of a field */
-    for (size_t i = from; i < to; i++)
-        c->sh->high |= class_of[c->s[i]] == C_HIGH;
-    push(c, from, to, OPS_ATOM_VAR);
-    if (!c->full)
-        c->i = to + 1; /* the closing quote is glue */
-    return true;
+    while (to < c->n && ops_shape_class[c->s[to]] == C_HIGH && ops_shape_mark(c, to) == 0)
+        to++;
+    bool value =
+        from >= 2 && c->s[from - 1] == '=' && (ops_shape_class[c->s[from - 2]] & (C_WORD | C_HIGH)) != 0;
+    ops_shape_push(c, from, to, value || to - from > OPS_SHAPE_ATOM_BYTES_MAX ? OPS_ATOM_VAR : OPS_ATOM_WORD);
 }
 
 /* `key=` without a value, `()` and `[]` on their own: a variable that is empty this time. */
-static void cut_delimiter(cutter *c)
+static void cut_delimiter(shape_cutter *c)
 {
     uint8_t ch = c->s[c->i];
-    if ((ch == '"' || ch == '\'') && cut_quoted(c))
+    if ((ch == '"' || ch == '\'') && ops_shape_quoted(c))
         return;
+    if ((ch == '[' || ch == '{' || ch == '(') && ops_shape_values(c))
+        return;
+    size_t less = ch == '<' ? ops_shape_less_than(c, c->i) : 0;
+    if (less > 0) {
+        ops_shape_push(c, c->i, less, OPS_ATOM_VAR);
+        return;
+    }
+    c->braces += ch == '{' ? 1 : ch == '}' && c->braces > 0 ? -1 : 0;
     size_t next = c->i + 1;
     uint8_t after = next < c->n ? c->s[next] : ' ';
-    bool empty = ch == '=' && c->i > 0 && (class_of[c->s[c->i - 1]] & C_WORD) != 0 &&
-                 (class_of[after] == C_BLANK || after == ',' || after == ';' || after == ')');
-    empty |= ((ch == '(' && after == ')') || (ch == '[' && after == ']')) &&
-             (c->i == 0 || class_at(c, c->i - 1) == C_BLANK);
+    bool empty = ch == '=' && c->i > 0 && (ops_shape_class[c->s[c->i - 1]] & C_WORD) != 0 &&
+                 (ops_shape_class[after] == C_BLANK || after == ',' || after == ';' || after == ')');
+    empty |=
+        ((ch == '(' && after == ')') || (ch == '[' && after == ']') || (ch == '{' && after == '}')) &&
+        (c->i == 0 || ops_shape_at(c, c->i - 1) == C_BLANK || ops_shape_one_of(c->s[c->i - 1], "=:,(\"'"));
     c->i = next;
     if (empty)
-        push(c, next, next, OPS_ATOM_VAR);
+        ops_shape_push(c, next, next, OPS_ATOM_VAR);
+}
+
+/* Letters and one digit: ssh2, IPv4. */
+static bool numbered_name(ops_slice v)
+{
+    if (v.n < 3 || ops_shape_class[(uint8_t)v.p[v.n - 1]] != C_DIGIT)
+        return false;
+    for (size_t i = 0; i + 1 < v.n; i++)
+        if ((ops_shape_class[(uint8_t)v.p[i]] & C_ALPHA) == 0)
+            return false;
+    return true;
+}
+
+bool ops_shape_plain(ops_slice value)
+{
+    if (value.n > OPS_SHAPE_PLAIN_BYTES_MAX ||
+        (value.n > 0 && ops_shape_class[(uint8_t)value.p[0]] == C_SLASH))
+        return false;
+    for (size_t i = 0; i < value.n; i++) {
+        uint8_t ch = (uint8_t)value.p[i];
+        if (ch < ' ' || ch == 0x7f || (ops_shape_class[ch] == C_DIGIT && !numbered_name(value)))
+            return false;
+    }
+    return true;
 }
 
 void ops_shape_cut(ops_slice line, ops_shape *sh)
 {
-    cutter c = {.s = (const uint8_t *)line.p, .n = line.n, .sh = sh};
+    shape_cutter c = {.s = (const uint8_t *)line.p, .n = line.n, .sh = sh};
     sh->n = 0;
     sh->high = false;
     while (c.i < c.n && !c.full) {
-        uint8_t k = class_of[c.s[c.i]];
+        uint8_t k = ops_shape_class[c.s[c.i]];
         if (k == C_BLANK)
             c.i++;
         else if ((k & C_WORD) != 0)
@@ -305,12 +236,15 @@ void ops_shape_cut(ops_slice line, ops_shape *sh)
     }
     sh->tail_off = (uint32_t)c.glue;
     sh->tail_len = c.full ? 0 : (uint32_t)(c.n - c.glue);
-    uint64_t h = ops_hash_mix(sh->n + 1);
+    uint64_t h = ops_shape_start(sh->n);
+    sh->exact = 0;
     for (size_t i = 0; i < sh->n; i++) {
-        const ops_atom *a = &sh->atoms[i];
-        uint64_t g = glue_hash(ops_slice_of(line.p + a->glue_off, a->glue_len), i == 0, false);
-        h += ops_shape_place(a->hash, i) + ops_hash_mix(g * 0xff51afd7ed558ccdull + i);
+        ops_atom *a = &sh->atoms[i];
+        a->glue = ops_shape_glue_hash(ops_slice_of(line.p + a->glue_off, a->glue_len), i == 0, false);
+        h += ops_shape_place(a->hash, i) + ops_shape_glue_at(a->glue, i);
+        if (a->kind == OPS_ATOM_VAR && ops_shape_plain(ops_slice_of(line.p + a->off, a->len)))
+            sh->exact += ops_shape_place(ops_hash64(line.p + a->off, a->len, 1), i);
     }
-    uint64_t g = glue_hash(ops_slice_of(line.p + sh->tail_off, sh->tail_len), sh->n == 0, true);
-    sh->hash = h + ops_hash_mix(g * 0xff51afd7ed558ccdull + sh->n + 0x1000);
+    sh->tail_glue = ops_shape_glue_hash(ops_slice_of(line.p + sh->tail_off, sh->tail_len), sh->n == 0, true);
+    sh->hash = h + ops_shape_glue_at(sh->tail_glue, sh->n + 0x1000);
 }

@@ -6,7 +6,7 @@
 #include "base/text/codec.h"
 #include "coordinator/analysis/template/miner_state.h"
 
-enum { RECORD_VERSION = 1 };
+enum { RECORD_VERSION = 2 };
 
 static void put_u(ops_strbuf *b, uint64_t v)
 {
@@ -83,6 +83,8 @@ static ops_status save_template(ops_miner *m, tmpl *t, ops_miner_emit emit, void
         put_u(b, t->atoms[i].len);
         put_u(b, (uint64_t)t->atoms[i].kind * 2 + t->atoms[i].folded);
     }
+    put_u(b, t->plain_n);
+    ops_strbuf_put(b, t->plain, t->plain_n);
     put_u(b, t->example_count);
     for (size_t i = 0; i < t->example_count; i++) {
         put_u(b, t->example_n[i]);
@@ -117,6 +119,11 @@ static ops_status save_folds(ops_miner *m, ops_miner_emit emit, void *u)
         ops_strbuf_clear(&m->text);
         put_64(&m->text, r->new_id);
         put_u(&m->text, r->seq);
+        put_u(&m->text, ops_zigzag(r->at_ns));
+        put_u(&m->text, r->old_count);
+        put_u(&m->text, r->why);
+        put_u(&m->text, r->text_n);
+        ops_strbuf_put(&m->text, r->text, r->text_n);
         ops_status st =
             m->text.failed ? OPS_ENOMEM : emit(u, key_of(key, 'f', r->old_id), ops_strbuf_get(&m->text));
         if (st != OPS_OK)
@@ -128,8 +135,8 @@ static ops_status save_folds(ops_miner *m, ops_miner_emit emit, void *u)
 
 static ops_status save_meta(ops_miner *m, ops_miner_emit emit, void *u)
 {
-    const uint64_t all[] = {RECORD_VERSION, m->seq,     m->lines,   m->truncated,
-                            m->fold_count,  m->evicted, m->fold_seq};
+    const uint64_t all[] = {RECORD_VERSION, m->seq,     m->lines,    m->truncated,
+                            m->fold_count,  m->evicted, m->fold_seq, m->effort};
     ops_strbuf_clear(&m->text);
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         put_u(&m->text, all[i]);
@@ -159,21 +166,57 @@ ops_status ops_miner_save_dirty(ops_miner *m, ops_miner_emit emit, void *u, ops_
     return st == OPS_OK ? OPS_OK : ops_fail(reterr, st, "saving templates");
 }
 
+/* The glue before an atom follows from the text. */
+static uint32_t glue_of(const tmpl *t, size_t from, size_t to, bool first, bool last)
+{
+    return ops_shape_glue_hash(ops_slice_of(t->text + from, to - from), first, last);
+}
+
 static bool load_atoms(reader *r, tmpl *t)
 {
     uint32_t at = 0;
     for (size_t i = 0; i < t->n; i++) {
         uint64_t off = get_u(r), len = get_u(r), kind = get_u(r);
-        if (r->bad || off < at || off > t->text_n || len > t->text_n - off || kind > 2 * OPS_ATOM_HELD + 1)
+        if (r->bad || off < at || off > t->text_n || len > t->text_n - off || kind > 2 * OPS_ATOM_GAP + 1)
             return false;
-        t->atoms[i].off = (uint32_t)off;
-        t->atoms[i].len = (uint32_t)len;
-        t->atoms[i].kind = (uint8_t)(kind / 2);
-        t->atoms[i].folded = kind & 1;
-        t->atoms[i].hash = kind / 2 == OPS_ATOM_VAR ? OPS_SHAPE_VAR_HASH : ops_hash64(t->text + off, len, 1);
+        tmpl_atom *a = &t->atoms[i];
+        *a = (tmpl_atom){.off = (uint32_t)off,
+                         .len = (uint32_t)len,
+                         .glue = glue_of(t, at, off, i == 0, false),
+                         .kind = (uint8_t)(kind / 2),
+                         .folded = kind & 1};
+        a->hash = a->kind == OPS_ATOM_VAR   ? OPS_SHAPE_VAR_HASH
+                  : a->kind == OPS_ATOM_GAP ? OPS_SHAPE_GAP_HASH
+                                            : ops_hash64(t->text + off, len, 1);
+        t->gaps |= a->kind == OPS_ATOM_GAP;
         at = (uint32_t)(off + len);
     }
+    t->tail_glue = glue_of(t, at, t->text_n, t->n == 0, true);
     return true;
+}
+
+static ops_status load_plain(reader *r, tmpl *t)
+{
+    ops_slice plain = get_bytes(r, UINT16_MAX);
+    return r->bad ? OPS_ECORRUPT : ops_tmpl_plain_load(t, plain);
+}
+
+static ops_status load_examples(reader *r, tmpl *t)
+{
+    uint64_t n = get_u(r);
+    if (r->bad || n > OPS_MINER_EXAMPLES_MAX)
+        return OPS_ECORRUPT;
+    for (size_t i = 0; i < n; i++) {
+        ops_slice e = get_bytes(r, 16384);
+        if (r->bad)
+            return OPS_ECORRUPT;
+        t->examples[i] = ops_strndup(e.p, e.n);
+        if (t->examples[i] == NULL)
+            return OPS_ENOMEM;
+        t->example_n[i] = (uint32_t)e.n;
+        t->example_count++;
+    }
+    return r->p == r->end ? OPS_OK : OPS_ECORRUPT;
 }
 
 static ops_status load_template(ops_miner *m, reader *r, uint64_t id)
@@ -199,31 +242,18 @@ static ops_status load_template(ops_miner *m, reader *r, uint64_t id)
     t->first_ns = ops_unzigzag(nums[3]);
     t->last_ns = ops_unzigzag(nums[4]);
     t->saved = true;
-    bool good = load_atoms(r, t);
-    uint64_t examples = get_u(r);
-    for (size_t i = 0; good && i < examples && examples <= OPS_MINER_EXAMPLES_MAX; i++) {
-        ops_slice e = get_bytes(r, 16384);
-        t->examples[i] = r->bad ? NULL : ops_strndup(e.p, e.n);
-        t->example_n[i] = (uint32_t)e.n;
-        good = t->examples[i] != NULL;
-        t->example_count += good;
-        if (!good && !r->bad) {
-            ops_tmpl_free(t);
-            return OPS_ENOMEM;
-        }
-    }
-    if (!good || r->bad || examples > OPS_MINER_EXAMPLES_MAX || r->p != r->end) {
-        ops_tmpl_free(t);
-        return OPS_ECORRUPT;
-    }
-    ops_status st = ops_map64_put(m->by_id, id, t, NULL);
-    if (st == OPS_OK && !t->catch_all && (st = ops_miner_fold_register(m, t)) != OPS_OK)
-        (void)ops_map64_del(m->by_id, id);
+    ops_status st = load_atoms(r, t) ? OPS_OK : OPS_ECORRUPT;
+    if (st == OPS_OK)
+        st = load_plain(r, t);
+    if (st == OPS_OK)
+        st = load_examples(r, t);
+    if (st == OPS_OK)
+        st = ops_map64_put(m->by_id, id, t, NULL);
     if (st != OPS_OK) {
         ops_tmpl_free(t);
         return st;
     }
-    ops_miner_link(m, t);
+    ops_miner_link(m, t); /* its keys follow when all are here: chains are in order of birth */
     if (t->catch_all)
         m->catch_all = t;
     return OPS_OK;
@@ -231,19 +261,23 @@ static ops_status load_template(ops_miner *m, reader *r, uint64_t id)
 
 static ops_status load_fold(ops_miner *m, reader *r, uint64_t old_id)
 {
-    uint64_t new_id = get_64(r), seq = get_u(r);
-    if (r->bad || r->p != r->end || old_id == new_id || m->folds_n >= m->lim.lineage_max)
+    fold_row row = {.old_id = old_id, .new_id = get_64(r), .seq = get_u(r), .at_ns = ops_unzigzag(get_u(r))};
+    row.old_count = get_u(r);
+    uint64_t why = get_u(r);
+    ops_slice text = get_bytes(r, OPS_MINER_FOLD_TEXT_MAX);
+    if (r->bad || r->p != r->end || row.old_id == row.new_id || why > OPS_MINER_FOLD_PINNED ||
+        m->folds_n >= m->lim.lineage_max)
         return OPS_ECORRUPT;
-    ops_status st = ops_miner_fold_row(m, old_id, new_id);
-    if (st == OPS_OK)
-        m->folds[(m->folds_at + m->folds_n - 1) % m->folds_cap].seq = seq;
-    return st;
+    row.why = (uint8_t)why;
+    row.text_n = (uint8_t)text.n;
+    row.text = ops_strndup(text.p, text.n);
+    return row.text == NULL ? OPS_ENOMEM : ops_miner_fold_row(m, &row);
 }
 
 static ops_status load_meta(ops_miner *m, reader *r)
 {
-    uint64_t v[7];
-    for (size_t i = 0; i < 7; i++)
+    uint64_t v[8];
+    for (size_t i = 0; i < 8; i++)
         v[i] = get_u(r);
     if (r->bad || r->p != r->end || v[0] != RECORD_VERSION)
         return OPS_ECORRUPT;
@@ -252,6 +286,7 @@ static ops_status load_meta(ops_miner *m, reader *r)
     m->truncated = v[3];
     m->folds_saved_seq = v[6]; /* fold_count and evicted follow in load_done: loading rows counts them */
     m->evicted = v[5];
+    m->effort = v[7] < MINER_EFFORT_MAX ? v[7] : MINER_EFFORT_MAX;
     return OPS_OK;
 }
 
@@ -300,6 +335,12 @@ ops_status ops_miner_load_done(ops_miner *m, ops_err *reterr)
         v[i]->prev = i > 0 ? v[i - 1] : NULL;
         v[i]->next = i + 1 < n ? v[i + 1] : NULL;
         lines += v[i]->count;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (v[i]->catch_all || ops_miner_fold_register(m, v[i]) == OPS_OK)
+            continue;
+        ops_free(v);
+        return ops_fail(reterr, OPS_ENOMEM, "loading templates");
     }
     ops_free(v);
     if (lines != m->lines)

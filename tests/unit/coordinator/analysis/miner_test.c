@@ -120,7 +120,7 @@ static void groups_by_form(void **state)
     assert_text(m, b, "leading blanks and user=<*> rhost=<*>");
     assert_text(m, add(m, "jk2_init() Found child 8553 in slot 8"), "jk2_init() Found child <*> in slot <*>");
     assert_text(m, add(m, "connection from 1.2.3.4 () at Sat Jun 18 02:08:10 2005"),
-                "connection from <*> (<*>) at <*> <*> <*> <*> <*>");
+                "connection from <*> (<*>) at <*>");
     assert_text(m, add(m, "see https://example.org/a?b=c, then retry"), "see <*>, then retry");
     assert_text(m, add(m, "错误码123"), "错误码<*>");
     assert_true(add(m, "state changed to RUNNING") != add(m, "state changed to FAILED"));
