@@ -55,7 +55,9 @@ static int32_t key_of(double v)
 {
     if (v == 0)
         return 0;
-    int32_t i = (int32_t)ceil(log(fabs(v)) / LN_GAMMA);
+    double x = log(fabs(v)) * (1 / LN_GAMMA);
+    int32_t i = (int32_t)x; /* towards zero */
+    i += x > i ? 1 : 0;
     return v > 0 ? i + KEY_ZERO : -(i + KEY_ZERO);
 }
 
@@ -74,11 +76,17 @@ double ops_quant_error(const ops_quant *q)
     return tanh(ldexp(LN_GAMMA, q->level) / 2);
 }
 
-/* First place whose key is not below `key`. */
+/* First place whose key is not below `key`. Most sketches have no gaps above their first bins, so that the place follows
+ * from the last key. */
 static size_t place(const ops_quant *q, int32_t key)
 {
     const int32_t *keys = keys_of(q);
     size_t lo = 0, hi = q->bins;
+    if (hi == 0)
+        return 0;
+    int64_t guess = (int64_t)hi - 1 - ((int64_t)keys[hi - 1] - key);
+    if (guess >= 0 && guess < (int64_t)hi && keys[guess] == key)
+        return (size_t)guess;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
         if (keys[mid] < key)

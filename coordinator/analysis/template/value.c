@@ -151,6 +151,19 @@ static ops_value_kind of_structured(ops_slice v, unsigned seen)
     return (seen & (C_ALPHA | C_HEX)) != 0 && ops_value_host(v) ? OPS_VALUE_HOST : OPS_VALUE_OTHER;
 }
 
+static bool short_digits(ops_slice v, double *ret_number)
+{
+    uint64_t m = 0;
+    for (size_t i = 0; i < v.n; i++) {
+        if (!ops_value_digit(v.p[i]))
+            return false;
+        m = m * 10 + (uint64_t)(v.p[i] - '0');
+    }
+    if (ret_number != NULL)
+        *ret_number = (double)m;
+    return true;
+}
+
 ops_value_kind ops_value_kind_of(ops_slice v, double *ret_number)
 {
     double number = 0;
@@ -159,6 +172,8 @@ ops_value_kind ops_value_kind_of(ops_slice v, double *ret_number)
         v = ops_slice_sub(v, 1, v.n - 2);
     if (v.n == 0 || v.n > OPS_VALUE_BYTES_MAX)
         return OPS_VALUE_OTHER;
+    if (v.n <= 18 && short_digits(v, ret_number))
+        return OPS_VALUE_DIGITS; /* by far the commonest */
     for (size_t i = 0; i < v.n; i++) {
         unsigned c = classes[(uint8_t)v.p[i]];
         seen |= c == 0 ? (unsigned)C_ODD : c;
@@ -166,6 +181,9 @@ ops_value_kind ops_value_kind_of(ops_slice v, double *ret_number)
     if ((seen & ~(unsigned)(C_ALPHA | C_HEX | C_ODD)) == 0 && v.p[0] != 'P' && (v.n < 9 || seen & C_ODD))
         return OPS_VALUE_OTHER; /* a word, or words */
     ops_value_kind kind = OPS_VALUE_OTHER;
+    if ((seen & (C_DIGIT | C_DOT)) == (C_DIGIT | C_DOT) &&
+        (seen & ~(unsigned)(C_DIGIT | C_DOT | C_COLON | C_SLASH)) == 0 && ops_value_ip(v))
+        return OPS_VALUE_IP;
     if (ops_value_digit(v.p[0]) || v.p[0] == '-' || v.p[0] == '+' || v.p[0] == '.' || v.p[0] == 'P')
         kind = of_number(v, seen, &number);
     if (kind == OPS_VALUE_OTHER)

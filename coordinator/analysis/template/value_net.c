@@ -17,12 +17,19 @@ static bool decimal(ops_slice v, unsigned most)
 
 static bool quad(ops_slice v)
 {
-    ops_slice part;
-    size_t n = 0;
-    while (ops_slice_split(&v, '.', &part))
-        if (++n > 4 || !decimal(part, 255))
+    size_t i = 0, n = 0;
+    for (;;) {
+        unsigned part = 0;
+        size_t from = i;
+        for (; i < v.n && ops_value_digit(v.p[i]) && i - from < 4; i++)
+            part = part * 10 + (unsigned)(v.p[i] - '0');
+        if (i == from || part > 255 || (i - from > 1 && v.p[from] == '0'))
             return false;
-    return n == 4;
+        if (++n == 4)
+            return i == v.n;
+        if (i == v.n || v.p[i++] != '.')
+            return false;
+    }
 }
 
 /* RFC 4291 section 2.2: eight groups, one run of zeros as ::, the last two groups as a dotted quad. */
