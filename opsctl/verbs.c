@@ -37,8 +37,12 @@ const ops_verb ops_verbs[] = {
      "--data " REMOTE_FLAGS, ops_cmd_fsck},
     {"config", "[show|path|set KEY VALUE]", "Show or keep opsctl's own options",
      "显示或保存 opsctl 自身的选项", "show path set", ops_cmd_config},
-    {"offline templates", "[--online] FILE|-", "Log templates of a file, one answer per line",
-     "从文件提取日志模板,逐行输出", "--online", ops_cmd_offline_templates},
+    {"offline templates",
+     "[--online] FILE|- | -o table|json [--limit N] [--min-count N] FILE|- | --diff OLD NEW [-o table|json] "
+     "[--fail-on changes]",
+     "Log templates of a file: line by line, as a list with statistics, or what changed between two",
+     "从文件提取日志模板:逐行输出、统计列表,或比较两个文件",
+     "--online -o --limit --min-count --diff --fail-on --lang", ops_cmd_offline_templates},
     {"offline findings",
      "[--format auto|lines|otlp|case] [--service NAME] [--changes] [-o table|json] [--fail-on findings] "
      "PATH...",

@@ -2,18 +2,30 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem/alloc.h"
 #include "base/text/slice.h"
 #include "coordinator/analysis/template/offline.h"
+#include "opsctl/cmd/reader.h"
+#include "opsctl/cmd/templates.h"
 #include "opsctl/verb.h"
 
 struct lines {
     FILE *in;
+    ops_reader *packed; /* instead of `in` when the file is compressed */
     const char *name;
     char *line; /* getline's own buffer: from the C heap */
     size_t cap;
 };
+
+static ops_status read_packed(void *u, ops_slice *ret, ops_err *reterr)
+{
+    struct lines *l = u;
+    bool end;
+    ops_status st = ops_reader_line(l->packed, ret, &end, reterr);
+    return st == OPS_OK && end ? OPS_ENOTFOUND : st;
+}
 
 static ops_status read_line(void *u, ops_slice *ret, ops_err *reterr)
 {
@@ -38,31 +50,35 @@ static ops_status write_rows(void *u, ops_slice rows, ops_err *reterr)
     return OPS_OK;
 }
 
-ops_status ops_cmd_offline_templates(ops_verb_ctx *ctx, ops_err *reterr)
+static bool is_packed(FILE *f)
 {
-    bool online = false;
-    struct lines l = {0};
-    for (int i = 0; i < ctx->argc; i++) {
-        const char *a = ctx->argv[i];
-        if (strcmp(a, "--online") == 0)
-            online = true;
-        else if (a[0] == '-' && a[1] != '\0')
-            return ops_fail(reterr, OPS_EINVAL, "unknown flag '%s' (known: --online)", a);
-        else if (l.name != NULL)
-            return ops_fail(reterr, OPS_EINVAL, "one file at a time, got '%s' and '%s'", l.name, a);
-        else
-            l.name = a;
-    }
-    if (l.name == NULL)
-        return ops_fail(reterr, OPS_EINVAL, "name a file, or - for standard input");
-    l.in = strcmp(l.name, "-") == 0 ? ctx->in : fopen(l.name, "re");
+    uint8_t head[4] = {0};
+    struct stat sb;
+    if (fstat(fileno(f), &sb) != 0 || !S_ISREG(sb.st_mode))
+        return false; /* a pipe can not be read twice */
+    size_t n = fread(head, 1, sizeof head, f);
+    rewind(f);
+    return (n >= 2 && head[0] == 0x1F && head[1] == 0x8B) ||
+           (n == 4 && memcmp(head, "\x28\xB5\x2F\xFD", 4) == 0);
+}
+
+ops_status tpl_lines(const tpl_options *o, ops_err *reterr)
+{
+    struct lines l = {.name = o->paths[0]};
+    bool input = strcmp(l.name, "-") == 0;
+    l.in = input ? o->ctx->in : fopen(l.name, "re");
     if (l.in == NULL)
         return ops_fail(reterr, errno == ENOENT ? OPS_ENOTFOUND : OPS_EIO, "cannot open '%s': %s", l.name,
                         strerror(errno));
-    ops_status st = ops_templates_offline(read_line, &l, write_rows, ctx->out, online, reterr);
+    bool packed = !input && is_packed(l.in);
+    ops_status st = packed ? ops_reader_open(l.name, &l.packed, reterr) : OPS_OK;
+    if (st == OPS_OK)
+        st = ops_templates_offline(packed ? read_packed : read_line, &l, write_rows, o->ctx->out, o->online,
+                                   reterr);
+    ops_reader_close(l.packed);
     /* getline() took it from the C heap, past base/mem. */
     (free)(l.line);
-    if (l.in != ctx->in)
+    if (!input)
         (void)fclose(l.in);
     return st;
 }

@@ -48,4 +48,7 @@ char *ops_text_age(int64_t then_ns, int64_t now_ns, char *buf, size_t max);
 /* Lower-case enum value without its prefix: FINDING_KIND_RATE_UP -> rate_up. */
 char *ops_text_enum(const ProtobufCEnumDescriptor *d, int value, const char *prefix, char *buf, size_t max);
 
+/* Whether words are in Chinese: as `lang` says ("zh", "en"), or when it is empty the locale's variables. */
+bool ops_print_chinese(const char *lang);
+
 #endif

@@ -51,15 +51,6 @@ void ops_remote_config_path(char *buf, size_t max)
         (void)snprintf(buf, max, "%s/.config/opsctl/config.yaml", home);
 }
 
-static bool chinese(const char *lang)
-{
-    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
-    for (size_t i = 0; lang[0] == '\0' && i < sizeof names / sizeof *names; i++)
-        if (getenv(names[i]) != NULL)
-            lang = getenv(names[i]);
-    return strncmp(lang, "zh", 2) == 0;
-}
-
 /* -o and -f are short for --output and --follow. */
 static void spell_out(ops_verb_ctx *ctx)
 {
@@ -108,7 +99,7 @@ ops_status ops_remote_options(ops_verb_ctx *ctx, const ops_conf_row *own, size_t
         return st;
     }
     ret->mode = (ops_print_mode)ops_conf_uint(ret->conf, REMOTE_OUTPUT);
-    ret->zh = chinese(ops_conf_str(ret->conf, REMOTE_LANG));
+    ret->zh = ops_print_chinese(ops_conf_str(ret->conf, REMOTE_LANG));
     ret->colour = isatty(fileno(ctx->out)) && getenv("NO_COLOR") == NULL;
     return OPS_OK;
 }
