@@ -127,23 +127,6 @@ tmpl *ops_miner_fold_match(ops_miner *m, const ops_shape *sh)
     return NULL;
 }
 
-/* Puts f into the maps and lists; frees it when it can not. */
-static tmpl *enter(ops_miner *m, tmpl *take_f)
-{
-    tmpl *f = take_f;
-    f->id = ops_miner_id_of(f->hash);
-    if (ops_map64_put(m->by_id, f->id, f, NULL) != OPS_OK || ops_miner_fold_register(m, f) != OPS_OK) {
-        (void)ops_map64_del(m->by_id, f->id);
-        ops_tmpl_free(f);
-        return NULL;
-    }
-    f->seq = m->seq++;
-    (void)ops_map64_del(m->dead, f->id);
-    ops_miner_link(m, f);
-    ops_miner_touch(m, f);
-    return f;
-}
-
 /* The template of t's shape with a variable at p, registered and linked; NULL without memory or room. */
 static tmpl *folded_from(ops_miner *m, const tmpl *t, size_t p)
 {
@@ -171,7 +154,7 @@ static tmpl *folded_from(ops_miner *m, const tmpl *t, size_t p)
         ops_tmpl_free(f);
         return NULL;
     }
-    return enter(m, f);
+    return ops_miner_enter(m, f) == OPS_OK ? f : NULL;
 }
 
 bool ops_miner_fold_room(ops_miner *m, const tmpl *t)
@@ -190,7 +173,7 @@ tmpl *ops_miner_fold_into(ops_miner *m, tmpl *take_f, tmpl *const *v, size_t n)
     }
     if (f != NULL)
         ops_tmpl_free(take_f);
-    else if ((f = enter(m, take_f)) == NULL)
+    else if (ops_miner_enter(m, f = take_f) != OPS_OK)
         return NULL;
     for (size_t i = 0; i < n; i++)
         if (v[i] != f && ops_miner_fold_one(m, v[i], f, OPS_MINER_FOLD_ALIKE) != OPS_OK)

@@ -38,29 +38,77 @@ static size_t run_length(const tmpl *t, size_t from)
     return to - from;
 }
 
-/* Is sh a line of t? Every run between gaps is taken at its first place, the last one at the end. */
-static bool fits(const tmpl *t, const ops_shape *sh)
+typedef struct fitting {
+    const tmpl *t;
+    const ops_shape *sh;
+    bool free_gaps;
+    tmpl_span *spans; /* NULL: not wanted */
+    size_t n;         /* spans so far */
+} fitting;
+
+/* Takes `len` atoms of the template from i on as the line's from j on. */
+static void take_run(fitting *f, size_t i, size_t len, size_t j)
 {
+    for (size_t k = 0; k < len && f->spans != NULL; k++)
+        if (f->t->atoms[i + k].kind == OPS_ATOM_VAR)
+            f->spans[f->n++] = (tmpl_span){(uint8_t)(j + k), (uint8_t)(j + k + 1)};
+}
+
+static bool take_gap(fitting *f, size_t from, size_t to, bool last)
+{
+    if (to <= from || (!last && !f->free_gaps && holds(f->sh->atoms + from, to - from)))
+        return false;
+    if (f->spans != NULL)
+        f->spans[f->n++] = (tmpl_span){(uint8_t)from, (uint8_t)to};
+    return true;
+}
+
+/* Every run between gaps is taken at its first place, the last one at the end. */
+static bool fit(fitting *f)
+{
+    const tmpl *t = f->t;
+    const ops_shape *sh = f->sh;
     size_t len = run_length(t, 0), j = len;
     if (sh->n < t->n || !fits_run(t->atoms, len, sh->atoms))
         return false;
+    take_run(f, 0, len, 0);
     for (size_t i = len; i < t->n; i += 1 + len) { /* at a gap */
         len = run_length(t, i + 1);
-        if (i + 1 + len == t->n) {
-            size_t at = sh->n - len;
-            if (len == 0)
-                return j < sh->n;
-            return at > j && !holds(sh->atoms + j, at - j) && sh->tail_glue == t->tail_glue &&
-                   fits_run(t->atoms + i + 1, len, sh->atoms + at);
-        }
-        size_t at = j + 1;
-        while (at + len <= sh->n && !fits_run(t->atoms + i + 1, len, sh->atoms + at))
+        bool last = i + 1 + len == t->n;
+        if (last && len == 0)
+            return take_gap(f, j, sh->n, true);
+        size_t at = last ? sh->n - len : j + 1;
+        while (!last && at + len <= sh->n && !fits_run(t->atoms + i + 1, len, sh->atoms + at))
             at++;
-        if (at + len > sh->n || holds(sh->atoms + j, at - j))
+        if (at + len > sh->n ||
+            (last && (sh->tail_glue != t->tail_glue || !fits_run(t->atoms + i + 1, len, sh->atoms + at))))
             return false;
+        if (!take_gap(f, j, at, false))
+            return false;
+        take_run(f, i + 1, len, at);
+        if (last)
+            return true;
         j = at + len;
     }
-    return false; /* no gap at all */
+    return sh->n == t->n && sh->tail_glue == t->tail_glue;
+}
+
+bool ops_tmpl_spans(const tmpl *t, const ops_shape *sh, bool free_gaps, tmpl_span *ret)
+{
+    fitting f = {.t = t, .sh = sh, .free_gaps = free_gaps, .spans = ret};
+    return fit(&f);
+}
+
+void ops_tmpl_shape(const tmpl *t, ops_shape *ret)
+{
+    ret->n = t->n;
+    ret->tail_glue = t->tail_glue;
+    ret->hash = t->hash;
+    for (size_t i = 0; i < t->n; i++) {
+        const tmpl_atom *a = &t->atoms[i];
+        ret->atoms[i] =
+            (ops_atom){.off = a->off, .len = a->len, .glue = a->glue, .kind = a->kind, .hash = a->hash};
+    }
 }
 
 static size_t constants(const tmpl *t)
@@ -86,7 +134,7 @@ static tmpl *best_of(const ops_miner *m, uint64_t key, const ops_shape *sh)
     size_t seen = 0;
     for (const tmpl_link *l = ops_miner_chain(m, ops_tmpl_key(KEY_ANCHOR, key));
          l != NULL && seen < MINER_WALK_MAX; l = l->next, seen++)
-        if (fits(l->t, sh))
+        if (ops_tmpl_spans(l->t, sh, false, NULL))
             best = better(best, l->t);
     return best;
 }

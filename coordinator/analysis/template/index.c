@@ -104,6 +104,8 @@ static void keys_of(const tmpl *t, key_list *k)
     uint8_t at[MINER_TAILS_MAX];
     uint64_t tails[MINER_TAILS_MAX];
     k->n = 0;
+    if (t->apart)
+        return;
     add_siblings(t, k);
     add_bigrams(t, k);
     if (t->gaps)

@@ -57,6 +57,25 @@ ops_status ops_miner_fold_row(ops_miner *m, fold_row *take_row)
     return OPS_OK;
 }
 
+void ops_miner_unfold(ops_miner *m, uint64_t old_id)
+{
+    if (ops_map64_del(m->lineage, old_id) == NULL)
+        return;
+    size_t i = 0;
+    while (i < m->folds_n && m->folds[(m->folds_at + i) % m->folds_cap].old_id != old_id)
+        i++;
+    if (i == m->folds_n)
+        return;
+    fold_row *gone = &m->folds[(m->folds_at + i) % m->folds_cap];
+    if (gone->seq < m->folds_saved_seq)
+        bury(m->dead_folds, old_id);
+    ops_free(gone->text);
+    for (; i + 1 < m->folds_n; i++)
+        m->folds[(m->folds_at + i) % m->folds_cap] = m->folds[(m->folds_at + i + 1) % m->folds_cap];
+    m->folds_n--;
+    m->meta_dirty = true;
+}
+
 /* The longest start of a text that ends between two characters. */
 static uint8_t cut(const tmpl *t)
 {

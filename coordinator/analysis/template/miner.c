@@ -23,6 +23,7 @@ void ops_tmpl_free(tmpl *t)
     ops_free(t->text);
     ops_free(t->links);
     ops_free(t->plain);
+    ops_slots_free(t->slots);
     ops_free(t);
 }
 
@@ -58,6 +59,8 @@ ops_status ops_miner_new(const ops_miner_limits *limits, ops_miner **ret, ops_er
     m->lim.line_bytes_max = clamp(l.line_bytes_max, 64, 1 << 24, 65536);
     m->lim.example_bytes_max = clamp(l.example_bytes_max, 16, 4096, 256);
     m->lim.lineage_max = clamp(l.lineage_max, m->lim.templates_max, 8 << 20, 4 * m->lim.templates_max);
+    m->lim.slots = l.slots;
+    m->lim.slots_bytes_max = clamp(l.slots_bytes_max, 1 << 16, (size_t)1 << 34, 8 << 20);
     m->epoch = 1;
     m->effort = MINER_EFFORT_MAX;
     m->meta_dirty = true;
@@ -68,9 +71,10 @@ ops_status ops_miner_new(const ops_miner_limits *limits, ops_miner **ret, ops_er
     m->lineage = ops_map64_new();
     m->dead = ops_map64_new();
     m->dead_folds = ops_map64_new();
+    m->loaded_slots = ops_map64_new();
     m->cache = ops_calloc(MINER_CACHE_SLOTS, sizeof *m->cache);
     if (m->by_id == NULL || m->chains == NULL || m->lineage == NULL || m->dead == NULL ||
-        m->dead_folds == NULL || m->cache == NULL)
+        m->dead_folds == NULL || m->loaded_slots == NULL || m->cache == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "template miner");
     *ret = OPS_STEAL(m);
     return OPS_OK;
@@ -88,6 +92,12 @@ void ops_miner_free(ops_miner *m)
         ops_free(m->folds[(m->folds_at + i) % m->folds_cap].text);
     for (size_t i = 0; i <= OPS_SHAPE_ATOMS_MAX; i++)
         ops_free(m->sets[i].v);
+    size_t iter = 0;
+    uint64_t id;
+    void *slots;
+    while (ops_map64_next(m->loaded_slots, &iter, &id, &slots))
+        ops_slots_free(slots);
+    ops_map64_free(m->loaded_slots);
     ops_map64_free(m->by_id);
     ops_map64_free(m->chains);
     ops_map64_free(m->lineage);
@@ -95,6 +105,7 @@ void ops_miner_free(ops_miner *m)
     ops_map64_free(m->dead_folds);
     ops_free(m->folds);
     ops_free(m->cache);
+    ops_miner_pins_free(m->pins, m->pins_n);
     ops_strbuf_done(&m->clean);
     ops_strbuf_done(&m->text);
     ops_free(m);
@@ -165,6 +176,7 @@ void ops_miner_drop(ops_miner *m, tmpl *t)
     else
         m->last = t->prev;
     ops_miner_clean(m, t);
+    ops_miner_feed_drop(m, t);
     m->live--;
     m->gap_templates -= t->gaps;
     m->epoch++;
@@ -179,6 +191,7 @@ void ops_miner_absorb(ops_miner *m, tmpl *into, tmpl *from)
         ops_tmpl_plain_forget(into);
     else
         ops_tmpl_plain_meet(into, from);
+    ops_miner_feed_fold(m, into, from);
     if (from->count == 0)
         return;
     if (into->count == 0 || from->first_ns < into->first_ns)
@@ -217,8 +230,7 @@ tmpl *ops_miner_catch_all(ops_miner *m)
     return t;
 }
 
-/* The template that the shape of `line` gives birth to; in no map yet. */
-static tmpl *give_birth(ops_miner *m, ops_slice line, const ops_shape *sh)
+tmpl *ops_tmpl_of(ops_miner *m, ops_slice line, const ops_shape *sh)
 {
     ops_strbuf *b = &m->text;
     uint32_t off[OPS_SHAPE_ATOMS_MAX];
@@ -254,34 +266,55 @@ static tmpl *give_birth(ops_miner *m, ops_slice line, const ops_shape *sh)
     return t;
 }
 
-static tmpl *miss(ops_miner *m, ops_slice line, ops_shape *sh, bool *ret_new)
+ops_status ops_miner_enter(ops_miner *m, tmpl *take_t)
 {
-    ops_shape_hold(line, sh);
+    tmpl *t = take_t;
+    t->id = ops_miner_id_of(t->hash);
+    if (ops_map64_put(m->by_id, t->id, t, NULL) != OPS_OK || ops_miner_fold_register(m, t) != OPS_OK) {
+        (void)ops_map64_del(m->by_id, t->id);
+        ops_tmpl_free(t);
+        return OPS_ENOMEM;
+    }
+    t->seq = m->seq++;
+    (void)ops_map64_del(m->dead, t->id);
+    ops_miner_link(m, t);
+    ops_miner_touch(m, t);
+    return OPS_OK;
+}
+
+static tmpl *known(ops_miner *m, const ops_shape *sh, bool apart)
+{
     uint64_t id = ops_miner_id_of(sh->hash);
+    if (apart) { /* only itself, also when it was part of another before */
+        ops_miner_unfold(m, id);
+        return ops_map64_get(m->by_id, id);
+    }
     tmpl *t = ops_miner_find(m, id);
     if (t == NULL)
         t = ops_miner_fold_match(m, sh);
+    return t != NULL ? t : ops_miner_gap_match(m, sh);
+}
+
+static tmpl *miss(ops_miner *m, ops_slice line, ops_shape *sh, bool *ret_new)
+{
+    ops_shape_hold(line, sh);
+    bool apart = m->pins_n > 0 && ops_miner_hold_apart(m, sh);
+    tmpl *t = m->pins_n > 0 ? ops_miner_pinned(m, sh) : NULL;
     if (t == NULL)
-        t = ops_miner_gap_match(m, sh);
+        t = known(m, sh, apart);
     if (t != NULL)
         return t;
     if (m->live >= m->lim.templates_max)
         ops_miner_evict(m);
     if (m->live >= m->lim.templates_max)
         return NULL;
-    t = give_birth(m, line, sh);
+    t = ops_tmpl_of(m, line, sh);
     if (t == NULL)
         return NULL;
-    t->seq = m->seq;
-    if (ops_map64_put(m->by_id, id, t, NULL) != OPS_OK || ops_miner_fold_register(m, t) != OPS_OK) {
-        ops_map64_del(m->by_id, id);
-        ops_tmpl_free(t);
+    t->apart = apart;
+    if (ops_miner_enter(m, t) != OPS_OK)
         return NULL;
-    }
-    (void)ops_map64_del(m->dead, id);
-    m->seq++;
-    ops_miner_link(m, t);
-    tmpl *now = ops_miner_fold_try(m, t);
+    tmpl *now = apart ? t : ops_miner_fold_try(m, t);
     *ret_new = now == t;
     return now;
 }
@@ -309,14 +342,14 @@ ops_status ops_miner_add(ops_miner *m, ops_slice line, int64_t time_ns, ops_temp
     bool truncated = line.n > m->lim.line_bytes_max, is_new = false;
     if (truncated)
         line.n = m->lim.line_bytes_max;
-    ops_shape_cut(line, &m->shape);
+    ops_miner_cut(m, line);
     if (m->shape.high && !ops_utf8_valid(line)) {
         ops_strbuf_clear(&m->clean);
         ops_utf8_clean(&m->clean, line);
         if (m->clean.failed)
             return OPS_ENOMEM;
         line = ops_strbuf_get(&m->clean);
-        ops_shape_cut(line, &m->shape);
+        ops_miner_cut(m, line);
     }
     m->now_ns = time_ns;
     m->effort =
@@ -343,6 +376,8 @@ ops_status ops_miner_add(ops_miner *m, ops_slice line, int64_t time_ns, ops_temp
         t->last_ns = time_ns;
     t->count++;
     t->last_line = ++m->lines;
+    if (m->lim.slots)
+        ops_miner_feed(m, t, line, &m->shape);
     m->truncated += truncated;
     ops_miner_touch(m, t);
     *ret = (ops_template_hit){.id = t->id, .is_new = is_new, .truncated = truncated, .count = t->count};

@@ -28,10 +28,12 @@
 #include "base/status/status.h"
 #include "base/text/slice.h"
 #include "base/text/strbuf.h"
+#include "coordinator/analysis/template/slots.h"
 
-#define OPS_MINER_VERSION       2u
-#define OPS_MINER_EXAMPLES_MAX  3
-#define OPS_MINER_FOLD_TEXT_MAX 240
+#define OPS_MINER_VERSION          2u
+#define OPS_MINER_EXAMPLES_MAX     3
+#define OPS_MINER_FOLD_TEXT_MAX    240
+#define OPS_MINER_SLOTS_SAVE_BYTES (1u << 20)
 
 typedef struct ops_miner ops_miner;
 
@@ -41,6 +43,9 @@ typedef struct ops_miner_limits {
     size_t line_bytes_max;    /* default 65,536 */
     size_t example_bytes_max; /* default 256 */
     size_t lineage_max;       /* folded ids remembered; default 4 x templates_max */
+    bool slots;               /* keep statistics of slots; costs time for every variable of every line */
+    size_t
+        slots_bytes_max; /* of them all, about; default 8 MiB. Full: those of the longest unseen are dropped */
 } ops_miner_limits;
 
 typedef struct ops_template_hit {
@@ -99,6 +104,14 @@ bool ops_miner_shown(const ops_miner *m, uint64_t id, ops_strbuf *b);
 
 /* False when no live template stands behind `id`. */
 bool ops_miner_info(const ops_miner *m, uint64_t id, ops_template_info *ret);
+
+/* Statistics of the slots of the template: the k-th `<*>` of its text is slot k. NULL: none are kept. They live until the
+ * next call that changes the miner. What was folded into it is in them as far as statistics merge. */
+const ops_slots *ops_miner_slots(const ops_miner *m, uint64_t id);
+/* Statistics are saved less often than templates: when their lines have grown by an eighth, and at most
+ * OPS_MINER_SLOTS_SAVE_BYTES a save, so after a crash they may lack the latest lines. Counts never do. After this call all
+ * are due: before an orderly end. */
+void ops_miner_slots_due(ops_miner *m);
 
 /* Live templates in order of birth; start with *iter = 0. */
 bool ops_miner_next(const ops_miner *m, size_t *iter, ops_template_info *ret);

@@ -6,6 +6,7 @@
 #include "base/coll/vec.h"
 #include "base/text/strbuf.h"
 #include "coordinator/analysis/template/miner.h"
+#include "coordinator/analysis/template/pin.h"
 #include "coordinator/analysis/template/shape.h"
 
 enum {
@@ -56,10 +57,14 @@ struct tmpl {
     uint16_t n;
     uint32_t tail_glue; /* hash of the glue after the last atom */
     bool dirty, saved, catch_all;
-    bool gaps; /* has an atom of kind OPS_ATOM_GAP: found by its anchors, not by its hash */
+    bool apart; /* an operator holds its words: it takes no part in folding */
+    bool gaps;  /* has an atom of kind OPS_ATOM_GAP: found by its anchors, not by its hash */
     uint8_t example_count;
     uint8_t links_n;
     tmpl_link *links;
+    ops_slots *slots;     /* NULL until a value was noted */
+    uint64_t slots_saved; /* count when they were saved last */
+    uint32_t slots_bytes; /* as last counted into the miner's */
     uint16_t plain_n;
     char
         *plain; /* variables that had one value so far: a byte for the place, one for the length, the value */
@@ -89,6 +94,14 @@ typedef struct fold_row {
     uint8_t text_n, why;
 } fold_row;
 
+/* A pin as templates whose variables are gaps. */
+typedef struct pin_rule {
+    ops_pin_kind kind;
+    size_t n;
+    tmpl **patterns;
+    uint64_t target; /* of a ONE: id of its first pattern as a template */
+} pin_rule;
+
 typedef struct cache_slot {
     uint64_t hash, exact, epoch;
     tmpl *t;
@@ -112,8 +125,15 @@ struct ops_miner {
     uint64_t seq, lines, truncated, fold_count, evicted, epoch;
     uint64_t effort; /* cells of alignments that may be worked out now */
     int64_t now_ns;  /* time of the line in work */
+    size_t slots_bytes;
+    bool slots_due;
+    ops_map64 *loaded_slots; /* of records whose template is not loaded yet */
     cache_slot *cache;
-    ops_shape shape; /* scratch */
+    pin_rule *pins;
+    size_t pins_n;
+    size_t (*find)(void *u, ops_slice line, ops_pin_span *ret, size_t max); /* may be NULL */
+    void *find_u;
+    ops_shape shape, other; /* scratch */
     ops_strbuf clean, text;
 };
 
@@ -150,6 +170,12 @@ ops_status ops_tmpl_plain_load(tmpl *t, ops_slice record);
 void ops_tmpl_plain_forget(tmpl *t);
 void ops_tmpl_shown(const tmpl *t, ops_strbuf *b);
 
+/* feed.c: values into the statistics of slots. */
+void ops_miner_feed(ops_miner *m, tmpl *t, ops_slice line, const ops_shape *sh);
+/* What was folded: from's values, and what of its text became variable. */
+void ops_miner_feed_fold(ops_miner *m, tmpl *into, const tmpl *from);
+void ops_miner_feed_drop(ops_miner *m, tmpl *t);
+
 /* fold.c */
 ops_status ops_miner_fold_register(ops_miner *m, tmpl *t);
 void ops_miner_fold_unregister(ops_miner *m, tmpl *t);
@@ -164,12 +190,31 @@ bool ops_miner_fold_room(ops_miner *m, const tmpl *t);
 /* gap.c: templates whose variable parts vary in their number of words. */
 tmpl *ops_miner_gap_match(const ops_miner *m, const ops_shape *sh);
 tmpl *ops_miner_gap_try(ops_miner *m, tmpl *t);
+/* Where the variables of t lie in a line: atoms [from, to) of sh for the k-th atom of t that is one. */
+typedef struct tmpl_span {
+    uint8_t from, to;
+} tmpl_span;
+/* False when sh is no line of t. `ret` has room for t->n. free_gaps: a gap may hold anything, also what tells outcomes. */
+bool ops_tmpl_spans(const tmpl *t, const ops_shape *sh, bool free_gaps, tmpl_span *ret);
+/* t as if its text were a line. */
+void ops_tmpl_shape(const tmpl *t, ops_shape *ret);
 uint64_t ops_tmpl_hash(const tmpl *t);
 
 /* skeleton.c: templates that share most of their words in one order. */
 tmpl *ops_miner_skeleton_try(ops_miner *m, tmpl *t);
 
+/* pin.c */
+void ops_miner_pins_free(pin_rule *v, size_t n);
+/* Cuts the line, with the spans that operators call slots. */
+void ops_miner_cut(ops_miner *m, ops_slice line);
+/* The template that operators say the line belongs to. */
+tmpl *ops_miner_pinned(ops_miner *m, const ops_shape *sh);
+/* Holds the words that operators say are constant; true when there are some. */
+bool ops_miner_hold_apart(const ops_miner *m, ops_shape *sh);
+
 /* lineage.c */
+/* Takes the row of old_id out, if there is one. */
+void ops_miner_unfold(ops_miner *m, uint64_t old_id);
 /* Takes the row and its text; seq is set when it is new. On failure the row is freed. */
 ops_status ops_miner_fold_row(ops_miner *m, fold_row *take_row);
 /* Moves what t has counted to `into` and retires t. Without memory for the row nothing happens. */
@@ -185,6 +230,10 @@ void ops_miner_clean(ops_miner *m, tmpl *t);
 void ops_miner_touch(ops_miner *m, tmpl *t);
 void ops_miner_absorb(ops_miner *m, tmpl *into, tmpl *from);
 tmpl *ops_miner_catch_all(ops_miner *m);
+/* The template that the shape of `line` gives birth to; in no map yet. */
+tmpl *ops_tmpl_of(ops_miner *m, ops_slice line, const ops_shape *sh);
+/* Puts t, which lives under no id yet, into the maps and lists; on failure t is freed. */
+ops_status ops_miner_enter(ops_miner *m, tmpl *take_t);
 void ops_tmpl_free(tmpl *t);
 tmpl *ops_tmpl_new(size_t atoms, const char *text, size_t text_n);
 

@@ -37,7 +37,15 @@ typedef struct ops_pin_set {
     void *u;
 } ops_pin_set;
 
-/* Copies the pins in place of those before; an empty set takes them away. `find` and `u` must outlive the miner or the
+enum { OPS_PINS_MAX = 256, OPS_PIN_PATTERNS_MAX = 64, OPS_PIN_SPANS_MAX = 32 };
+
+/* At once: live templates that a ONE pin covers fold into its first pattern (a line of the lineage each says so), and lines
+ * of APART pins get templates of their own from here on, also where they were folded before; what was counted together
+ * stays so. Taking a pin away undoes nothing.
+ * OPS_EINVAL names the pin: no pattern, too many, or a pattern without a constant word; OPS_ENOMEM. Nothing changed then,
+ * but that after OPS_ENOMEM some templates may have been folded already.
+ *
+ * Copies the pins in place of those before; an empty set takes them away. `find` and `u` must outlive the miner or the
  * next call. */
 OPS_MUST_USE ops_status ops_miner_pins_set(ops_miner *m, const ops_pin_set *pins, ops_err *reterr);
 

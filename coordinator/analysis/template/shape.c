@@ -176,6 +176,10 @@ static void cut_delimiter(shape_cutter *c)
         return;
     if ((ch == '[' || ch == '{' || ch == '(') && ops_shape_values(c))
         return;
+    if (ch == '<' && c->n - c->i >= 3 && c->s[c->i + 1] == '*' && c->s[c->i + 2] == '>') {
+        ops_shape_push(c, c->i, c->i + 3, OPS_ATOM_VAR); /* a template, or text that looks like one */
+        return;
+    }
     size_t less = ch == '<' ? ops_shape_less_than(c, c->i) : 0;
     if (less > 0) {
         ops_shape_push(c, c->i, less, OPS_ATOM_VAR);
@@ -218,22 +222,45 @@ bool ops_shape_plain(ops_slice value)
     return true;
 }
 
+static void cut_to(shape_cutter *c, size_t end)
+{
+    c->n = end;
+    while (c->i < c->n && !c->full) {
+        uint8_t k = ops_shape_class[c->s[c->i]];
+        if (k == C_BLANK)
+            c->i++;
+        else if ((k & C_WORD) != 0)
+            cut_word(c);
+        else if (k == C_HIGH)
+            cut_high(c);
+        else
+            cut_delimiter(c);
+    }
+}
+
 void ops_shape_cut(ops_slice line, ops_shape *sh)
 {
-    shape_cutter c = {.s = (const uint8_t *)line.p, .n = line.n, .sh = sh};
+    ops_shape_cut_around(line, NULL, 0, sh);
+}
+
+void ops_shape_cut_around(ops_slice line, const ops_shape_span *spans, size_t n, ops_shape *sh)
+{
+    shape_cutter c = {.s = (const uint8_t *)line.p, .sh = sh};
     sh->n = 0;
     sh->high = false;
-    while (c.i < c.n && !c.full) {
-        uint8_t k = ops_shape_class[c.s[c.i]];
-        if (k == C_BLANK)
-            c.i++;
-        else if ((k & C_WORD) != 0)
-            cut_word(&c);
-        else if (k == C_HIGH)
-            cut_high(&c);
-        else
-            cut_delimiter(&c);
+    for (size_t i = 0; i < n && !c.full; i++) {
+        if (spans[i].off < c.i || spans[i].len == 0 || spans[i].len > line.n - spans[i].off)
+            continue;
+        cut_to(&c, spans[i].off);
+        c.n = line.n;
+        if (!c.full)
+            ops_shape_push(&c, spans[i].off, spans[i].off + spans[i].len, OPS_ATOM_VAR);
     }
+    if (!c.full)
+        cut_to(&c, line.n);
+    c.n = line.n;
+    for (size_t i = 0; n > 0 && i < line.n; i++)
+        sh->high |= (uint8_t)line.p[i] >= 0x80; /* a span was not looked into */
     sh->tail_off = (uint32_t)c.glue;
     sh->tail_len = c.full ? 0 : (uint32_t)(c.n - c.glue);
     uint64_t h = ops_shape_start(sh->n);

@@ -51,6 +51,12 @@ typedef struct ops_shape {
 /* Cuts `line` (at most 4 GiB). Time: one pass. */
 void ops_shape_cut(ops_slice line, ops_shape *ret);
 
+typedef struct ops_shape_span {
+    uint32_t off, len;
+} ops_shape_span;
+/* The same where spans of the line, ascending and apart, are variables for somebody else's reasons. */
+void ops_shape_cut_around(ops_slice line, const ops_shape_span *spans, size_t n, ops_shape *ret);
+
 /* The hash of the atom at place p; sums of these make the hash of a shape, so one atom is exchanged in O(1). */
 static inline uint64_t ops_shape_place(uint64_t hash, size_t p)
 {

@@ -1,4 +1,5 @@
-/* A miner as records: "t" + id a template, "f" + old id a row of the lineage, "m" the counters. */
+/* A miner as records: "t" + id a template, "s" + id the statistics of its slots, "f" + old id a row of the lineage, "m" the
+ * counters. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,7 +70,7 @@ static ops_status save_template(ops_miner *m, tmpl *t, ops_miner_emit emit, void
     ops_strbuf_clear(b);
     put_u(b, RECORD_VERSION);
     put_64(b, t->hash);
-    put_u(b, t->catch_all);
+    put_u(b, t->catch_all + 2u * t->apart);
     put_u(b, t->seq);
     put_u(b, t->count);
     put_u(b, t->last_line);
@@ -93,6 +94,24 @@ static ops_status save_template(ops_miner *m, tmpl *t, ops_miner_emit emit, void
     return b->failed ? OPS_ENOMEM : emit(u, key_of(key, 't', t->id), ops_strbuf_get(b));
 }
 
+/* Their own record, for they are large and change with every line. */
+static ops_status save_slots(ops_miner *m, tmpl *t, size_t *left, ops_miner_emit emit, void *u)
+{
+    char key[9];
+    if (t->slots == NULL || *left == 0 ||
+        (!m->slots_due && t->count < t->slots_saved + t->slots_saved / 8 + 16))
+        return OPS_OK;
+    ops_strbuf_clear(&m->text);
+    ops_slots_save(t->slots, &m->text);
+    if (m->text.failed)
+        return OPS_ENOMEM;
+    *left -= m->text.n < *left ? m->text.n : *left;
+    ops_status st = emit(u, key_of(key, 's', t->id), ops_strbuf_get(&m->text));
+    if (st == OPS_OK)
+        t->slots_saved = t->count;
+    return st;
+}
+
 static ops_status save_dead(ops_map64 *dead, char kind, ops_miner_emit emit, void *u)
 {
     size_t iter = 0;
@@ -102,6 +121,8 @@ static ops_status save_dead(ops_map64 *dead, char kind, ops_miner_emit emit, voi
     ops_status st = OPS_OK;
     while (st == OPS_OK && ops_map64_next(dead, &iter, &id, &v)) {
         st = emit(u, key_of(key, kind, id), (ops_slice){"", 0});
+        if (st == OPS_OK && kind == 't')
+            st = emit(u, key_of(key, 's', id), (ops_slice){"", 0});
         if (st == OPS_OK)
             (void)ops_map64_del(dead, id);
         iter = 0;
@@ -111,8 +132,9 @@ static ops_status save_dead(ops_map64 *dead, char kind, ops_miner_emit emit, voi
 
 static ops_status save_folds(ops_miner *m, ops_miner_emit emit, void *u)
 {
-    uint64_t first_seq = m->fold_seq - m->folds_n;
-    size_t i = m->folds_saved_seq > first_seq ? m->folds_saved_seq - first_seq : 0;
+    size_t i = m->folds_n;
+    while (i > 0 && m->folds[(m->folds_at + i - 1) % m->folds_cap].seq >= m->folds_saved_seq)
+        i--;
     for (; i < m->folds_n; i++) {
         const fold_row *r = &m->folds[(m->folds_at + i) % m->folds_cap];
         char key[9];
@@ -151,9 +173,12 @@ ops_status ops_miner_save_dirty(ops_miner *m, ops_miner_emit emit, void *u, ops_
     ops_status st = save_dead(m->dead, 't', emit, u);
     if (st == OPS_OK)
         st = save_dead(m->dead_folds, 'f', emit, u);
+    size_t left = m->slots_due ? SIZE_MAX : OPS_MINER_SLOTS_SAVE_BYTES;
     while (st == OPS_OK && m->dirty != NULL) {
         tmpl *t = m->dirty;
         st = save_template(m, t, emit, u);
+        if (st == OPS_OK)
+            st = save_slots(m, t, &left, emit, u);
         if (st == OPS_OK) {
             t->saved = true;
             ops_miner_clean(m, t);
@@ -163,6 +188,8 @@ ops_status ops_miner_save_dirty(ops_miner *m, ops_miner_emit emit, void *u, ops_
         st = save_folds(m, emit, u);
     if (st == OPS_OK && m->meta_dirty)
         st = save_meta(m, emit, u);
+    if (st == OPS_OK)
+        m->slots_due = false;
     return st == OPS_OK ? OPS_OK : ops_fail(reterr, st, "saving templates");
 }
 
@@ -222,7 +249,7 @@ static ops_status load_examples(reader *r, tmpl *t)
 static ops_status load_template(ops_miner *m, reader *r, uint64_t id)
 {
     bool known = get_u(r) == RECORD_VERSION;
-    uint64_t hash = get_64(r), catch_all = get_u(r), nums[5];
+    uint64_t hash = get_64(r), flags = get_u(r), nums[5];
     for (size_t i = 0; i < 5; i++)
         nums[i] = get_u(r);
     ops_slice text = get_bytes(r, 1 << 20);
@@ -235,7 +262,8 @@ static ops_status load_template(ops_miner *m, reader *r, uint64_t id)
         return OPS_ENOMEM;
     t->id = id;
     t->hash = hash;
-    t->catch_all = catch_all != 0;
+    t->catch_all = (flags & 1) != 0;
+    t->apart = (flags & 2) != 0;
     t->seq = nums[0];
     t->count = nums[1];
     t->last_line = nums[2];
@@ -274,6 +302,32 @@ static ops_status load_fold(ops_miner *m, reader *r, uint64_t old_id)
     return row.text == NULL ? OPS_ENOMEM : ops_miner_fold_row(m, &row);
 }
 
+static ops_status load_slots(ops_miner *m, ops_slice val, uint64_t id, ops_err *reterr)
+{
+    ops_slots *slots = NULL;
+    ops_status st = ops_slots_load(val, &slots, reterr);
+    if (st != OPS_OK)
+        return st;
+    void *old = NULL;
+    st = ops_map64_put(m->loaded_slots, id, slots, &old);
+    ops_slots_free(st == OPS_OK ? old : slots);
+    return st;
+}
+
+/* Gives what was loaded to its templates. */
+static void hand_out_slots(ops_miner *m)
+{
+    for (tmpl *t = m->first; t != NULL; t = t->next) {
+        ops_slots *slots = ops_map64_del(m->loaded_slots, t->id);
+        if (slots == NULL)
+            continue;
+        t->slots = slots;
+        t->slots_saved = t->count;
+        t->slots_bytes = (uint32_t)ops_slots_bytes(slots);
+        m->slots_bytes += t->slots_bytes;
+    }
+}
+
 static ops_status load_meta(ops_miner *m, reader *r)
 {
     uint64_t v[8];
@@ -296,6 +350,8 @@ ops_status ops_miner_load(ops_miner *m, ops_slice key, ops_slice val, ops_err *r
     ops_status st = OPS_ECORRUPT;
     if (key.n == 9 && key.p[0] == 't')
         st = load_template(m, &r, ops_get_be64(key.p + 1));
+    else if (key.n == 9 && key.p[0] == 's')
+        st = load_slots(m, val, ops_get_be64(key.p + 1), NULL);
     else if (key.n == 9 && key.p[0] == 'f')
         st = load_fold(m, &r, ops_get_be64(key.p + 1));
     else if (key.n == 1 && key.p[0] == 'm')
@@ -358,6 +414,7 @@ ops_status ops_miner_load_done(ops_miner *m, ops_err *reterr)
         if (ops_map64_has(m->by_id, m->folds[i].old_id))
             return ops_fail(reterr, OPS_ECORRUPT, "template lineage: a folded id is alive");
     }
+    hand_out_slots(m);
     m->fold_seq = m->folds_saved_seq;
     m->fold_count = m->fold_seq;
     m->meta_dirty = false;
