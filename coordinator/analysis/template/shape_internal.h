@@ -26,8 +26,7 @@ typedef struct shape_cutter {
     size_t n, i;
     size_t glue; /* where the glue in work begins */
     ops_shape *sh;
-    size_t no_quote, no_bracket; /* before these nothing that opens there closes */
-    int braces;                  /* how many { are open */
+    int braces; /* how many { are open */
     bool full;
 } shape_cutter;
 

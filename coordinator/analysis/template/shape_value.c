@@ -137,8 +137,7 @@ static size_t method_of(const uint8_t *s, size_t n)
     size_t k = 0;
     while (k < n && k < 8 && ops_shape_class[s[k]] == C_UPPER)
         k++;
-    return k >= 3 && k + 1 < n && s[k] == ' ' && (s[k + 1] == '/' || s[k + 1] == 'h' || s[k + 1] == '*') ? k
-                                                                                                         : 0;
+    return k >= 3 && k + 1 < n && s[k] == ' ' && ops_shape_one_of(s[k + 1], "/h*<") ? k : 0;
 }
 
 /* At a quote that opens: takes what stands in it as one variable. */
@@ -268,6 +267,8 @@ bool ops_shape_quoted_high(shape_cutter *c, size_t mark)
         if (strlen(pairs[k][0]) != mark || memcmp(c->s + c->i, pairs[k][0], mark) != 0)
             continue;
         for (size_t to = from; to + mark <= c->n && to < last; to++) {
+            if (memcmp(c->s + to, pairs[k][0], mark) == 0)
+                return false; /* another opens: no byte is looked at twice */
             if (memcmp(c->s + to, pairs[k][1], mark) != 0)
                 continue;
             ops_shape_push(c, from, to, OPS_ATOM_VAR);

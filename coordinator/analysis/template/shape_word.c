@@ -65,13 +65,17 @@ static bool hex_letters(const shape_cutter *c, size_t from, size_t to)
     return true;
 }
 
-/* `key=value` and `key = value`. */
+/* `key=value` and `key = value`. `key= word` is a key without a value. */
 static bool assigned(const shape_cutter *c, size_t from)
 {
-    if (from >= 2 && c->s[from - 1] == '=')
-        return (ops_shape_class[c->s[from - 2]] & C_WORD) != 0;
-    return from >= 4 && c->s[from - 1] == ' ' && c->s[from - 2] == '=' &&
-           (c->s[from - 3] == ' ' || (ops_shape_class[c->s[from - 3]] & C_WORD) != 0);
+    size_t i = from;
+    while (i > 0 && from - i < 3 && c->s[i - 1] == ' ')
+        i--;
+    if (i < 2 || c->s[i - 1] != '=')
+        return false;
+    if (i == from)
+        return (ops_shape_class[c->s[i - 2]] & C_WORD) != 0;
+    return i >= 3 && c->s[i - 2] == ' ' && (ops_shape_class[c->s[i - 3]] & C_WORD) != 0;
 }
 
 /* After a number: a unit, which may well be another the next time. */

@@ -57,13 +57,20 @@ static uint64_t sum_of(const ops_miner *m)
     return sum;
 }
 
-/* A realistic line of one of 12 forms; *ret_form tells which. */
+/* A realistic line of one of 16 forms, some with parts of several words; *ret_form tells which. */
 static const char *line_of(uint32_t r, char buf[256], int *ret_form)
 {
     static const char *const users[] = {"root", "admin",  "oracle", "guest", "mail",
                                         "ftp",  "backup", "alice",  "bob"};
     const char *user = users[(r >> 8) % 9];
-    int form = (int)(r % 12);
+    static const char *const reasons[] = {"Permission denied",    "No such file or directory",
+                                          "Broken pipe",          "Resource temporarily unavailable",
+                                          "timed out after 30 s", "unexpected end of file",
+                                          "Too many open files",  "Is a directory",
+                                          "Input/output error"};
+    static const char *const lists[] = {"[]", "['a']", "['a', 'b', 17]", "[1, 2, 3, 4]", "[\"x y\", null]"};
+    static const char *const whom[] = {"anna", "the night shift", "bo berg", "our old friend carl", "ed"};
+    int form = (int)(r % 16);
     *ret_form = form;
     uint32_t n = r >> 12;
     switch (form) {
@@ -100,6 +107,19 @@ static const char *line_of(uint32_t r, char buf[256], int *ret_form)
         break;
     case 10:
         snprintf(buf, 256, "user %s changed password of account %u in realm main", user, n);
+        break;
+    case 11:
+        snprintf(buf, 256, "cannot move table %s%s to space %c%c while it is locked", user, user,
+                 'a' + n / 9 % 26, 'a' + n / 300 % 26);
+        break;
+    case 12:
+        snprintf(buf, 256, "could not read file /tmp/%u: %s", n, reasons[n % 9]);
+        break;
+    case 13:
+        snprintf(buf, 256, "plugins of worker %u loaded: %s", n % 7, lists[n % 5]);
+        break;
+    case 14:
+        snprintf(buf, 256, "approval was given by %s for the change request", whom[n % 5]);
         break;
     default:
         snprintf(buf, 256, "用户登录失败 用户=%s 错误码%u", user, n % 9);
