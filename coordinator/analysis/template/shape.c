@@ -168,6 +168,17 @@ static void cut_high(shape_cutter *c)
     ops_shape_push(c, from, to, value || to - from > OPS_SHAPE_ATOM_BYTES_MAX ? OPS_ATOM_VAR : OPS_ATOM_WORD);
 }
 
+/* Is what follows `key=` and a blank no value of it: nothing, punctuation, or the next key? */
+static bool valueless(const shape_cutter *c, size_t i)
+{
+    while (i < c->n && ops_shape_class[c->s[i]] == C_BLANK)
+        i++;
+    size_t from = i;
+    while ((ops_shape_at(c, i) & (C_WORD | C_HIGH)) != 0)
+        i++;
+    return i == from || (i < c->n && c->s[i] == '=');
+}
+
 /* `key=` without a value, `()` and `[]` on their own: a variable that is empty this time. */
 static void cut_delimiter(shape_cutter *c)
 {
@@ -189,7 +200,8 @@ static void cut_delimiter(shape_cutter *c)
     size_t next = c->i + 1;
     uint8_t after = next < c->n ? c->s[next] : ' ';
     bool empty = ch == '=' && c->i > 0 && (ops_shape_class[c->s[c->i - 1]] & C_WORD) != 0 &&
-                 (ops_shape_class[after] == C_BLANK || after == ',' || after == ';' || after == ')');
+                 ((ops_shape_class[after] == C_BLANK && valueless(c, next)) || after == ',' || after == ';' ||
+                  after == ')');
     empty |=
         ((ch == '(' && after == ')') || (ch == '[' && after == ']') || (ch == '{' && after == '}')) &&
         (c->i == 0 || ops_shape_at(c, c->i - 1) == C_BLANK || ops_shape_one_of(c->s[c->i - 1], "=:,(\"'"));

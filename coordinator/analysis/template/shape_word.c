@@ -65,17 +65,20 @@ static bool hex_letters(const shape_cutter *c, size_t from, size_t to)
     return true;
 }
 
-/* `key=value` and `key = value`. `key= word` is a key without a value. */
-static bool assigned(const shape_cutter *c, size_t from)
+/* `key=value`, `key = value` and `key= value`; but of `key= other=value` the first has none. */
+static bool assigned(const shape_cutter *c, size_t from, size_t to)
 {
     size_t i = from;
     while (i > 0 && from - i < 3 && c->s[i - 1] == ' ')
         i--;
     if (i < 2 || c->s[i - 1] != '=')
         return false;
-    if (i == from)
-        return (ops_shape_class[c->s[i - 2]] & C_WORD) != 0;
-    return i >= 3 && c->s[i - 2] == ' ' && (ops_shape_class[c->s[i - 3]] & C_WORD) != 0;
+    if ((ops_shape_class[c->s[i - 2]] & C_WORD) != 0)
+        return i == from || to >= c->n || c->s[to] != '=';
+    size_t k = i - 1;
+    while (k > 0 && i - k < 16 && c->s[k - 1] == ' ')
+        k--;
+    return i < from && k > 0 && (ops_shape_class[c->s[k - 1]] & C_WORD) != 0;
 }
 
 /* After a number: a unit, which may well be another the next time. */
@@ -101,7 +104,7 @@ bool ops_shape_variable(const shape_cutter *c, size_t from, size_t to, unsigned 
         return true;
     if ((seen & C_DIGIT) != 0)
         return !called(c, from, to);
-    if (assigned(c, from) || (to - from <= 7 && unit(c, from, to)))
+    if (assigned(c, from, to) || (to - from <= 7 && unit(c, from, to)))
         return true;
     if ((seen & C_SLASH) != 0 && ops_shape_class[c->s[from]] == C_SLASH && to - from > 1)
         return true;
