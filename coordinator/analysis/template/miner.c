@@ -405,11 +405,11 @@ bool ops_miner_info(const ops_miner *m, uint64_t id, ops_template_info *ret)
     return true;
 }
 
-bool ops_miner_shown(const ops_miner *m, uint64_t id, ops_strbuf *b)
+bool ops_miner_shown(const ops_miner *m, uint64_t id, bool typed, ops_strbuf *b)
 {
     const tmpl *t = ops_miner_find(m, id);
     if (t != NULL)
-        ops_tmpl_shown(t, b);
+        ops_tmpl_shown(t, typed ? t->slots : NULL, b);
     return t != NULL;
 }
 

@@ -99,8 +99,9 @@ OPS_MUST_USE ops_status ops_miner_add(ops_miner *m, ops_slice message, int64_t t
 uint64_t ops_miner_resolve(const ops_miner *m, uint64_t id);
 
 /* Appends the text of the template as people read it: where a variable had one value so far, without a digit and no path, the
- * value stands in its place. It gets more general as lines come. False when no live template stands behind `id`. */
-bool ops_miner_shown(const ops_miner *m, uint64_t id, ops_strbuf *b);
+ * value stands in its place. It gets more general as lines come. `typed`: the other variables as <num>, <ip>, ... where the
+ * statistics of slots tell. False when no live template stands behind `id`. */
+bool ops_miner_shown(const ops_miner *m, uint64_t id, bool typed, ops_strbuf *b);
 
 /* False when no live template stands behind `id`. */
 bool ops_miner_info(const ops_miner *m, uint64_t id, ops_template_info *ret);

@@ -168,7 +168,8 @@ void ops_tmpl_plain_meet(tmpl *t, const tmpl *other);
 ops_status ops_tmpl_plain_copy(tmpl *t, const tmpl *from);
 ops_status ops_tmpl_plain_load(tmpl *t, ops_slice record);
 void ops_tmpl_plain_forget(tmpl *t);
-void ops_tmpl_shown(const tmpl *t, ops_strbuf *b);
+/* slots: NULL, or what tells the types of the variables. */
+void ops_tmpl_shown(const tmpl *t, const ops_slots *slots, ops_strbuf *b);
 
 /* feed.c: values into the statistics of slots. */
 void ops_miner_feed(ops_miner *m, tmpl *t, ops_slice line, const ops_shape *sh);

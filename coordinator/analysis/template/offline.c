@@ -56,7 +56,7 @@ static void put_row(offline *o, uint32_t group, uint64_t id)
 {
     put_number(&o->out, group);
     ops_strbuf_char(&o->out, '\t');
-    (void)ops_miner_shown(o->m, id, &o->out);
+    (void)ops_miner_shown(o->m, id, false, &o->out);
     ops_strbuf_char(&o->out, '\n');
 }
 

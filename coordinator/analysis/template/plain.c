@@ -101,13 +101,25 @@ ops_status ops_tmpl_plain_copy(tmpl *t, const tmpl *from)
     return ops_tmpl_plain_load(t, ops_slice_of(from->plain, from->plain_n));
 }
 
-void ops_tmpl_shown(const tmpl *t, ops_strbuf *b)
+void ops_tmpl_shown(const tmpl *t, const ops_slots *slots, ops_strbuf *b)
 {
     uint32_t end = 0;
-    for (size_t i = 0; i < t->plain_n; i += size_of(t->plain + i)) {
-        const tmpl_atom *a = &t->atoms[(uint8_t)t->plain[i]];
+    size_t slot = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        const tmpl_atom *a = &t->atoms[i];
+        if (a->kind != OPS_ATOM_VAR && a->kind != OPS_ATOM_GAP)
+            continue;
+        const char *plain = find(t, (uint8_t)i);
+        ops_slot_info info = {0};
+        (void)ops_slots_info(slots, slot++, &info);
         ops_strbuf_put(b, t->text + end, a->off - end);
-        ops_strbuf_put(b, t->plain + i + HEAD, (uint8_t)t->plain[i + 1]);
+        if (plain != NULL) {
+            ops_strbuf_put(b, plain + HEAD, (uint8_t)plain[1]);
+        } else {
+            ops_strbuf_char(b, '<');
+            ops_strbuf_str(b, ops_slot_type_name(info.type));
+            ops_strbuf_char(b, '>');
+        }
         end = a->off + a->len;
     }
     ops_strbuf_put(b, t->text + end, t->text_n - end);

@@ -51,7 +51,8 @@ bool ops_shape_literal(const uint8_t *p, size_t n);
 size_t ops_shape_date(const shape_cutter *c, size_t from);      /* Sat Jun 18 02:08:12 2005 */
 size_t ops_shape_groups(const shape_cutter *c, size_t from);    /* 00:1b:21:3c:9d:f8, fe80::1 */
 size_t ops_shape_less_than(const shape_cutter *c, size_t from); /* <1 sec */
-size_t ops_shape_path(const shape_cutter *c, size_t to); /* a path that ends at `to` goes on after a blank */
+size_t ops_shape_path(const shape_cutter *c,
+                      size_t to); /* a path that ends at `to` goes on: a query, a blank */
 /* The length of a mark that is not ASCII (quotes, CJK punctuation) at i, 0 when there is none. */
 size_t ops_shape_mark(const shape_cutter *c, size_t i);
 /* At a mark of that length: takes what it quotes as one variable; false when it opens no quote. */

@@ -229,6 +229,11 @@ bool ops_shape_values(shape_cutter *c)
 size_t ops_shape_path(const shape_cutter *c, size_t to)
 {
     size_t end = 0;
+    if (to < c->n && c->s[to] == '?') { /* a query (RFC 3986) */
+        while (to < c->n && ops_shape_class[c->s[to]] != C_BLANK && !ops_shape_one_of(c->s[to], "\"'<>)]},"))
+            to++;
+        return to;
+    }
     while (to + 3 < c->n && c->s[to] == ' ' && ops_shape_class[c->s[to + 1]] == C_UPPER &&
            ops_shape_class[c->s[to + 2]] == C_LOWER) {
         size_t next = word_end(c, to + 1);

@@ -47,14 +47,19 @@ static const char *text_of(const ops_miner *m, uint64_t id)
     return buf;
 }
 
-static void assert_shown(const ops_miner *m, uint64_t id, const char *want)
+static void assert_shown_as(const ops_miner *m, uint64_t id, bool typed, const char *want)
 {
     ops_strbuf b;
     ops_strbuf_init(&b, 4096);
-    assert_true(ops_miner_shown(m, id, &b));
+    assert_true(ops_miner_shown(m, id, typed, &b));
     ops_strbuf_char(&b, '\0');
     assert_string_equal(b.p, want);
     ops_strbuf_done(&b);
+}
+
+static void assert_shown(const ops_miner *m, uint64_t id, const char *want)
+{
+    assert_shown_as(m, id, false, want);
 }
 
 /* Values of several words are one variable, whatever their number of words. */
@@ -97,6 +102,7 @@ static void values_by_form(void **state)
         {"a < b and c <d", "a < b and c <d"},
         {"free 12.5 KB of 3 GB", "free <*> <*> of <*> <*>"},
         {"open /Library/Application Support/foo/bar failed", "open <*> failed"},
+        {"get /quote?n=5&x=a of 3", "get <*> of <*>"},
         {"ask blk_17 blk_25 blk_-9 now", "ask <*> now"},
         {"leader.......0", "leader.......<*>"},
         /* classes are values, exceptions and constants say what happened */
@@ -247,6 +253,7 @@ static void slots_know_their_values_across_folds(void **state)
         id = add(m, line);
     }
     assert_string_equal(text_of(m, id), "worker <*> finished the nightly job in <*> <*> at <*>");
+    assert_shown_as(m, id, true, "worker <*> finished the nightly job in <num> ms at <ip>");
     const ops_slots *s = ops_miner_slots(m, id);
     ops_slot_info info;
     assert_true(ops_slots_info(s, 0, &info));
