@@ -117,9 +117,9 @@ const ops_slots *ops_miner_slots(const ops_miner *m, uint64_t id)
     return t == NULL ? NULL : t->slots;
 }
 
-void ops_miner_slots_due(ops_miner *m)
+void ops_miner_slots_due(ops_miner *m, size_t bytes)
 {
-    m->slots_due = true;
+    m->slots_due = bytes;
     for (tmpl *t = m->first; t != NULL; t = t->next)
         if (t->slots != NULL && t->slots_saved != t->count)
             ops_miner_touch(m, t);

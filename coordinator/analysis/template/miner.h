@@ -109,10 +109,10 @@ bool ops_miner_info(const ops_miner *m, uint64_t id, ops_template_info *ret);
 /* Statistics of the slots of the template: the k-th `<*>` of its text is slot k. NULL: none are kept. They live until the
  * next call that changes the miner. What was folded into it is in them as far as statistics merge. */
 const ops_slots *ops_miner_slots(const ops_miner *m, uint64_t id);
-/* Statistics are saved less often than templates: when their lines have grown by an eighth, and at most
- * OPS_MINER_SLOTS_SAVE_BYTES a save, so after a crash they may lack the latest lines. Counts never do. After this call all
- * are due: before an orderly end. */
-void ops_miner_slots_due(ops_miner *m);
+/* Statistics are saved less often than templates: when their lines have grown by an eighth, and at most about
+ * OPS_MINER_SLOTS_SAVE_BYTES of them a save, so after a crash they may lack the latest
+ * lines. Counts never do. After this call all are due at the next save, up to `bytes`: before an orderly end. */
+void ops_miner_slots_due(ops_miner *m, size_t bytes);
 
 /* Live templates in order of birth; start with *iter = 0. */
 bool ops_miner_next(const ops_miner *m, size_t *iter, ops_template_info *ret);

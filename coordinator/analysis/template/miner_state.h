@@ -126,7 +126,7 @@ struct ops_miner {
     uint64_t effort; /* cells of alignments that may be worked out now */
     int64_t now_ns;  /* time of the line in work */
     size_t slots_bytes;
-    bool slots_due;
+    size_t slots_due;        /* bytes of them that the next save may take; 0: the usual */
     ops_map64 *loaded_slots; /* of records whose template is not loaded yet */
     cache_slot *cache;
     pin_rule *pins;

@@ -99,7 +99,7 @@ static ops_status save_slots(ops_miner *m, tmpl *t, size_t *left, ops_miner_emit
 {
     char key[9];
     if (t->slots == NULL || *left == 0 ||
-        (!m->slots_due && t->count < t->slots_saved + t->slots_saved / 8 + 16))
+        (m->slots_due == 0 && t->count < t->slots_saved + t->slots_saved / 8 + 16))
         return OPS_OK;
     ops_strbuf_clear(&m->text);
     ops_slots_save(t->slots, &m->text);
@@ -173,7 +173,7 @@ ops_status ops_miner_save_dirty(ops_miner *m, ops_miner_emit emit, void *u, ops_
     ops_status st = save_dead(m->dead, 't', emit, u);
     if (st == OPS_OK)
         st = save_dead(m->dead_folds, 'f', emit, u);
-    size_t left = m->slots_due ? SIZE_MAX : OPS_MINER_SLOTS_SAVE_BYTES;
+    size_t left = m->slots_due > 0 ? m->slots_due : OPS_MINER_SLOTS_SAVE_BYTES;
     while (st == OPS_OK && m->dirty != NULL) {
         tmpl *t = m->dirty;
         st = save_template(m, t, emit, u);
@@ -189,7 +189,7 @@ ops_status ops_miner_save_dirty(ops_miner *m, ops_miner_emit emit, void *u, ops_
     if (st == OPS_OK && m->meta_dirty)
         st = save_meta(m, emit, u);
     if (st == OPS_OK)
-        m->slots_due = false;
+        m->slots_due = 0;
     return st == OPS_OK ? OPS_OK : ops_fail(reterr, st, "saving templates");
 }
 
