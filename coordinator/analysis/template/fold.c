@@ -7,13 +7,9 @@
 
 /* How many siblings make the word at place p a variable; 0: never. The fewer words hold the shape together, the more
  * evidence it takes: "<x> started" may well be a list of different things that start. */
-static size_t need(const tmpl *t, size_t p)
+static size_t need(const tmpl *t, size_t p, size_t constant, size_t folded)
 {
-    size_t words = 0, folded = 0;
-    for (size_t i = 0; i < t->n; i++) {
-        words += i != p && (t->atoms[i].kind == OPS_ATOM_WORD || t->atoms[i].kind == OPS_ATOM_HELD);
-        folded += t->atoms[i].folded;
-    }
+    size_t words = constant - (t->atoms[p].kind == OPS_ATOM_WORD);
     if (t->atoms[p].kind != OPS_ATOM_WORD || words == 0 || folded >= MINER_FOLDS_MAX)
         return 0;
     return words >= 4 ? 3 : words == 3 ? 4 : words == 2 ? 6 : 12;
@@ -236,6 +232,11 @@ static tmpl *fold_at(ops_miner *m, const tmpl *like, size_t p, uint64_t hash)
 /* Makes the first place of t that its siblings allow a variable; t when there is none. */
 static tmpl *fold_once(ops_miner *m, tmpl *t)
 {
+    size_t constant = 0, folded = 0;
+    for (size_t p = 0; p < t->n; p++) {
+        constant += ops_atom_constant(t->atoms[p].kind);
+        folded += t->atoms[p].folded;
+    }
     for (size_t p = 0; p < t->n; p++) {
         uint64_t hash = t->hash, id = t->id;
         if (t->atoms[p].kind == OPS_ATOM_VAR) {
@@ -243,7 +244,7 @@ static tmpl *fold_once(ops_miner *m, tmpl *t)
                 (void)fold_at(m, t, p, hash); /* words that stood where a variable now shows itself */
             continue;
         }
-        size_t k = need(t, p);
+        size_t k = need(t, p, constant, folded);
         if (k == 0)
             continue;
         hash += ops_shape_delta(t->atoms[p].hash, p);

@@ -13,10 +13,10 @@ enum {
     MINER_CACHE_SLOTS = 16384,
     MINER_SETS_PER_LENGTH_MAX = 64, /* distinct sets of folded places per number of atoms */
     MINER_FOLDS_MAX = 12,           /* folded places of one template */
-    MINER_EFFORT_LINE = 2048,       /* cells of alignments that each line earns */
+    MINER_EFFORT_LINE = 256,        /* cells of alignments that each line earns */
     MINER_EFFORT_MAX = 1 << 22,
     MINER_WALK_MAX = 32,    /* links of a chain that are looked at */
-    MINER_BIGRAMS_MAX = 10, /* pairs of neighbouring words by which a template is found */
+    MINER_BIGRAMS_MAX = 6, /* pairs of neighbouring words by which a template is found */
     MINER_TAILS_NEEDED =
         6,              /* texts after one colon that make a variable of them: reasons are few, values many */
     MINER_TAILS_MAX = 3 /* places after a colon where a tail may begin */

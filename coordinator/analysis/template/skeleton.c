@@ -6,7 +6,7 @@
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/template/miner_state.h"
 
-enum { ATOMS_MAX = 40, CANDIDATES_MAX = 64, TRIED_MAX = 16, MEMBERS_MAX = 32 };
+enum { ATOMS_MAX = 40, CANDIDATES_MAX = 64, TRIED_MAX = 16, MEMBERS_MAX = 32, VISIT_CELLS = 8 };
 
 typedef struct candidate {
     tmpl *t;
@@ -24,7 +24,21 @@ static bool same(const tmpl_atom *a, const tmpl_atom *b)
     return a->hash == b->hash && a->glue == b->glue && a->kind != OPS_ATOM_GAP;
 }
 
-static size_t gather(const ops_miner *m, const tmpl *t, candidate c[static CANDIDATES_MAX])
+/* Has the miner the means for so much work now? A flood of new shapes is grouped by single words alone. */
+static bool afford(ops_miner *m, uint64_t cells)
+{
+    if (m->effort < cells)
+        return false;
+    m->effort -= cells;
+    return true;
+}
+
+static uint64_t cells(const tmpl *a, const tmpl *b)
+{
+    return (uint64_t)(a->n + 1) * (b->n + 1);
+}
+
+static size_t gather(ops_miner *m, const tmpl *t, candidate c[static CANDIDATES_MAX])
 {
     const tmpl_atom *last = NULL;
     size_t n = 0, pairs = 0;
@@ -39,7 +53,7 @@ static size_t gather(const ops_miner *m, const tmpl *t, candidate c[static CANDI
                 : ops_miner_chain(m, ops_tmpl_key(KEY_BIGRAM, ops_miner_bigram(last->hash, a->hash)));
         pairs += last != NULL;
         last = a;
-        for (; l != NULL && seen < MINER_WALK_MAX; l = l->next, seen++) {
+        for (; l != NULL && seen < MINER_WALK_MAX && afford(m, n + VISIT_CELLS); l = l->next, seen++) {
             size_t k = 0;
             while (k < n && c[k].t != l->t)
                 k++;
@@ -51,16 +65,6 @@ static size_t gather(const ops_miner *m, const tmpl *t, candidate c[static CANDI
         }
     }
     return n;
-}
-
-/* Has the miner the means to align two templates now? A flood of new shapes is grouped by their words alone. */
-static bool afford(ops_miner *m, const tmpl *a, const tmpl *b)
-{
-    uint64_t cells = (uint64_t)(a->n + 1) * (b->n + 1);
-    if (m->effort < cells)
-        return false;
-    m->effort -= cells;
-    return true;
 }
 
 /* The longest common subsequence of a and b, as places in each. */
@@ -176,7 +180,7 @@ static void members(ops_miner *m, tmpl *t, const skeleton *s, const candidate *c
     g->t[0] = t;
     g->s[0] = *s;
     g->words_max = words_of(t);
-    for (size_t i = 0; i < n && g->n < MEMBERS_MAX && afford(m, t, c[i].t); i++) {
+    for (size_t i = 0; i < n && g->n < MEMBERS_MAX && afford(m, cells(t, c[i].t)); i++) {
         skeleton st, su;
         align(t, c[i].t, &st, &su);
         size_t words = words_of(c[i].t);
@@ -323,7 +327,7 @@ tmpl *ops_miner_skeleton_try(ops_miner *m, tmpl *t)
     for (size_t i = 0; i < n && tried < TRIED_MAX; i++) {
         if (c[i].shared < 2)
             continue;
-        if (!afford(m, t, c[i].t))
+        if (!afford(m, cells(t, c[i].t)))
             return t;
         tried++;
         align(t, c[i].t, &st, &su);
