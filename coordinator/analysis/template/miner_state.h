@@ -15,7 +15,7 @@ enum {
     MINER_FOLDS_MAX = 12,           /* folded places of one template */
     MINER_EFFORT_LINE = 256,        /* cells of alignments that each line earns */
     MINER_EFFORT_MAX = 1 << 22,
-    MINER_WALK_MAX = 32,    /* links of a chain that are looked at */
+    MINER_WALK_MAX = 32,   /* links of a chain that are looked at */
     MINER_BIGRAMS_MAX = 6, /* pairs of neighbouring words by which a template is found */
     MINER_TAILS_NEEDED =
         6,              /* texts after one colon that make a variable of them: reasons are few, values many */

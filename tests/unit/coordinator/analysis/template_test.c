@@ -223,6 +223,15 @@ static void up_and_down_stay_apart(void **state)
         add(m, "the link of port 5 to the core switch is down");
     }
     assert_true(ops_miner_resolve(m, up) != ops_miner_resolve(m, down));
+    const char *const methods[] = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"};
+    uint64_t ids[6];
+    char line[64];
+    for (int i = 0; i < 6; i++) {
+        snprintf(line, sizeof line, "the shop answered %s /items in 7 ms", methods[i]);
+        ids[i] = add(m, line);
+    }
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(ops_miner_resolve(m, ids[i]), ids[i]);
     ops_miner_free(m);
 }
 
