@@ -9,6 +9,7 @@
  *   findings  'f' tenant 0 id                 u64 revision, then the finding as the caller encoded it
  *             'r' u64 revision                tenant 0 id, for the newest revision of each
  *   meta      "schema", "revision"
+ *             'a' topic 0 u64 ~number         an entry of the audit, as the caller encoded it
  * @thread any; commits of one partition or one tenant come from its owner. */
 #ifndef OPS_STORAGE_REPO_H
 #define OPS_STORAGE_REPO_H
@@ -82,5 +83,15 @@ OPS_MUST_USE ops_status ops_repo_findings_since(ops_repo *r, uint64_t after, ops
 OPS_MUST_USE ops_status ops_repo_finding_get(ops_repo *r, ops_slice tenant, ops_slice id,
                                              ops_repo_finding_fn fn, void *u, ops_err *reterr);
 uint64_t ops_repo_revision(ops_repo *r);
+
+/* What was done to opsd, by topic: entries are numbered from 1 and never change; of a topic the newest OPS_REPO_AUDIT_MAX
+ * are kept. `topic`: 1..OPS_REPO_NAME_BYTES_MAX bytes, no NUL. Durable when the call returns. */
+enum { OPS_REPO_AUDIT_MAX = 1000 };
+OPS_MUST_USE ops_status ops_repo_audit_add(ops_repo *r, ops_slice topic, ops_slice body, uint64_t *ret_number,
+                                           ops_err *reterr);
+typedef ops_status (*ops_repo_audit_fn)(void *u, uint64_t number, ops_slice body, ops_err *reterr);
+/* Newest first, those with a number below `before` (0: all). OPS_ECANCELLED from fn ends the walk. */
+OPS_MUST_USE ops_status ops_repo_audit_scan(ops_repo *r, ops_slice topic, uint64_t before,
+                                            ops_repo_audit_fn fn, void *u, ops_err *reterr);
 
 #endif

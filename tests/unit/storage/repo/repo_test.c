@@ -233,6 +233,57 @@ static void damage_and_foreign_schemas_are_refused(void **state)
     assert_non_null(strstr(err.msg, "99"));
 }
 
+static ops_status join_audit(void *u, uint64_t number, ops_slice body, ops_err *reterr)
+{
+    (void)reterr;
+    ops_strbuf_printf(u, "%llu=" OPS_SLICE_FMT ";", (unsigned long long)number, OPS_SLICE_ARG(body));
+    return number == 2 ? OPS_ECANCELLED : OPS_OK;
+}
+
+static void the_audit_is_numbered_and_newest_first(void **state)
+{
+    struct world *w = *state;
+    uint64_t number = 0;
+    ops_strbuf b;
+    ops_strbuf_init(&b, 4096);
+    assert_int_equal(ops_repo_audit_add(w->repo, OPS_SLICE("pins"), OPS_SLICE("a"), &number, NULL), OPS_OK);
+    assert_int_equal(number, 1);
+    assert_int_equal(ops_repo_audit_add(w->repo, OPS_SLICE("pin"), OPS_SLICE("x"), &number, NULL), OPS_OK);
+    assert_int_equal(number, 1); /* another topic, though one begins like the other */
+    assert_int_equal(ops_repo_audit_add(w->repo, OPS_SLICE("pins"), OPS_SLICE("b"), NULL, NULL), OPS_OK);
+    reopen(w);
+    assert_int_equal(ops_repo_audit_add(w->repo, OPS_SLICE("pins"), OPS_SLICE("c"), &number, NULL), OPS_OK);
+    assert_int_equal(number, 3);
+    assert_int_equal(ops_repo_audit_scan(w->repo, OPS_SLICE("pins"), 0, join_audit, &b, NULL), OPS_OK);
+    assert_string_equal(b.p, "3=c;2=b;");
+    ops_strbuf_clear(&b);
+    assert_int_equal(ops_repo_audit_scan(w->repo, OPS_SLICE("pins"), 2, join_audit, &b, NULL), OPS_OK);
+    assert_string_equal(b.p, "1=a;");
+    assert_int_equal(ops_repo_audit_add(w->repo, OPS_SLICE(""), OPS_SLICE("a"), NULL, NULL), OPS_EINVAL);
+    ops_strbuf_done(&b);
+}
+
+static ops_status count_audit(void *u, uint64_t number, ops_slice body, ops_err *reterr)
+{
+    uint64_t *v = u; /* how many, the least number */
+    (void)body;
+    (void)reterr;
+    v[0]++;
+    v[1] = number;
+    return OPS_OK;
+}
+
+static void the_audit_keeps_the_newest(void **state)
+{
+    struct world *w = *state;
+    uint64_t v[2] = {0, 0};
+    for (int i = 0; i < OPS_REPO_AUDIT_MAX + 5; i++)
+        assert_int_equal(ops_repo_audit_add(w->repo, OPS_SLICE("t"), OPS_SLICE("a"), NULL, NULL), OPS_OK);
+    assert_int_equal(ops_repo_audit_scan(w->repo, OPS_SLICE("t"), 0, count_audit, v, NULL), OPS_OK);
+    assert_int_equal(v[0], OPS_REPO_AUDIT_MAX);
+    assert_int_equal(v[1], 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +292,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_tenants_turn_is_one_batch, set_up, tear_down),
         cmocka_unit_test_setup_teardown(input_is_needed_until_its_position_is_durable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_and_foreign_schemas_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_audit_is_numbered_and_newest_first, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_audit_keeps_the_newest, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
