@@ -3,6 +3,7 @@
 
 #include "base/coll/map.h"
 #include "base/mem/alloc.h"
+#include "coordinator/analysis/template/miner.h"
 #include "coordinator/pin/internal.h"
 
 static void set_free(ops_pinset *s)
@@ -36,6 +37,21 @@ void ops_pinset_unref(ops_pinset *s)
         set_free(s);
 }
 
+/* What a pattern needs is the miner's to say: one takes each pin in turn, so that a refusal has a line. */
+static ops_status try_out(const ops_pinset *s, const char *name, ops_err *reterr)
+{
+    const ops_miner_limits least = {.templates_max = 256};
+    OPS_AUTO(ops_miner_free) ops_miner *m = NULL;
+    ops_status st = s->own.n > 0 ? ops_miner_new(&least, &m, reterr) : OPS_OK;
+    for (size_t i = 0; st == OPS_OK && i < s->own.n; i++) {
+        const ops_pin_set one = {.pins = &s->pins[i], .n = 1};
+        st = ops_miner_pins_set(m, &one, reterr);
+        if (st != OPS_OK)
+            ops_err_prefix(reterr, "%s:%lu", name, s->own.v[i].line);
+    }
+    return st;
+}
+
 ops_status ops_pinset_parse(ops_slice yaml, const char *name, ops_pinset **ret, ops_err *reterr)
 {
     OPS_AUTO(ops_pinset_unref) ops_pinset *s = ops_calloc(1, sizeof *s);
@@ -53,8 +69,10 @@ ops_status ops_pinset_parse(ops_slice yaml, const char *name, ops_pinset **ret, 
         return ops_fail(reterr, OPS_ENOMEM, "%s", name);
     for (size_t i = 0; i < s->own.n; i++)
         s->pins[i] = (ops_pin){s->own.v[i].kind, s->own.v[i].patterns.v, s->own.v[i].patterns.n};
-    *ret = OPS_STEAL(s);
-    return OPS_OK;
+    st = try_out(s, name, reterr);
+    if (st == OPS_OK)
+        *ret = OPS_STEAL(s);
+    return st;
 }
 
 void ops_pinset_counts_get(const ops_pinset *s, ops_pinset_counts *ret)

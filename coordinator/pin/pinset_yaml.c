@@ -89,8 +89,8 @@ static ops_status add_pattern(reading *r, pin_own *pin, const yaml_node_t *n)
     for (size_t i = 0; i < text.n; i++)
         if ((uint8_t)text.p[i] < ' ' || text.p[i] == 0x7F)
             return WRONG(r, n, "a pattern is one line without control characters");
-    if (pin->patterns.n == OPS_PINSET_PATTERNS_MAX)
-        return WRONG(r, n, "more than %d patterns in one pin", OPS_PINSET_PATTERNS_MAX);
+    if (pin->patterns.n == OPS_PIN_PATTERNS_MAX)
+        return WRONG(r, n, "more than %d patterns in one pin", OPS_PIN_PATTERNS_MAX);
     char *copy = normal(text, &words);
     if (copy == NULL)
         return no_memory(r);
@@ -116,8 +116,8 @@ static ops_status add_pin(reading *r, ops_pin_kind kind, const yaml_node_t *n)
 {
     const pin_own empty = {.kind = kind, .line = line_of(n)};
     ops_status st = OPS_OK;
-    if (r->s->own.n == OPS_PINSET_PINS_MAX)
-        return WRONG(r, n, "more than %d pins", OPS_PINSET_PINS_MAX);
+    if (r->s->own.n == OPS_PINS_MAX)
+        return WRONG(r, n, "more than %d pins", OPS_PINS_MAX);
     if (!ops_vec_push(&r->s->own, empty))
         return no_memory(r);
     pin_own *pin = &r->s->own.v[r->s->own.n - 1];

@@ -86,7 +86,8 @@ static ops_status check(const tpl_options *o, ops_err *reterr)
 
 static ops_status list(const tpl_options *o, ops_err *reterr)
 {
-    const ops_miner_limits limits = {.templates_max = TPL_TEMPLATES_MAX};
+    const ops_miner_limits limits = {
+        .templates_max = TPL_TEMPLATES_MAX, .slots = true, .slots_bytes_max = TPL_SLOTS_BYTES};
     OPS_AUTO(ops_miner_free) ops_miner *m = NULL;
     tpl_input in;
     ops_status st = ops_miner_new(&limits, &m, reterr);

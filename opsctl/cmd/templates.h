@@ -11,7 +11,7 @@
 #include "coordinator/analysis/template/slots.h"
 #include "opsctl/verb.h"
 
-enum { TPL_TEMPLATES_MAX = 1 << 16, TPL_EXIT_CHANGES = 3, TPL_TEXT_COLUMNS = 100 };
+enum { TPL_TEMPLATES_MAX = 1 << 16, TPL_SLOTS_BYTES = 64 << 20, TPL_EXIT_CHANGES = 3, TPL_TEXT_COLUMNS = 100 };
 
 typedef struct tpl_options {
     ops_verb_ctx *ctx;

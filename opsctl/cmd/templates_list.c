@@ -101,6 +101,7 @@ static void put_json(listing *l, const ops_template_info *t)
     for (size_t i = 0; w != NULL && i < w->ids.n; i++)
         ops_strbuf_printf(b, "%s\"%016" PRIx64 "\"", i > 0 ? "," : "", w->ids.v[i]);
     ops_strbuf_char(b, ']');
+    tpl_put_slots(b, ops_miner_slots(l->m, t->id));
     ops_strbuf_str(b, "}\n");
 }
 
@@ -143,7 +144,7 @@ static ops_status print(listing *l, ops_err *reterr)
     bool failed = false;
     for (size_t i = 0; i < l->rows.n; i++) {
         ops_strbuf_clear(&l->text);
-        ops_slots_render(l->rows.v[i].text, NULL, &l->text);
+        ops_slots_render(l->rows.v[i].text, ops_miner_slots(l->m, l->rows.v[i].id), &l->text);
         if (l->o->json) {
             put_json(l, &l->rows.v[i]);
             failed |= l->out.failed || fwrite(l->out.p, 1, l->out.n, out) != l->out.n;

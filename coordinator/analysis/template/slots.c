@@ -3,6 +3,7 @@
 
 #include "base/mem/alloc.h"
 #include "base/text/hash.h"
+#include "base/text/utf8.h"
 
 enum {
     SURE_WEIGHT = 256, /* from here on a slot that is not numeric stops collecting numbers */
@@ -248,17 +249,37 @@ const char *ops_slot_type_name(ops_slot_type t)
     return t < OPS_SLOT_TYPES ? names[t] : "*";
 }
 
+/* One value so far that reads like a word: without a digit or a control character, whole. */
+static bool constant_so_far(const slot *x, ops_slice *ret)
+{
+    ops_topk_entry e[OPS_TOPK_ENTRIES_MAX];
+    if (ops_hll_count(&x->distinct) != 1 || ops_topk_get(&x->top, e) != 1 || e[0].value.n == 0 ||
+        e[0].value.n == OPS_TOPK_VALUE_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < e[0].value.n; i++)
+        if ((e[0].value.p[i] >= '0' && e[0].value.p[i] <= '9') || (uint8_t)e[0].value.p[i] < ' ')
+            return false;
+    *ret = e[0].value;
+    return ops_utf8_valid(*ret);
+}
+
 void ops_slots_render(ops_slice text, const ops_slots *s, ops_strbuf *out)
 {
     for (size_t ordinal = 0;; ordinal++) {
         ptrdiff_t at = ops_slice_find(text, OPS_SLICE("<*>"));
         if (at < 0)
             break;
-        ops_slot_type type = s != NULL && ordinal < s->n ? type_of(&s->v[ordinal]) : OPS_SLOT_ANY;
+        const slot *x = s != NULL && ordinal < s->n ? &s->v[ordinal] : NULL;
+        ops_slot_type type = x != NULL ? type_of(x) : OPS_SLOT_ANY;
+        ops_slice only;
         ops_strbuf_put(out, text.p, (size_t)at);
-        ops_strbuf_char(out, '<');
-        ops_strbuf_str(out, ops_slot_type_name(type));
-        ops_strbuf_char(out, '>');
+        if (x != NULL && type == OPS_SLOT_ANY && constant_so_far(x, &only)) {
+            ops_strbuf_slice(out, only);
+        } else {
+            ops_strbuf_char(out, '<');
+            ops_strbuf_str(out, ops_slot_type_name(type));
+            ops_strbuf_char(out, '>');
+        }
         text = ops_slice_sub(text, (size_t)at + 3, text.n - (size_t)at - 3);
     }
     ops_strbuf_slice(out, text);

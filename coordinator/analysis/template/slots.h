@@ -78,7 +78,8 @@ bool ops_slots_info(const ops_slots *s, size_t ordinal, ops_slot_info *ret);
 
 /* "num", "ip", ...; "*" for OPS_SLOT_ANY. */
 const char *ops_slot_type_name(ops_slot_type t);
-/* Appends `text` with each `<*>` that has a type written as it: `<ip>`, `<num>`. `s` may be NULL. */
+/* Appends `text` with each `<*>` that has a type written as it: `<ip>`, `<num>`; one without that had a single value so far, a
+ * word, as that word: it gets more general as lines come. `s` may be NULL. */
 void ops_slots_render(ops_slice text, const ops_slots *s, ops_strbuf *out);
 
 /* Appends one record: a version byte, then what slots_codec.c says; at most about 1.6 KiB a slot. */

@@ -151,10 +151,15 @@ static void templates_are_shown_with_their_types(void **state)
     note(s, 0, "192.0.2.1");
     note(s, 1, "open");
     note(s, 2, "5ms");
+    note(s, 3, "/tmp");
     ops_strbuf b;
     ops_strbuf_init(&b, 1000);
-    ops_slots_render(OPS_SLICE("from <*>: state=<*> after <*> and <*>"), s, &b);
-    assert_string_equal(b.p, "from <ip>: state=<*> after <duration> and <*>");
+    ops_slots_render(OPS_SLICE("from <*>: state=<*> after <*> and <*> and <*>"), s, &b);
+    assert_string_equal(b.p, "from <ip>: state=open after <duration> and <path> and <*>"); /* one word so far */
+    ops_strbuf_clear(&b);
+    note(s, 1, "closed");
+    ops_slots_render(OPS_SLICE("from <*>: state=<*>"), s, &b);
+    assert_string_equal(b.p, "from <ip>: state=<*>");
     ops_strbuf_clear(&b);
     ops_slots_render(OPS_SLICE("<*>"), NULL, &b);
     assert_string_equal(b.p, "<*>");

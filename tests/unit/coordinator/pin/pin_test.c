@@ -84,6 +84,8 @@ static void what_is_wrong_is_told_with_its_line(void **state)
         {"slots:\n  - name: x\n    regex: '(a'\n",
          "pins.yaml:3: regex '(a' at byte 2: missing closing parenthesis"},
         {"slots:\n  - ''\n", "pins.yaml:2: a regex of 0 bytes"},
+        {"apart:\n  - [ok]\n  - [\"12 34\"]\n",
+         "pins.yaml:3: pin 1: the pattern '12 34' has no constant word"},
         {"one: [\n", "pins.yaml:2: "},
         {"- a\n", "pins.yaml:1: the file is a mapping"},
     };
@@ -201,10 +203,10 @@ static void limits_hold(void **state)
     ops_pinset *s = NULL;
     ops_strbuf_init(&b, 4 << 20);
     ops_strbuf_str(&b, "apart:\n");
-    for (int i = 0; i <= OPS_PINSET_PINS_MAX; i++)
+    for (int i = 0; i <= OPS_PINS_MAX; i++)
         ops_strbuf_printf(&b, "  - word%d\n", i);
     assert_int_equal(ops_pinset_parse(ops_strbuf_get(&b), "p", &s, &err), OPS_EINVAL);
-    assert_string_equal(err.msg, "p:1026: more than 1024 pins");
+    assert_string_equal(err.msg, "p:258: more than 256 pins");
     ops_strbuf_clear(&b);
     for (int i = 0; i <= OPS_PINSET_FILE_BYTES_MAX; i++)
         ops_strbuf_char(&b, '#');
