@@ -22,6 +22,7 @@ ops_status ops_owners_new(const ops_owners_conf *conf, ops_owners **ret, ops_err
         o->conf.commit_interval_ns = 1000000000;
     o->clock = conf->clock != NULL ? conf->clock : ops_clock_system();
     atomic_store(&o->event_ns, INT64_MIN);
+    (void)pthread_mutex_init(&o->pins_lock, NULL);
     o->parts = ops_calloc(conf->partitions, sizeof *o->parts);
     o->threads = ops_calloc(o->conf.threads, sizeof(ops_thread *));
     o->args = ops_calloc(o->conf.threads, sizeof *o->args);
@@ -55,7 +56,13 @@ static bool work_on(partition *p)
     bool more = false;
     if (atomic_load(&p->failed))
         return false;
-    ops_status st = ops_partition_step(p, &more, &err);
+    ops_status st = ops_partition_pins(p, &err);
+    if (st != OPS_OK) {
+        OPS_LOG(OPS_LOG_WARN, "pins_not_taken_up", OPS_KV_INT("partition", p->part),
+                OPS_KV_STR("why", err.msg));
+        err = (ops_err){0};
+    }
+    st = ops_partition_step(p, &more, &err);
     if (st == OPS_OK && !more)
         st = ops_partition_tick(p, &err);
     if (st != OPS_OK) {
@@ -129,7 +136,28 @@ void ops_owners_free(ops_owners *o)
     ops_free(o->parts);
     ops_free(o->threads);
     ops_free(o->args);
+    ops_pinset_unref(o->pins);
+    (void)pthread_mutex_destroy(&o->pins_lock);
     ops_free(o);
+}
+
+void ops_owners_pins_set(ops_owners *o, ops_pinset *s)
+{
+    (void)pthread_mutex_lock(&o->pins_lock);
+    ops_pinset *before = o->pins;
+    o->pins = ops_pinset_ref(s);
+    atomic_fetch_add(&o->pins_posted, 1);
+    (void)pthread_mutex_unlock(&o->pins_lock);
+    ops_pinset_unref(before);
+}
+
+uint32_t ops_owners_pins_pending(ops_owners *o)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < o->conf.partitions; i++)
+        n += atomic_load(&o->parts[i].shown_pins) != atomic_load(&o->pins_posted) &&
+             !atomic_load(&o->parts[i].failed);
+    return n;
 }
 
 int64_t ops_owners_event_ns(ops_owners *o)
@@ -188,4 +216,16 @@ void ops_owners_templates(ops_owners *o, uint32_t part,
     while (ops_pipeline_next_template(p->pipeline, &iter, &tenant, &info) && fn(u, tenant, &info))
         ;
     (void)pthread_mutex_unlock(&p->lock);
+}
+
+bool ops_owners_look(ops_owners *o, uint32_t part, void (*fn)(void *u, uint32_t part, const ops_pipeline *p),
+                     void *u)
+{
+    if (part >= o->conf.partitions)
+        return false;
+    partition *p = &o->parts[part];
+    (void)pthread_mutex_lock(&p->lock);
+    fn(u, part, p->pipeline);
+    (void)pthread_mutex_unlock(&p->lock);
+    return true;
 }

@@ -11,6 +11,7 @@
 
 #include "base/time/clock.h"
 #include "coordinator/analysis/pipeline/pipeline.h"
+#include "coordinator/pin/pinset.h"
 #include "coordinator/shard/ledger.h"
 #include "storage/repo/repo.h"
 #include "storage/streamlog/streamlog.h"
@@ -40,6 +41,11 @@ void ops_owners_stop(ops_owners *o);
 void ops_owners_free(ops_owners *o);
 OPS_AUTO_DEFINE(ops_owners, ops_owners_free)
 
+/* Hands every partition a set of pins (NULL: none), in place of the one before: each owner takes it up between two batches,
+ * within a fraction of a second when it is idle. `pending`: partitions that have not yet. @thread any */
+void ops_owners_pins_set(ops_owners *o, ops_pinset *s);
+uint32_t ops_owners_pins_pending(ops_owners *o);
+
 /* The greatest event time of any partition; INT64_MIN before the first record. @thread any */
 int64_t ops_owners_event_ns(ops_owners *o);
 
@@ -63,5 +69,8 @@ OPS_MUST_USE ops_status ops_owners_partition(ops_owners *o, uint32_t part, ops_p
 void ops_owners_streams(ops_owners *o, uint32_t part, bool (*fn)(void *u, const ops_stream_info *s), void *u);
 void ops_owners_templates(ops_owners *o, uint32_t part,
                           bool (*fn)(void *u, ops_slice tenant, const ops_template_info *t), void *u);
+/* Hands out the whole analysis of the partition on the same terms. False when there is no such partition. */
+bool ops_owners_look(ops_owners *o, uint32_t part, void (*fn)(void *u, uint32_t part, const ops_pipeline *p),
+                     void *u);
 
 #endif

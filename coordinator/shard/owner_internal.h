@@ -32,8 +32,11 @@ typedef struct partition {
     OPS_VEC(piece) vals;
     bool pending; /* a DELTA is built and waits for its commit */
     ops_status effect_failed;
+    ops_pin_finder *finder; /* of the pins that the pipeline has; NULL: none */
+    ops_pin_set pins;       /* its view */
+    uint64_t pins_taken;    /* which posting */
     /* for readers */
-    _Atomic uint64_t shown_read, shown_position, shown_epoch;
+    _Atomic uint64_t shown_read, shown_position, shown_epoch, shown_pins;
     _Atomic int64_t shown_event_ns, shown_recv_ns;
     _Atomic bool failed;
     char failure[256]; /* written once, before `failed` */
@@ -51,12 +54,17 @@ struct ops_owners {
     atomic_bool stopping;
     bool started;
     _Atomic int64_t event_ns;
+    pthread_mutex_t pins_lock; /* pins */
+    ops_pinset *pins;
+    _Atomic uint64_t pins_posted; /* grows with each posting, under the lock */
 };
 
 ops_status ops_partition_open(partition *p, ops_owners *o, uint32_t part, ops_err *reterr);
 void ops_partition_close(partition *p);
 /* Reads and analyses up to about a mebibyte; *ret_more: something was read. */
 ops_status ops_partition_step(partition *p, bool *ret_more, ops_err *reterr);
+/* Takes up what was posted; nothing when there is nothing new. OPS_ENOMEM: tried again at the next call. */
+ops_status ops_partition_pins(partition *p, ops_err *reterr);
 /* Idle work: clocks. */
 ops_status ops_partition_tick(partition *p, ops_err *reterr);
 /* Writes state, position and effects. `force`: also when the interval is not over. OPS_EIO and OPS_ENOSPC: nothing is lost,

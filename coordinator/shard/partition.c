@@ -68,6 +68,7 @@ ops_status ops_partition_open(partition *p, ops_owners *o, uint32_t part, ops_er
 void ops_partition_close(partition *p)
 {
     ops_pipeline_free(p->pipeline);
+    ops_pin_finder_free(p->finder);
     ops_strbuf_done(&p->bytes);
     ops_vec_done(&p->effects);
     ops_vec_done(&p->keys);
@@ -166,6 +167,46 @@ ops_status ops_partition_step(partition *p, bool *ret_more, ops_err *reterr)
     return st;
 }
 
+/* What miners call: the finder behind it changes under the partition's lock, so that no miner ever holds one that is gone. */
+static size_t find_slots(void *u, ops_slice line, ops_pin_span *ret, size_t max)
+{
+    const partition *p = u;
+    return p->pins.find != NULL ? p->pins.find(p->pins.u, line, ret, max) : 0;
+}
+
+ops_status ops_partition_pins(partition *p, ops_err *reterr)
+{
+    ops_owners *o = p->owners;
+    OPS_AUTO(ops_pinset_unref) ops_pinset *set = NULL;
+    ops_pin_finder *finder = NULL, *before = p->finder;
+    ops_pin_set pins = {0};
+    if (atomic_load(&o->pins_posted) == p->pins_taken)
+        return OPS_OK;
+    (void)pthread_mutex_lock(&o->pins_lock);
+    set = ops_pinset_ref(o->pins);
+    uint64_t posted = atomic_load(&o->pins_posted);
+    (void)pthread_mutex_unlock(&o->pins_lock);
+    ops_status st = set != NULL ? ops_pin_finder_new(set, &finder, reterr) : OPS_OK;
+    if (st != OPS_OK)
+        return st;
+    if (finder != NULL)
+        ops_pin_finder_view(finder, &pins);
+    const ops_pin_set shown = {pins.pins, pins.n, pins.find != NULL ? find_slots : NULL, p};
+    (void)pthread_mutex_lock(&p->lock);
+    st = ops_pipeline_pins_set(p->pipeline, &shown, reterr);
+    p->pins = pins; /* also after a failure: the pipeline may hold the new set's */
+    p->finder = finder;
+    p->unsaved = true; /* templates may have become one */
+    (void)pthread_mutex_unlock(&p->lock);
+    ops_pin_finder_free(before);
+    if (st != OPS_OK && st != OPS_EINVAL)
+        return st;
+    p->pins_taken =
+        posted; /* a set that the miner refuses is refused once: the check of the file should have said so */
+    atomic_store(&p->shown_pins, posted);
+    return st;
+}
+
 ops_status ops_partition_tick(partition *p, ops_err *reterr)
 {
     int64_t now = ops_clock_mono_ns(p->owners->clock), all_ns = atomic_load(&p->owners->event_ns);
@@ -196,9 +237,11 @@ static ops_status save_record(void *u, ops_slice key, ops_slice val)
     return ops_vec_push(&p->keys, k) && ops_vec_push(&p->vals, v) ? OPS_OK : OPS_ENOMEM;
 }
 
-static ops_status build(partition *p, ops_err *reterr)
+static ops_status build(partition *p, bool last, ops_err *reterr)
 {
     (void)pthread_mutex_lock(&p->lock);
+    if (last)
+        ops_pipeline_slots_due(p->pipeline);
     ops_status st = ops_pipeline_save_dirty(p->pipeline, save_record, p, reterr);
     (void)pthread_mutex_unlock(&p->lock);
     p->pending = st == OPS_OK;
@@ -241,7 +284,7 @@ ops_status ops_partition_commit(partition *p, bool force, ops_err *reterr)
     bool due = force || p->effects.n > 0 || now - p->committed_mono_ns >= p->owners->conf.commit_interval_ns;
     if (!p->pending && (!due || (!p->unsaved && p->effects.n == 0)))
         return OPS_OK;
-    ops_status st = p->pending ? OPS_OK : build(p, reterr);
+    ops_status st = p->pending ? OPS_OK : build(p, force, reterr);
     if (st == OPS_OK)
         st = fold(p, reterr);
     ops_ledger_count(p->owners->conf.ledger, OPS_LEDGER_COMMITS, st == OPS_OK ? "ok" : ops_status_name(st),

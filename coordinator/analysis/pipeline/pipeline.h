@@ -21,6 +21,8 @@
 #include "base/text/slice.h"
 #include "coordinator/analysis/detect/candidate.h"
 #include "coordinator/analysis/template/miner.h"
+#include "coordinator/analysis/template/pin.h"
+#include "coordinator/analysis/template/slots.h"
 
 typedef struct ops_pipeline ops_pipeline;
 
@@ -86,6 +88,10 @@ OPS_MUST_USE ops_status ops_pipeline_save_dirty(ops_pipeline *p, ops_miner_emit 
 OPS_MUST_USE ops_status ops_pipeline_load(ops_pipeline *p, ops_slice key, ops_slice val, ops_err *reterr);
 OPS_MUST_USE ops_status ops_pipeline_load_done(ops_pipeline *p, ops_err *reterr);
 
+/* What operators say of templates, for every tenant there is and will be, in place of what was set before. The set's pins,
+ * `find` and `u` must outlive the pipeline or the next call. On failure some tenants may have it already: call again. */
+OPS_MUST_USE ops_status ops_pipeline_pins_set(ops_pipeline *p, const ops_pin_set *pins, ops_err *reterr);
+
 /* Start with *iter = 0. Slices live until the pipeline changes. */
 bool ops_pipeline_next_stream(const ops_pipeline *p, size_t *iter, ops_stream_info *ret);
 /* Templates of all tenants: *iter = {0}. */
@@ -96,6 +102,20 @@ bool ops_pipeline_next_template(const ops_pipeline *p, ops_pipeline_template_ite
                                 ops_slice *ret_tenant, ops_template_info *ret);
 bool ops_pipeline_template(const ops_pipeline *p, ops_slice tenant, uint64_t id, ops_template_info *ret);
 uint64_t ops_pipeline_resolve(const ops_pipeline *p, ops_slice tenant, uint64_t id);
+/* Live templates of one tenant; *iter = 0. */
+bool ops_pipeline_next_template_of(const ops_pipeline *p, ops_slice tenant, size_t *iter,
+                                   ops_template_info *ret);
+/* Statistics of a live template's slots; NULL when there are none. */
+const ops_slots *ops_pipeline_slots(const ops_pipeline *p, ops_slice tenant, uint64_t id);
+/* What was folded into what, oldest first; *iter = 0. */
+bool ops_pipeline_next_fold(const ops_pipeline *p, ops_slice tenant, size_t *iter, ops_miner_fold_info *ret);
+/* The streams in which the live template `id` occurs, with its records there and how many of them count as errors; those
+ * past a stream's series_per_stream_max are not known. */
+typedef void (*ops_pipeline_on_occurrence)(void *u, ops_slice service, uint64_t records, uint64_t errors);
+void ops_pipeline_template_streams(const ops_pipeline *p, ops_slice tenant, uint64_t id,
+                                   ops_pipeline_on_occurrence fn, void *u);
+/* Statistics of slots are saved less often than the rest (see ops_miner_slots_due): after this call all are due. */
+void ops_pipeline_slots_due(ops_pipeline *p);
 void ops_pipeline_stats_get(const ops_pipeline *p, ops_pipeline_stats *ret);
 
 #endif

@@ -119,6 +119,8 @@ struct ops_pipeline {
     bool ticked, meta_dirty;
     ops_pipeline_stats stats;
     ops_strbuf text, words;
+    ops_pin_set pins; /* the caller's */
+    bool pinned;
 };
 
 static inline int64_t window_of(int64_t ns)

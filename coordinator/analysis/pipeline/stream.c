@@ -16,13 +16,15 @@ static ops_slice cut_name(ops_slice name)
 tenant *ops_pipeline_tenant_put(ops_pipeline *p, ops_slice name)
 {
     tenant *t = ops_calloc(1, sizeof *t);
-    ops_miner_limits lim = {.templates_max = p->lim.templates_per_tenant_max};
+    ops_miner_limits lim = {.templates_max = p->lim.templates_per_tenant_max, .slots = true};
     if (t == NULL)
         return NULL;
     t->name = ops_strndup(name.n > 0 ? name.p : "", name.n);
     t->name_n = (uint32_t)name.n;
     t->dirty = true;
-    if (t->name == NULL || ops_miner_new(&lim, &t->miner, NULL) != OPS_OK || !ops_vec_push(&p->tenants, t)) {
+    if (t->name == NULL || ops_miner_new(&lim, &t->miner, NULL) != OPS_OK ||
+        (p->pinned && ops_miner_pins_set(t->miner, &p->pins, NULL) != OPS_OK) ||
+        !ops_vec_push(&p->tenants, t)) {
         ops_miner_free(t->miner);
         ops_free(t->name);
         ops_free(t);
