@@ -146,9 +146,9 @@ static ops_status open_deadletters(opsd_daemon *d, ops_err *reterr)
 
 /* In the order in which each needs the ones before. */
 static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
-    read_tls,           open_stores,      open_deadletters, open_intake,   open_owners,
-    open_finder,        opsd_models_open, opsd_gauges_new,  opsd_door_web, opsd_door_otlp,
-    opsd_door_otlp_rpc, opsd_door_api,    opsd_lines_start,
+    read_tls,       open_stores,        open_deadletters, open_intake,      open_owners,
+    opsd_pins_open, open_finder,        opsd_models_open, opsd_gauges_new,  opsd_door_web,
+    opsd_door_otlp, opsd_door_otlp_rpc, opsd_door_api,    opsd_lines_start,
 };
 
 void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret)
@@ -237,6 +237,7 @@ void opsd_daemon_stop(opsd_daemon *d)
     opsd_gauges_free(d->gauges);
     ops_finder_free(d->finder);
     ops_owners_free(d->owners);
+    opsd_pins_close(d->pins);
     opsd_stores_close(&d->stores);
     ops_redactor_unref(d->redactor);
     ops_deadletters_free(d->dead);
@@ -286,6 +287,8 @@ ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
     if (st == OPS_OK)
         st = make_redactor(fresh, &redactor, reterr);
     if (st == OPS_OK)
+        st = opsd_pins_check(fresh, reterr);
+    if (st == OPS_OK)
         st = reload_tls(d, fresh, reterr);
     if (st == OPS_OK)
         st = ops_access_reload(d->access, reterr);
@@ -300,6 +303,7 @@ ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
     apply_log(fresh);
     ops_conf_free(d->live);
     d->live = OPS_STEAL(fresh);
+    opsd_pins_look(d, true);
     return OPS_OK;
 }
 

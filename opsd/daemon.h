@@ -19,12 +19,13 @@
 #include "opsd/meaning.h"
 #include "opsd/options.h"
 #include "opsd/pem.h"
+#include "opsd/pins.h"
 #include "opsd/stores.h"
 
 typedef struct opsd_lines opsd_lines;   /* doors_lines.c */
 typedef struct opsd_gauges opsd_gauges; /* gauges.c */
 
-typedef struct opsd_daemon {
+struct opsd_daemon {
     const opsd_options *options;
     const ops_conf *conf; /* as at the start */
     ops_conf *live;       /* as last reloaded, NULL before; main's alone */
@@ -47,10 +48,11 @@ typedef struct opsd_daemon {
     ops_thread *model_thread;       /* loads it */
     ops_local_worker *local_worker; /* NULL: none; the loading thread's until that is joined */
     opsd_meaning *meaning;
+    opsd_pins *pins;
     opsd_lines *lines;
     opsd_gauges *gauges;
     opsd_pem tls; /* as at the start; no certificate: plain */
-} opsd_daemon;
+};
 
 /* Everything is up when it returns OPS_OK. */
 OPS_MUST_USE ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *reterr);
@@ -71,6 +73,16 @@ ops_status opsd_door_otlp_rpc(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_door_api(opsd_daemon *d, ops_err *reterr);
 void opsd_rpc_serving(opsd_daemon *d, bool serving);
 void opsd_api_ports(opsd_daemon *d, ops_api_ports *ret);
+/* As ops_api_ports has it. */
+ops_status opsd_port_pin_changes(void *u, uint64_t before, bool (*fn)(void *fu, const Ops__V1__PinChange *m),
+                                 void *fu, ops_err *reterr);
+/* ports_templates.c: as ops_api_ports has them. */
+ops_status opsd_port_templates(void *u, const ops_api_template_query *q,
+                               bool (*fn)(void *fu, const Ops__V1__Template *m), void *fu,
+                               uint64_t *ret_lines, uint64_t *ret_all, ops_err *reterr);
+ops_status opsd_port_template_get(void *u, ops_slice tenant, uint64_t id,
+                                  void (*fn)(void *fu, const Ops__V1__TemplateDetail *m), void *fu,
+                                  ops_err *reterr);
 /* models.c. Open before owners and doors start, start when all is up; stop before the servers, close after them. */
 ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_models_start(opsd_daemon *d, ops_err *reterr);

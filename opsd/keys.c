@@ -157,6 +157,11 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
     [KEY_ANALYSIS_LATENESS] = {"analysis.lateness", OPS_CONF_DURATION, "3s", .max = 10 * MINUTE_MS,
                                .help = "How long a window waits for records that come late.",
                                .help_zh = "窗口等待迟到记录的时长。"},
+    [KEY_ANALYSIS_PINS] =
+        {"analysis.template_pins", OPS_CONF_STR, "", .traits = OPS_CONF_RELOAD,
+         .help = "YAML file of what operators say about templates: one, apart, slots; read again when "
+                 "it changes; empty: none.",
+         .help_zh = "模板标注文件（YAML：one、apart、slots），变更后自动重读；留空则不用。"},
     [KEY_FINDINGS_QUIET] =
         {"findings.quiet_per_day", OPS_CONF_UINT, "6", .min = 1, .max = 10000,
          .help = "Findings a tenant may get in a day on moderate evidence; stronger ones are exempt.",

@@ -11,7 +11,7 @@
 #include "base/log/log.h"
 #include "opsd/daemon.h"
 
-enum { UPKEEP_S = 30 };
+enum { LOOK_S = 1, UPKEEP_LOOKS = 30 };
 
 /* sd_notify(3): one datagram to the socket that systemd named; silence when there is none. */
 static void tell_systemd(const char *state)
@@ -108,6 +108,8 @@ static int config_verb(const opsd_options *o)
     ops_err err = {0};
     ops_access *access = NULL;
     ops_status st = opsd_options_check(o->conf, &err);
+    if (st == OPS_OK)
+        st = opsd_pins_check(o->conf, &err);
     const char *tokens = ops_conf_str(o->conf, KEY_ACCESS_TOKENS);
     if (st == OPS_OK)
         st = ops_access_new(tokens[0] != '\0' ? tokens : NULL, &access, &err);
@@ -133,11 +135,13 @@ static void log_ready(const opsd_daemon *d)
 
 static void serve(opsd_daemon *d, const sigset_t *signals)
 {
-    for (;;) {
-        const struct timespec upkeep_every = {UPKEEP_S, 0};
-        int signal_number = sigtimedwait(signals, NULL, &upkeep_every);
+    for (unsigned looks = 1;; looks++) {
+        const struct timespec look_every = {LOOK_S, 0};
+        int signal_number = sigtimedwait(signals, NULL, &look_every);
         if (signal_number < 0) {
-            opsd_upkeep(d);
+            opsd_pins_look(d, false);
+            if (looks % UPKEEP_LOOKS == 0)
+                opsd_upkeep(d);
             continue;
         }
         if (signal_number != SIGHUP) {

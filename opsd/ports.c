@@ -5,6 +5,7 @@
 
 #include "base/mem/alloc.h"
 #include "base/text/codec.h"
+#include "coordinator/shard/catalog.h"
 #include "coordinator/shard/router.h"
 #include "opsd/daemon.h"
 #include "proto/codec/record.h"
@@ -157,55 +158,6 @@ static ops_status streams(void *u, ops_slice tenant, bool (*fn)(void *fu, const 
     return OPS_OK;
 }
 
-struct templating {
-    ops_slice tenant;
-    uint32_t part;
-    bool more;
-    bool (*fn)(void *fu, const Ops__V1__Template *m);
-    void *fu;
-};
-
-static bool on_template(void *u, ops_slice tenant, const ops_template_info *t)
-{
-    struct templating *x = u;
-    Ops__V1__Template m = OPS__V1__TEMPLATE__INIT;
-    char id[17], name[NAME_BYTES], *examples[OPS_MINER_EXAMPLES_MAX];
-    if (!ops_slice_eq(tenant, x->tenant))
-        return true;
-    (void)snprintf(id, sizeof id, "%016" PRIx64, t->id);
-    char *text = ops_strndup(t->text.p, t->text.n);
-    bool whole = text != NULL;
-    for (m.n_examples = 0; whole && m.n_examples < t->example_count; m.n_examples++) {
-        examples[m.n_examples] = ops_strndup(t->examples[m.n_examples].p, t->examples[m.n_examples].n);
-        if (examples[m.n_examples] == NULL)
-            break;
-    }
-    m.id = id;
-    m.tenant = cstr(name, sizeof name, tenant);
-    m.text = text;
-    m.count = t->count;
-    m.first_time_unix_nano = t->first_ns;
-    m.last_time_unix_nano = t->last_ns;
-    m.examples = examples;
-    m.partition = x->part;
-    x->more = whole && x->fn(x->fu, &m);
-    for (size_t i = 0; i < m.n_examples; i++)
-        ops_free(examples[i]);
-    ops_free(text);
-    return x->more;
-}
-
-static ops_status templates(void *u, ops_slice tenant, bool (*fn)(void *fu, const Ops__V1__Template *m),
-                            void *fu, ops_err *reterr)
-{
-    opsd_daemon *d = u;
-    struct templating x = {.tenant = tenant, .more = true, .fn = fn, .fu = fu};
-    (void)reterr;
-    for (; x.more && x.part < partitions_of(d); x.part++)
-        ops_owners_templates(d->owners, x.part, on_template, &x);
-    return OPS_OK;
-}
-
 struct lettering {
     ops_slice tenant;
     bool (*fn)(void *fu, const Ops__V1__DeadLetter *m);
@@ -334,30 +286,22 @@ static ops_status on_entry(void *u, uint64_t offset, const ops_streamlog_entry *
     return ops_record_batch_walk(e->payload, on_record, x, reterr);
 }
 
-struct wanted_template {
-    uint64_t id;
-    ops_slice tenant;
-    char *text;
-};
-
-static bool find_template(void *u, ops_slice tenant, const ops_template_info *t)
-{
-    struct wanted_template *w = u;
-    if (t->id != w->id || !ops_slice_eq(tenant, w->tenant))
-        return true;
-    w->text = ops_strndup(t->text.p, t->text.n);
-    return false;
-}
-
+/* The text of the template that the query names, or of what it became. */
 static ops_status pattern_of(opsd_daemon *d, const ops_api_record_query *q, char **ret, ops_err *reterr)
 {
-    struct wanted_template w = {.id = q->template_id, .tenant = q->tenant};
-    for (uint32_t i = 0; !q->any_template && w.text == NULL && i < partitions_of(d); i++)
-        ops_owners_templates(d->owners, i, find_template, &w);
-    *ret = w.text;
-    if (!q->any_template && w.text == NULL)
-        return ops_fail(reterr, OPS_ENOTFOUND, "no template %016" PRIx64, q->template_id);
-    return OPS_OK;
+    OPS_AUTO(ops_catalog_free) ops_catalog *c = NULL;
+    size_t i;
+    *ret = NULL;
+    if (q->any_template)
+        return OPS_OK;
+    ops_status st = ops_catalog_take(d->owners, q->tenant, OPS_CATALOG_BY_ID, &c, reterr);
+    if (st == OPS_OK)
+        st = ops_catalog_find(c, q->template_id, &i, reterr);
+    if (st != OPS_OK)
+        return st;
+    ops_slice text = ops_catalog_row_at(c, i)->text;
+    *ret = ops_strndup(text.p, text.n);
+    return *ret != NULL ? OPS_OK : ops_fail(reterr, OPS_ENOMEM, "template %016" PRIx64, q->template_id);
 }
 
 static ops_status records(void *u, const ops_api_record_query *q,
@@ -411,7 +355,9 @@ void opsd_api_ports(opsd_daemon *d, ops_api_ports *ret)
                            .partitions = partitions,
                            .workers = workers,
                            .streams = streams,
-                           .templates = templates,
+                           .templates = opsd_port_templates,
+                           .template_get = opsd_port_template_get,
+                           .pin_changes = opsd_port_pin_changes,
                            .deadletters = deadletters,
                            .records = records,
                            .check_storage = check_storage};

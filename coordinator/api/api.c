@@ -55,6 +55,8 @@ HANDLER(list_partitions, pool)
 HANDLER(list_workers, pool)
 HANDLER(list_streams, pool)
 HANDLER(list_templates, pool)
+HANDLER(get_template, pool)
+HANDLER(list_pin_changes, pool)
 HANDLER(list_deadletters, pool)
 HANDLER(check_storage, record_pool)
 HANDLER(query_records, record_pool)
@@ -79,6 +81,9 @@ static void fill_rows(ops_api *a)
         {"/ops.v1.ClusterService/ListWorkers", OPS_RPC_UNARY, .role = view, .message = on_list_workers},
         {"/ops.v1.ClusterService/ListStreams", OPS_RPC_UNARY, .role = view, .message = on_list_streams},
         {"/ops.v1.ClusterService/ListTemplates", OPS_RPC_UNARY, .role = view, .message = on_list_templates},
+        {"/ops.v1.ClusterService/GetTemplate", OPS_RPC_UNARY, .role = view, .message = on_get_template},
+        {"/ops.v1.ClusterService/ListPinChanges", OPS_RPC_UNARY, .role = view,
+         .message = on_list_pin_changes},
         {"/ops.v1.ClusterService/ListDeadLetters", OPS_RPC_UNARY, .role = view,
          .message = on_list_deadletters},
         {"/ops.v1.ClusterService/CheckStorage", OPS_RPC_UNARY, .role = admin, .message = on_check_storage},

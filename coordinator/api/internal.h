@@ -51,6 +51,8 @@ void api_list_partitions(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_workers(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_streams(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_templates(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_get_template(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_list_pin_changes(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_deadletters(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_check_storage(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_query_records(ops_api *a, ops_rpc_call *c, ops_slice req);

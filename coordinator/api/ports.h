@@ -27,6 +27,20 @@ typedef struct ops_api_record_query {
     bool follow;
 } ops_api_record_query;
 
+typedef enum ops_api_template_order {
+    OPS_API_TEMPLATES_BY_COUNT = 0,
+    OPS_API_TEMPLATES_BY_FIRST,
+    OPS_API_TEMPLATES_BY_LAST,
+    OPS_API_TEMPLATES_BY_ID
+} ops_api_template_order;
+
+typedef struct ops_api_template_query {
+    ops_slice tenant, contains;
+    ops_api_template_order order;
+    uint64_t count_min;
+    uint64_t skip; /* matching rows passed over */
+} ops_api_template_query;
+
 typedef struct ops_api_ports {
     void *u;
     /* In order of revision, those above `after`. */
@@ -42,8 +56,17 @@ typedef struct ops_api_ports {
     ops_status (*workers)(void *u, bool (*fn)(void *fu, const Ops__V1__Worker *m), void *fu, ops_err *reterr);
     ops_status (*streams)(void *u, ops_slice tenant, bool (*fn)(void *fu, const Ops__V1__Stream *m), void *fu,
                           ops_err *reterr);
-    ops_status (*templates)(void *u, ops_slice tenant, bool (*fn)(void *fu, const Ops__V1__Template *m),
-                            void *fu, ops_err *reterr);
+    /* Those that match, in order, from the first not skipped on. *ret_lines and *ret_all are of the tenant as a whole. */
+    ops_status (*templates)(void *u, const ops_api_template_query *q,
+                            bool (*fn)(void *fu, const Ops__V1__Template *m), void *fu, uint64_t *ret_lines,
+                            uint64_t *ret_all, ops_err *reterr);
+    /* What `id` is or became. OPS_ENOTFOUND. */
+    ops_status (*template_get)(void *u, ops_slice tenant, uint64_t id,
+                               void (*fn)(void *fu, const Ops__V1__TemplateDetail *m), void *fu,
+                               ops_err *reterr);
+    /* Newest first, those with a number below `before` (0: all). */
+    ops_status (*pin_changes)(void *u, uint64_t before, bool (*fn)(void *fu, const Ops__V1__PinChange *m),
+                              void *fu, ops_err *reterr);
     /* Newest first, those with a number below `before` (0: all). */
     ops_status (*deadletters)(void *u, ops_slice tenant, uint64_t before,
                               bool (*fn)(void *fu, const Ops__V1__DeadLetter *m), void *fu,

@@ -15,8 +15,7 @@ enum { PAGE = 500, EXIT_FINDINGS = 3, SUMMARY_COLUMNS = 90 };
 
 static const ops_conf_row own[] = {
     {"limit", OPS_CONF_UINT, "1000", .help = "At most so many rows; 0: all."},
-    {"filter", OPS_CONF_STR, "",
-     .help = "findings: state=open severity>=warning kind=... service=...; templates: text."},
+    {"filter", OPS_CONF_STR, "", .help = "findings: state=open severity>=warning kind=... service=..."},
     {"fail_on", OPS_CONF_STR, "", .help = "findings: exit with 3 when there are any."},
 };
 
@@ -155,46 +154,6 @@ static ops_status get_streams(listing *l, ops_err *reterr)
         const Ops__V1__ListStreamsResponse *a = (const Ops__V1__ListStreamsResponse *)m;
         for (size_t i = 0; i < a->n_streams && !full(l); i++, l->shown++)
             stream_row(l, a->streams[i]);
-        (void)snprintf(token, sizeof token, "%s", a->next_page_token);
-        protobuf_c_message_free_unpacked(m, NULL);
-    } while (token[0] != '\0' && !full(l));
-    end(l, st);
-    return st;
-}
-
-static void template_row(listing *l, const Ops__V1__Template *t)
-{
-    char count[24], age[16], text[512];
-    if (print_other(l, &t->base, "template", t->id))
-        return;
-    (void)snprintf(count, sizeof count, "%" PRIu64, t->count);
-    const char *cells[] = {
-        t->id, count, ops_text_age(t->first_time_unix_nano, l->now_ns, age, sizeof age),
-        l->r.mode == OPS_PRINT_WIDE ? t->text : ops_text_fit(t->text, SUMMARY_COLUMNS, text, sizeof text)};
-    ops_table_row(&l->table, cells);
-}
-
-static ops_status get_templates(listing *l, ops_err *reterr)
-{
-    static const char *const en[] = {"ID", "COUNT", "FIRST", "TEMPLATE"};
-    static const char *const zh[] = {"编号", "次数", "首次", "模板"};
-    char token[32] = "", contains[1024];
-    ops_status st = OPS_OK;
-    (void)snprintf(contains, sizeof contains, "%s", ops_conf_str(l->r.conf, OWN_FILTER));
-    begin(l, en, zh, 4);
-    do {
-        Ops__V1__ListTemplatesRequest q = OPS__V1__LIST_TEMPLATES_REQUEST__INIT;
-        ProtobufCMessage *m = NULL;
-        q.page_size = PAGE;
-        q.page_token = token;
-        q.contains = contains;
-        st = ops_remote_call(&l->r, "/ops.v1.ClusterService/ListTemplates", &q.base,
-                             &ops__v1__list_templates_response__descriptor, &m, reterr);
-        if (st != OPS_OK)
-            break;
-        const Ops__V1__ListTemplatesResponse *a = (const Ops__V1__ListTemplatesResponse *)m;
-        for (size_t i = 0; i < a->n_templates && !full(l); i++, l->shown++)
-            template_row(l, a->templates[i]);
         (void)snprintf(token, sizeof token, "%s", a->next_page_token);
         protobuf_c_message_free_unpacked(m, NULL);
     } while (token[0] != '\0' && !full(l));
@@ -368,7 +327,6 @@ static ops_status run(ops_verb_ctx *ctx, ops_status (*list)(listing *l, ops_err 
     }
 GET(findings)
 GET(streams)
-GET(templates)
 GET(partitions)
 GET(workers)
 GET(deadletters)
