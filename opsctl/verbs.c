@@ -46,10 +46,10 @@ const ops_verb ops_verbs[] = {
      "", ops_cmd_pins_check},
     {"offline templates",
      "[--online] FILE|- | -o table|json [--limit N] [--min-count N] FILE|- | --diff OLD NEW [-o table|json] "
-     "[--fail-on changes]",
+     "[--fail-on changes] [--pins FILE]",
      "Log templates of a file: line by line, as a list with statistics, or what changed between two",
      "从文件提取日志模板:逐行输出、统计列表,或比较两个文件",
-     "--online -o --limit --min-count --diff --fail-on --lang", ops_cmd_offline_templates},
+     "--online -o --limit --min-count --diff --fail-on --pins --lang", ops_cmd_offline_templates},
     {"offline findings",
      "[--format auto|lines|otlp|case] [--service NAME] [--changes] [-o table|json] [--fail-on findings] "
      "PATH...",

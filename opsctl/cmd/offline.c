@@ -74,7 +74,7 @@ ops_status tpl_lines(const tpl_options *o, ops_err *reterr)
     ops_status st = packed ? ops_reader_open(l.name, &l.packed, reterr) : OPS_OK;
     if (st == OPS_OK)
         st = ops_templates_offline(packed ? read_packed : read_line, &l, write_rows, o->ctx->out, o->online,
-                                   reterr);
+                                   &o->pins, reterr);
     ops_reader_close(l.packed);
     /* getline() took it from the C heap, past base/mem. */
     (free)(l.line);

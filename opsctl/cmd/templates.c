@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "opsctl/cmd/pins.h"
 #include "opsctl/print/print.h"
 
 static ops_status set_value(tpl_options *o, const char *flag, const char *v, ops_err *reterr)
@@ -16,6 +17,10 @@ static ops_status set_value(tpl_options *o, const char *flag, const char *v, ops
                    : ops_fail(reterr, OPS_EINVAL, "%s '%s': a whole number from 0", flag, v);
     if (strcmp(flag, "--lang") == 0) {
         o->zh = ops_print_chinese(v);
+        return OPS_OK;
+    }
+    if (strcmp(flag, "--pins") == 0) {
+        o->pins_path = v;
         return OPS_OK;
     }
     if (strcmp(flag, "--fail-on") == 0) {
@@ -33,7 +38,7 @@ static ops_status set_value(tpl_options *o, const char *flag, const char *v, ops
 
 static bool valued(const char *a)
 {
-    static const char *const flags[] = {"-o", "--limit", "--min-count", "--fail-on", "--lang"};
+    static const char *const flags[] = {"-o", "--limit", "--min-count", "--fail-on", "--lang", "--pins"};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(a, flags[i]) == 0)
             return true;
@@ -92,17 +97,36 @@ static ops_status list(const tpl_options *o, ops_err *reterr)
     tpl_input in;
     ops_status st = ops_miner_new(&limits, &m, reterr);
     if (st == OPS_OK)
+        st = ops_miner_pins_set(m, &o->pins, reterr);
+    if (st == OPS_OK)
         st = tpl_read(o->paths[0], m, &in, reterr);
     return st == OPS_OK ? tpl_list(o, m, &in, reterr) : st;
+}
+
+/* The finder holds what o->pins shows. */
+static ops_status read_pins(tpl_options *o, ops_pin_finder **ret, ops_err *reterr)
+{
+    OPS_AUTO(ops_pinset_unref) ops_pinset *s = NULL;
+    if (o->pins_path == NULL)
+        return OPS_OK;
+    ops_status st = ops_pins_read(o->pins_path, &s, reterr);
+    if (st == OPS_OK)
+        st = ops_pin_finder_new(s, ret, reterr);
+    if (st == OPS_OK)
+        ops_pin_finder_view(*ret, &o->pins);
+    return st == OPS_EINVAL ? OPS_ECORRUPT : st; /* the file is wrong, the call is not */
 }
 
 ops_status ops_cmd_offline_templates(ops_verb_ctx *ctx, ops_err *reterr)
 {
     tpl_options o = {.ctx = ctx, .zh = ops_print_chinese("")};
+    OPS_AUTO(ops_pin_finder_free) ops_pin_finder *finder = NULL;
     ops_status st = parse(&o, reterr);
     if (st == OPS_OK)
         st = check(&o, reterr);
-    if (st != OPS_OK)
-        return st;
-    return o.diff ? tpl_diff(&o, reterr) : o.listing ? list(&o, reterr) : tpl_lines(&o, reterr);
+    if (st == OPS_OK)
+        st = read_pins(&o, &finder, reterr);
+    if (st == OPS_OK)
+        st = o.diff ? tpl_diff(&o, reterr) : o.listing ? list(&o, reterr) : tpl_lines(&o, reterr);
+    return st;
 }

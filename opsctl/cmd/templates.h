@@ -8,10 +8,16 @@
 #include "base/mem/auto.h"
 #include "base/text/strbuf.h"
 #include "coordinator/analysis/template/miner.h"
+#include "coordinator/analysis/template/pin.h"
 #include "coordinator/analysis/template/slots.h"
 #include "opsctl/verb.h"
 
-enum { TPL_TEMPLATES_MAX = 1 << 16, TPL_SLOTS_BYTES = 64 << 20, TPL_EXIT_CHANGES = 3, TPL_TEXT_COLUMNS = 100 };
+enum {
+    TPL_TEMPLATES_MAX = 1 << 16,
+    TPL_SLOTS_BYTES = 64 << 20,
+    TPL_EXIT_CHANGES = 3,
+    TPL_TEXT_COLUMNS = 100
+};
 
 typedef struct tpl_options {
     ops_verb_ctx *ctx;
@@ -19,7 +25,8 @@ typedef struct tpl_options {
     size_t path_count;
     bool online, listing, json, diff, fail, zh;
     uint64_t limit, min_count; /* 0: all */
-    const char *pins;          /* a file, or NULL */
+    const char *pins_path;     /* of --pins, or NULL */
+    ops_pin_set pins;          /* what stands there; empty: none */
 } tpl_options;
 
 /* One input as it was read. */

@@ -41,10 +41,11 @@ static ops_status no_memory(ops_err *reterr)
     return ops_fail(reterr, OPS_ENOMEM, "comparing templates");
 }
 
-static ops_status new_miner(ops_miner **ret, ops_err *reterr)
+static ops_status new_miner(const tpl_options *o, ops_miner **ret, ops_err *reterr)
 {
     const ops_miner_limits limits = {.templates_max = TPL_TEMPLATES_MAX};
-    return ops_miner_new(&limits, ret, reterr);
+    ops_status st = ops_miner_new(&limits, ret, reterr);
+    return st == OPS_OK ? ops_miner_pins_set(*ret, &o->pins, reterr) : st;
 }
 
 static bool place(diff *d, uint64_t id, size_t at)
@@ -65,7 +66,7 @@ static ops_status both_logs(diff *d, ops_err *reterr)
     tpl_input in;
     ops_template_info t;
     OPS_VEC(drow) before = {0};
-    ops_status st = new_miner(&d->new.m, reterr);
+    ops_status st = new_miner(d->o, &d->new.m, reterr);
     if (st == OPS_OK && (st = tpl_read(d->o->paths[0], d->new.m, &in, reterr)) == OPS_OK)
         d->old.lines = in.lines;
     for (size_t iter = 0; st == OPS_OK && ops_miner_next(d->new.m, &iter, &t);) {
@@ -93,7 +94,7 @@ static ops_status both_logs(diff *d, ops_err *reterr)
 
 /* ---- saved lists ---- */
 
-static ops_status open_side(const char *path, side *ret, ops_err *reterr)
+static ops_status open_side(const tpl_options *o, const char *path, side *ret, ops_err *reterr)
 {
     bool saved;
     tpl_input in = {0};
@@ -104,7 +105,7 @@ static ops_status open_side(const char *path, side *ret, ops_err *reterr)
         return st;
     }
     if (st == OPS_OK)
-        st = new_miner(&ret->m, reterr);
+        st = new_miner(o, &ret->m, reterr);
     if (st == OPS_OK && (st = tpl_read(path, ret->m, &in, reterr)) == OPS_OK)
         ret->lines = in.lines;
     return st;
@@ -218,9 +219,9 @@ static void join_covered(diff *d)
 
 static ops_status with_saved(diff *d, ops_err *reterr)
 {
-    ops_status st = open_side(d->o->paths[0], &d->old, reterr);
+    ops_status st = open_side(d->o, d->o->paths[0], &d->old, reterr);
     if (st == OPS_OK)
-        st = open_side(d->o->paths[1], &d->new, reterr);
+        st = open_side(d->o, d->o->paths[1], &d->new, reterr);
     if (st != OPS_OK)
         return st;
     if (!new_rows(d) || !old_rows(d))

@@ -126,7 +126,7 @@ static ops_status run(offline *o, ops_templates_read read, void *read_u, bool on
 }
 
 ops_status ops_templates_offline(ops_templates_read read, void *read_u, ops_templates_write write,
-                                 void *write_u, bool online, ops_err *reterr)
+                                 void *write_u, bool online, const ops_pin_set *pins, ops_err *reterr)
 {
     offline o = {.write = write, .write_u = write_u};
     ops_miner_limits lim = {.templates_max = MINER_TEMPLATES};
@@ -134,6 +134,8 @@ ops_status ops_templates_offline(ops_templates_read read, void *read_u, ops_temp
     ops_status st = ops_miner_new(&lim, &o.m, reterr);
     if (st == OPS_OK && (o.numbers = ops_map64_new()) == NULL)
         st = ops_fail(reterr, OPS_ENOMEM, "templates");
+    if (st == OPS_OK && pins != NULL)
+        st = ops_miner_pins_set(o.m, pins, reterr);
     if (st == OPS_OK)
         st = run(&o, read, read_u, online, reterr);
     ops_strbuf_done(&o.out);

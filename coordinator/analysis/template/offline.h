@@ -12,6 +12,7 @@
 
 #include "base/status/status.h"
 #include "base/text/slice.h"
+#include "coordinator/analysis/template/pin.h"
 
 /* Sets *ret to the next line without its line feed and returns OPS_OK; OPS_ENOTFOUND at the end. The slice is used
  * until the next call only. */
@@ -19,8 +20,9 @@ typedef ops_status (*ops_templates_read)(void *u, ops_slice *ret, ops_err *reter
 /* Takes a piece of output, whole rows. */
 typedef ops_status (*ops_templates_write)(void *u, ops_slice rows, ops_err *reterr);
 
+/* `pins` may be NULL. */
 OPS_MUST_USE ops_status ops_templates_offline(ops_templates_read read, void *read_u,
                                               ops_templates_write write, void *write_u, bool online,
-                                              ops_err *reterr);
+                                              const ops_pin_set *pins, ops_err *reterr);
 
 #endif

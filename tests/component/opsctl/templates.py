@@ -78,6 +78,32 @@ class Lists(Files):
         self.assertIn("模板", run("-o", "table", path, LC_ALL="zh_CN.UTF-8").stdout.decode())
         self.assertIn("TEMPLATE", run("-o", "table", "--lang", "en", path, LC_ALL="zh_CN.UTF-8").stdout.decode())
 
+    def test_slots_have_types_and_statistics(self):
+        path = self.write("a.log", log(1, 2000, 0.1))
+        rows = {r["typed"]: r for r in map(json.loads, run("-o", "json", path).stdout.splitlines()[1:])}
+        row = rows["request from <ip> served in <duration>"]
+        ip, took = row["slots"]
+        self.assertEqual((ip["type"], ip["seen"], took["seen"]), ("ip", row["count"], row["count"]))
+        self.assertTrue(200 < ip["distinct"] < 310)
+        self.assertEqual((took["min"], took["max"]), (0.001, 0.09))
+        self.assertTrue(0.038 < took["p50"] < 0.054)
+        self.assertEqual(rows["worker <num> heartbeat ok"]["slots"][0]["distinct"], 9)
+
+    def test_pins_of_a_file_hold(self):
+        path = self.write("a.log", ["session opened for alice", "login of bob done", "ticket ORD-AB closed", "ticket ORD-XY closed"])
+        pins = self.write("pins.yaml", ['one: [["session opened for <*>", "login of <*> done"]]', "slots: ['ORD-[A-Z]+']"])
+        texts = [json.loads(r)["text"] for r in run("-o", "json", "--pins", pins, path).stdout.splitlines()[1:]]
+        self.assertEqual(sorted(texts), ["session opened for <*>", "ticket <*> closed"])
+        groups = [r.split(b"\t")[0] for r in run("--pins", pins, path).stdout.splitlines()]
+        self.assertTrue(groups[0] == groups[1] != groups[2] == groups[3])
+        with open(pins, "a") as f:
+            f.write("apart: [x, [y]]\nwrong: 1\n")
+        got = run("--pins", pins, path)
+        self.assertEqual(got.returncode, 1)
+        self.assertIn("pins.yaml:4: 'wrong'", got.stderr.decode())
+        check = subprocess.run([OPSCTL, "templates", "pins", "check", pins], capture_output=True)
+        self.assertEqual((check.returncode, b"pins.yaml:4" in check.stderr), (1, True))
+
     def test_compressed_files_answer_alike(self):
         path = self.write("a.log", log(1, 300, 0.1))
         packed = path + ".gz"

@@ -493,12 +493,12 @@ static void offline_answers_as_the_contract_says(void **state)
     (void)state;
     static const char *const lines[] = {"a b c d root", "a b c d admin", "n 5", "a b c d mail"};
     lines_io io = {.lines = lines, .n = 4};
-    assert_int_equal(ops_templates_offline(read_line, &io, write_rows, &io, false, NULL), OPS_OK);
+    assert_int_equal(ops_templates_offline(read_line, &io, write_rows, &io, false, NULL, NULL), OPS_OK);
     assert_string_equal(io.out, "4\ta b c d <*>\n4\ta b c d <*>\n3\tn <*>\n4\ta b c d <*>\n");
     memset(&io, 0, sizeof io);
     io.lines = lines;
     io.n = 4;
-    assert_int_equal(ops_templates_offline(read_line, &io, write_rows, &io, true, NULL), OPS_OK);
+    assert_int_equal(ops_templates_offline(read_line, &io, write_rows, &io, true, NULL, NULL), OPS_OK);
     assert_string_equal(io.out,
                         "1\ta b c d root\n2\ta b c d admin\n3\tn <*>\n4\ta b c d <*>\n=1\t4\n=2\t4\n");
 }
