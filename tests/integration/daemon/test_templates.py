@@ -103,12 +103,12 @@ def test_an_old_id_answers_with_what_it_became(opsd):
     new = opsd.rows("get", "templates")[0]
     full = describe(opsd, old)
     assert full["template"]["id"] == new["id"] and int(full["template"]["count"]) == 15
-    if new["id"] != old:
-        assert full["askedId"] == old
-        fold = next(f for f in full["folds"] if f["oldId"] == old)
-        assert fold["why"] == "alike" and "alpha" in fold["oldText"] and int(fold["oldCount"]) == 3
-        assert START <= int(fold["timeUnixNano"]) <= START + 10**9
-        assert f"{old} was folded into {new['id']}" in opsd.ctl("describe", "template", old).stdout
+    assert new["id"] != old
+    assert full["askedId"] == old
+    fold = next(f for f in full["folds"] if f["oldId"] == old)
+    assert fold["why"] == "alike" and "alpha" in fold["oldText"] and int(fold["oldCount"]) == 3
+    assert START <= int(fold["timeUnixNano"]) <= START + 10**9
+    assert f"{old} was folded into {new['id']}" in opsd.ctl("describe", "template", old).stdout
     assert len(opsd.rows("logs", "--template", old)) == 15
 
 
