@@ -9,6 +9,8 @@
 #include "proto/codec/record.h"
 
 enum { STEP_BYTES = 1 << 20, DELTA_BYTES_MAX = OPS_KV_BATCH_BYTES_MAX - (1 << 20), RECORD_BATCH = 1 };
+/* Of statistics in the last DELTA: what a stop may take. */
+#define LAST_SLOTS_BYTES ((size_t)16 << 20)
 
 static bool put_piece(partition *p, ops_slice s, piece *ret)
 {
@@ -241,7 +243,7 @@ static ops_status build(partition *p, bool last, ops_err *reterr)
 {
     (void)pthread_mutex_lock(&p->lock);
     if (last)
-        ops_pipeline_slots_due(p->pipeline);
+        ops_pipeline_slots_due(p->pipeline, LAST_SLOTS_BYTES);
     ops_status st = ops_pipeline_save_dirty(p->pipeline, save_record, p, reterr);
     (void)pthread_mutex_unlock(&p->lock);
     p->pending = st == OPS_OK;

@@ -144,7 +144,7 @@ static ops_status print(listing *l, ops_err *reterr)
     bool failed = false;
     for (size_t i = 0; i < l->rows.n; i++) {
         ops_strbuf_clear(&l->text);
-        ops_slots_render(l->rows.v[i].text, ops_miner_slots(l->m, l->rows.v[i].id), &l->text);
+        (void)ops_miner_shown(l->m, l->rows.v[i].id, true, &l->text);
         if (l->o->json) {
             put_json(l, &l->rows.v[i]);
             failed |= l->out.failed || fwrite(l->out.p, 1, l->out.n, out) != l->out.n;

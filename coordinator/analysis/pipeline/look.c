@@ -38,10 +38,10 @@ const ops_slots *ops_pipeline_slots(const ops_pipeline *p, ops_slice name, uint6
     return t != NULL ? ops_miner_slots(t->miner, id) : NULL;
 }
 
-void ops_pipeline_slots_due(ops_pipeline *p)
+void ops_pipeline_slots_due(ops_pipeline *p, size_t bytes)
 {
     for (size_t i = 0; i < p->tenants.n; i++) {
-        ops_miner_slots_due(p->tenants.v[i]->miner);
+        ops_miner_slots_due(p->tenants.v[i]->miner, bytes / p->tenants.n);
         p->tenants.v[i]->dirty = true;
     }
 }

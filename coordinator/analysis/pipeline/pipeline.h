@@ -114,8 +114,9 @@ bool ops_pipeline_next_fold(const ops_pipeline *p, ops_slice tenant, size_t *ite
 typedef void (*ops_pipeline_on_occurrence)(void *u, ops_slice service, uint64_t records, uint64_t errors);
 void ops_pipeline_template_streams(const ops_pipeline *p, ops_slice tenant, uint64_t id,
                                    ops_pipeline_on_occurrence fn, void *u);
-/* Statistics of slots are saved less often than the rest (see ops_miner_slots_due): after this call all are due. */
-void ops_pipeline_slots_due(ops_pipeline *p);
+/* Statistics of slots are saved less often than the rest (see ops_miner_slots_due): after this call all are due, up to
+ * `bytes` of them. */
+void ops_pipeline_slots_due(ops_pipeline *p, size_t bytes);
 void ops_pipeline_stats_get(const ops_pipeline *p, ops_pipeline_stats *ret);
 
 #endif
