@@ -14,6 +14,8 @@ enum {
     ROW_LAG,
     ROW_STREAMS,
     ROW_TEMPLATES,
+    ROW_PINS_LIMITED,
+    ROW_PINS_OFF,
     ROW_PENDING,
     ROW_GROUPS,
     ROW_DUPLICATES,
@@ -38,6 +40,12 @@ static const ops_metric_desc rows[ROW_COUNT] = {
                  OPS_METRIC_GAUGE, .labels = {"partition"}, .series_max = 256},
     [ROW_STREAMS] = {"opsd_streams", "Streams known.", OPS_METRIC_GAUGE},
     [ROW_TEMPLATES] = {"opsd_templates", "Templates alive.", OPS_METRIC_GAUGE},
+    [ROW_PINS_LIMITED] = {"opsd_pins_limited",
+                          "Matches of pinned regexes given up at their limit, since the pins were set.",
+                          OPS_METRIC_GAUGE},
+    [ROW_PINS_OFF] = {"opsd_pins_regexes_off",
+                      "Pinned regexes that some partition left out for meeting their limit often.",
+                      OPS_METRIC_GAUGE},
     [ROW_PENDING] = {"opsd_log_pending_bytes", "Appended and not yet durable.", OPS_METRIC_GAUGE},
     [ROW_GROUPS] = {"opsd_log_groups", "Synced writes since the start.", OPS_METRIC_GAUGE},
     [ROW_DUPLICATES] = {"opsd_log_duplicates", "Entries sent again and stored once, since the start.",
@@ -81,7 +89,7 @@ static void set(opsd_daemon *d, size_t row, const char *label, double value)
 
 static void partitions(opsd_daemon *d)
 {
-    double streams = 0, templates = 0;
+    double streams = 0, templates = 0, limited = 0, off = 0;
     uint32_t n = (uint32_t)ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
     for (uint32_t i = 0; i < n; i++) {
         ops_partition_info info;
@@ -94,9 +102,13 @@ static void partitions(opsd_daemon *d)
         set(d, ROW_LAG, label, (double)info.lag_ns / 1e9);
         streams += (double)info.stats.streams;
         templates += (double)info.stats.templates;
+        limited += (double)info.pins.limited;
+        off = (double)info.pins.off > off ? (double)info.pins.off : off;
     }
     set(d, ROW_STREAMS, NULL, streams);
     set(d, ROW_TEMPLATES, NULL, templates);
+    set(d, ROW_PINS_LIMITED, NULL, limited);
+    set(d, ROW_PINS_OFF, NULL, off);
 }
 
 static void the_log(opsd_daemon *d)

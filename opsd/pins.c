@@ -13,6 +13,7 @@
 #include "opsd/daemon.h"
 #include "proto/ops/v1/cluster.pb-c.h"
 
+enum { SETTLE_LOOKS_MAX = 3, SETTLE_NS = 500000000 };
 enum { HASH_TEXT_BYTES = 2 * OPS_DIGEST_BYTES + 1, SUMMARY_BYTES_MAX = 2000, BODY_BYTES_MAX = 16384 };
 #define TOPIC OPS_SLICE("pins")
 
@@ -27,6 +28,7 @@ struct opsd_pins {
     char seen[HASH_TEXT_BYTES]; /* of the file that was last looked at, good or not */
     stamp at;                   /* of the same */
     bool gone;                  /* told already that the file is not there */
+    unsigned settling;          /* looks that found it written a moment ago */
 };
 
 static const char *path_of(const ops_conf *c)
@@ -146,6 +148,18 @@ static void apply(opsd_daemon *d, ops_pinset *set, const char *hash)
     (void)snprintf(p->hash, sizeof p->hash, "%s", hash);
 }
 
+/* A file written within the last half second may be half a file: it is taken at a later look, the third at most. */
+static bool settling(opsd_pins *p, const stamp *now)
+{
+    int64_t age = ops_clock_wall_ns(ops_clock_system()) - (now->sec * 1000000000 + now->nsec);
+    if (age < 0 || age >= SETTLE_NS || p->settling >= SETTLE_LOOKS_MAX) {
+        p->settling = 0;
+        return false;
+    }
+    p->settling++;
+    return true;
+}
+
 static bool changed(opsd_pins *p, const char *path, bool *ret_gone)
 {
     struct stat sb;
@@ -156,6 +170,8 @@ static bool changed(opsd_pins *p, const char *path, bool *ret_gone)
                        (uint64_t)sb.st_ino};
     bool differs =
         now.sec != p->at.sec || now.nsec != p->at.nsec || now.size != p->at.size || now.inode != p->at.inode;
+    if (differs && settling(p, &now))
+        return false;
     p->at = now;
     return differs;
 }

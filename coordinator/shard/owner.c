@@ -186,6 +186,8 @@ ops_status ops_owners_partition(ops_owners *o, uint32_t part, ops_partition_info
     (void)pthread_mutex_lock(&p->lock);
     ops_pipeline_stats_get(p->pipeline, &ret->stats);
     ret->records = p->records;
+    if (p->finder != NULL)
+        ops_pin_finder_stats_get(p->finder, &ret->pins);
     (void)pthread_mutex_unlock(&p->lock);
     return OPS_OK;
 }

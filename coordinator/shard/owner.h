@@ -59,7 +59,8 @@ typedef struct ops_partition_info {
     int64_t event_ns; /* greatest seen, INT64_MIN for none */
     int64_t lag_ns;   /* 0 when all is read, else the age of the newest entry that was read */
     ops_pipeline_stats stats;
-    char failure[256]; /* empty: at work */
+    ops_pin_finder_stats pins; /* since the pins were last set */
+    char failure[256];         /* empty: at work */
 } ops_partition_info;
 /* @thread any */
 OPS_MUST_USE ops_status ops_owners_partition(ops_owners *o, uint32_t part, ops_partition_info *ret,

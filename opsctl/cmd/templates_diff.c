@@ -162,29 +162,60 @@ static bool old_row(diff *d, uint64_t id, uint64_t count, ops_slice text, const 
     return ops_vec_push(&d->rows, own) && place(d, id, d->rows.n - 1);
 }
 
+typedef struct heir {
+    uint64_t id, was;
+} heir;
+
+static int by_heir(const void *pa, const void *pb)
+{
+    const heir *a = pa, *b = pb;
+    if (a->id != b->id)
+        return a->id < b->id ? -1 : 1;
+    return a->was < b->was ? -1 : a->was > b->was;
+}
+
+/* The old side's templates, each with the ids that were folded into it. */
+static bool old_templates(diff *d)
+{
+    OPS_VEC(heir) heirs = {0};
+    OPS_VEC(uint64_t) was = {0};
+    uint64_t from, to;
+    ops_template_info t;
+    bool ok = true;
+    for (size_t k = 0; ok && ops_miner_next_fold(d->old.m, &k, &from, &to);) {
+        const heir h = {ops_miner_resolve(d->old.m, from), from};
+        ok = ops_vec_push(&heirs, h);
+    }
+    if (ok && heirs.n > 0)
+        qsort(heirs.v, heirs.n, sizeof *heirs.v, by_heir);
+    for (size_t iter = 0; ok && ops_miner_next(d->old.m, &iter, &t);) {
+        size_t at = 0, end = heirs.n;
+        while (at < end) {
+            size_t mid = (at + end) / 2;
+            if (heirs.v[mid].id < t.id)
+                at = mid + 1;
+            else
+                end = mid;
+        }
+        was.n = 0;
+        for (; ok && at < heirs.n && heirs.v[at].id == t.id; at++)
+            ok = ops_vec_push(&was, heirs.v[at].was);
+        ok = ok && old_row(d, t.id, t.count, t.text, was.v, was.n);
+    }
+    ops_vec_done(&heirs);
+    ops_vec_done(&was);
+    return ok;
+}
+
 static bool old_rows(diff *d)
 {
     size_t n;
-    if (d->old.saved != NULL) {
-        const tpl_saved_row *v = tpl_saved_rows(d->old.saved, &n);
-        for (size_t i = 0; i < n; i++)
-            if (!old_row(d, v[i].id, v[i].count, v[i].text, v[i].was, v[i].was_n))
-                return false;
-        return true;
-    }
-    ops_template_info t;
-    for (size_t iter = 0; ops_miner_next(d->old.m, &iter, &t);) {
-        OPS_VEC(uint64_t) was = {0};
-        uint64_t from, to;
-        bool ok = true;
-        for (size_t k = 0; row_of(d, t.id) == NULL && ops_miner_next_fold(d->old.m, &k, &from, &to);)
-            if (ok && ops_miner_resolve(d->old.m, from) == t.id)
-                ok = ops_vec_push(&was, from);
-        ok = ok && old_row(d, t.id, t.count, t.text, was.v, was.n);
-        ops_vec_done(&was);
-        if (!ok)
+    if (d->old.saved == NULL)
+        return old_templates(d);
+    const tpl_saved_row *v = tpl_saved_rows(d->old.saved, &n);
+    for (size_t i = 0; i < n; i++)
+        if (!old_row(d, v[i].id, v[i].count, v[i].text, v[i].was, v[i].was_n))
             return false;
-    }
     return true;
 }
 

@@ -164,6 +164,15 @@ def test_pins_are_applied_at_once_and_kept_in_history(opsd):
     assert len(opsd.rows("get", "pins")) == 4  # nothing changed: nothing to note
 
 
+def test_a_hostile_regex_stalls_nothing_and_shows(opsd):
+    pins = opsd.folder / "pins.yaml"
+    pins.write_text("slots: ['(a+)+$']\n")
+    opsd.start("--analysis-commit-interval", "100ms", "--analysis-template-pins", str(pins))
+    send(opsd, "svc", ["a" * 60 + f"b word {i % 7}" for i in range(300)])
+    counted(opsd, 300)
+    assert opsd.metric("opsd_pins_limited") == 64 and opsd.metric("opsd_pins_regexes_off") == 1
+
+
 def test_pins_are_checked_like_any_setting(opsd):
     pins = opsd.folder / "pins.yaml"
     pins.write_text("one:\n  - [a b, c d]\napart:\n  - [a b]\nslots:\n  - '(oops'\n")
