@@ -10,13 +10,15 @@ typedef struct columns {
     uint64_t *hash, *count, *error;
     uint8_t *len;
     char (*text)[OPS_TOPK_VALUE_BYTES_MAX];
+    size_t n; /* entries; 0 without memory */
 } columns;
 
-static columns columns_of(void *mem, size_t cap)
+static columns columns_of(void *mem, size_t cap, size_t n)
 {
     columns c = {0};
     if (mem == NULL)
         return c;
+    c.n = n;
     c.hash = mem;
     c.count = c.hash + cap;
     c.error = c.count + cap;
@@ -68,8 +70,8 @@ static ops_status grow(ops_topk *t)
     void *mem = ops_malloc((size_t)cap * ENTRY_BYTES);
     if (mem == NULL)
         return OPS_ENOMEM;
-    columns to = columns_of(mem, cap), from = columns_of(t->mem, t->cap);
-    for (size_t i = 0; i < t->n; i++)
+    columns to = columns_of(mem, cap, 0), from = columns_of(t->mem, t->cap, t->n);
+    for (size_t i = 0; t->mem != NULL && i < from.n; i++)
         copy(&to, i, &from, i);
     ops_free(t->mem);
     t->mem = mem;
@@ -82,10 +84,10 @@ static uint64_t plus(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-static size_t least(const columns *c, size_t n)
+static size_t least(const columns *c)
 {
     size_t at = 0;
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; i < c->n; i++)
         if (c->count[i] < c->count[at])
             at = i;
     return at;
@@ -93,39 +95,37 @@ static size_t least(const columns *c, size_t n)
 
 ops_status ops_topk_add(ops_topk *t, ops_slice value, uint64_t hash, uint64_t weight)
 {
-    if (t->cap > 0) {
-        columns c = columns_of(t->mem, t->cap);
-        for (size_t i = 0; i < t->n; i++) {
-            if (c.hash[i] == hash) {
-                c.count[i] = plus(c.count[i], weight);
-                return OPS_OK;
-            }
-        }
-        if (t->n == OPS_TOPK_ENTRIES_MAX) { /* the least makes room and leaves its count as the error */
-            size_t at = least(&c, t->n);
-            put(&c, at, value, hash, plus(c.count[at], weight), c.count[at]);
+    columns c = columns_of(t->mem, t->cap, t->n);
+    for (size_t i = 0; i < c.n; i++) {
+        if (c.hash[i] == hash) {
+            c.count[i] = plus(c.count[i], weight);
             return OPS_OK;
         }
     }
-    if (t->n == t->cap && grow(t) != OPS_OK)
+    if (c.n == OPS_TOPK_ENTRIES_MAX) { /* the least makes room and leaves its count as the error */
+        size_t at = least(&c);
+        put(&c, at, value, hash, plus(c.count[at], weight), c.count[at]);
+        return OPS_OK;
+    }
+    if ((t->mem == NULL || t->n == t->cap) && grow(t) != OPS_OK)
         return OPS_ENOMEM;
-    columns c = columns_of(t->mem, t->cap);
+    c = columns_of(t->mem, t->cap, t->n);
     put(&c, t->n++, value, hash, weight, 0);
     return OPS_OK;
 }
 
-static ptrdiff_t find(const columns *c, size_t n, uint64_t hash)
+static ptrdiff_t find(const columns *c, uint64_t hash)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < c->n; i++)
         if (c->hash[i] == hash)
             return (ptrdiff_t)i;
     return -1;
 }
 
 /* What a value that has no entry may have had at most. */
-static uint64_t unseen(const columns *c, size_t n)
+static uint64_t unseen(const columns *c)
 {
-    return n < OPS_TOPK_ENTRIES_MAX ? 0 : c->count[least(c, n)];
+    return c->n < OPS_TOPK_ENTRIES_MAX ? 0 : c->count[least(c)];
 }
 
 /* Moves the greatest of n entries to the front, OPS_TOPK_ENTRIES_MAX of them; equals by hash, so that the outcome does
@@ -148,19 +148,23 @@ static void greatest_first(const columns *c, size_t *order, size_t n)
 
 ops_status ops_topk_merge(ops_topk *t, const ops_topk *from)
 {
+    if (from->mem == NULL)
+        return OPS_OK;
+    if (t->mem == NULL && grow(t) != OPS_OK)
+        return OPS_ENOMEM;
     _Alignas(8) char room[(size_t)2 * OPS_TOPK_ENTRIES_MAX * ENTRY_BYTES];
-    columns all = columns_of(room, (size_t)2 * OPS_TOPK_ENTRIES_MAX);
-    columns a = columns_of(t->mem, t->cap), b = columns_of(from->mem, from->cap);
-    uint64_t more_a = unseen(&a, t->n), more_b = unseen(&b, from->n);
+    columns all = columns_of(room, (size_t)2 * OPS_TOPK_ENTRIES_MAX, 0);
+    columns a = columns_of(t->mem, t->cap, t->n), b = columns_of(from->mem, from->cap, from->n);
+    uint64_t more_a = unseen(&a), more_b = unseen(&b);
     size_t n = 0, order[2 * OPS_TOPK_ENTRIES_MAX];
-    for (size_t i = 0; i < t->n; i++, n++) {
-        ptrdiff_t k = find(&b, from->n, a.hash[i]);
+    for (size_t i = 0; i < a.n; i++, n++) {
+        ptrdiff_t k = find(&b, a.hash[i]);
         copy(&all, n, &a, i);
         all.count[n] = plus(all.count[n], k >= 0 ? b.count[k] : more_b);
         all.error[n] = plus(all.error[n], k >= 0 ? b.error[k] : more_b);
     }
-    for (size_t i = 0; i < from->n; i++) {
-        if (find(&a, t->n, b.hash[i]) >= 0)
+    for (size_t i = 0; i < b.n; i++) {
+        if (find(&a, b.hash[i]) >= 0)
             continue;
         copy(&all, n, &b, i);
         all.count[n] = plus(all.count[n], more_a);
@@ -172,7 +176,7 @@ ops_status ops_topk_merge(ops_topk *t, const ops_topk *from)
         if (grow(t) != OPS_OK)
             return OPS_ENOMEM;
     greatest_first(&all, order, n);
-    columns to = columns_of(t->mem, t->cap);
+    columns to = columns_of(t->mem, t->cap, t->n);
     for (size_t i = 0; i < keep; i++)
         copy(&to, i, &all, order[i]);
     t->n = (uint8_t)keep;
@@ -181,8 +185,8 @@ ops_status ops_topk_merge(ops_topk *t, const ops_topk *from)
 
 size_t ops_topk_get(const ops_topk *t, ops_topk_entry ret[OPS_TOPK_ENTRIES_MAX])
 {
-    columns c = columns_of(t->mem, t->cap);
-    for (size_t i = 0; i < t->n; i++) {
+    columns c = columns_of(t->mem, t->cap, t->n);
+    for (size_t i = 0; i < c.n; i++) {
         ops_topk_entry e = {ops_slice_of(c.text[i], c.len[i]), c.count[i], c.error[i]};
         size_t k = i;
         for (; k > 0; k--) {
@@ -193,7 +197,7 @@ size_t ops_topk_get(const ops_topk *t, ops_topk_entry ret[OPS_TOPK_ENTRIES_MAX])
         }
         ret[k] = e;
     }
-    return t->n;
+    return c.n;
 }
 
 size_t ops_topk_bytes(const ops_topk *t)
@@ -203,9 +207,9 @@ size_t ops_topk_bytes(const ops_topk *t)
 
 void ops_topk_save(const ops_topk *t, ops_strbuf *out)
 {
-    columns c = columns_of(t->mem, t->cap);
-    ops_strbuf_char(out, (char)t->n);
-    for (size_t i = 0; i < t->n; i++) {
+    columns c = columns_of(t->mem, t->cap, t->n);
+    ops_strbuf_char(out, (char)c.n);
+    for (size_t i = 0; i < c.n; i++) {
         uint8_t head[8 + 2 * OPS_VARINT_BYTES_MAX + 1];
         ops_put_be64(head, c.hash[i]);
         size_t n = 8;
@@ -229,12 +233,12 @@ static ops_status load_entry(ops_topk *t, const uint8_t **p, const uint8_t *end)
     uint8_t len = *(*p)++;
     if (len > OPS_TOPK_VALUE_BYTES_MAX || end - *p < len)
         return OPS_ECORRUPT;
-    columns c = columns_of(t->mem, t->cap);
-    if (find(&c, t->n, hash) >= 0)
+    columns c = columns_of(t->mem, t->cap, t->n);
+    if (find(&c, hash) >= 0)
         return OPS_ECORRUPT;
-    if (t->n == t->cap && grow(t) != OPS_OK)
+    if ((t->mem == NULL || t->n == t->cap) && grow(t) != OPS_OK)
         return OPS_ENOMEM;
-    c = columns_of(t->mem, t->cap);
+    c = columns_of(t->mem, t->cap, t->n);
     put(&c, t->n++, ops_slice_of(*p, len), hash, count, error);
     *p += len;
     return OPS_OK;

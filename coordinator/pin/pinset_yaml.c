@@ -65,8 +65,9 @@ static char *normal(ops_slice text, bool *ret_words)
     for (size_t i = 0; out != NULL && i < text.n;) {
         size_t slot = slot_length(ops_slice_sub(text, i, text.n - i));
         if (slot > 0) {
-            memcpy(p, "<*>", 3);
-            p += 3;
+            *p++ = '<';
+            *p++ = '*';
+            *p++ = '>';
             i += slot;
             continue;
         }
