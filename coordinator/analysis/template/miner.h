@@ -33,7 +33,7 @@
 #define OPS_MINER_VERSION          2u
 #define OPS_MINER_EXAMPLES_MAX     3
 #define OPS_MINER_FOLD_TEXT_MAX    240
-#define OPS_MINER_SLOTS_SAVE_BYTES (1u << 20)
+#define OPS_MINER_SLOTS_SAVE_BYTES (1u << 18)
 
 typedef struct ops_miner ops_miner;
 
