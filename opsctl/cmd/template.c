@@ -130,6 +130,8 @@ static void describe_slot(const ops_remote *r, size_t number, const Ops__V1__Tem
                       s->min, s->p50, s->p90, s->p99, s->max, strcmp(s->type, "duration") == 0 ? " s" : "",
                       100 * s->quantile_error);
     for (size_t i = 0; i < s->n_top && i < VALUES_SHOWN; i++) {
+        if (2 * s->top[i]->error > s->top[i]->count)
+            continue; /* no commoner than its neighbours: the count is mostly what is not known */
         (void)fprintf(out, "             %12" PRIu64 "%s  ", s->top[i]->count,
                       s->top[i]->error > 0 ? "~" : " ");
         ops_print_safe(out, s->top[i]->value, false);

@@ -22,6 +22,9 @@ static size_t glue_normal(ops_slice glue, bool first, bool last,
         }
         if (blank && !(first && n == 0))
             buf[n++] = ' ';
+        if (first && last && !blank && n >= 3 && glue.p[i] == buf[n - 1] && glue.p[i] == buf[n - 2] &&
+            glue.p[i] == buf[n - 3])
+            continue; /* a line of marks only, however long: ^^^^^^ under a piece of code */
         blank = false;
         buf[n++] = glue.p[i];
     }

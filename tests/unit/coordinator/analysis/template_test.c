@@ -104,6 +104,7 @@ static void values_by_form(void **state)
         {"open /Library/Application Support/foo/bar failed", "open <*> failed"},
         {"get /quote?n=5&x=a of 3", "get <*> of <*>"},
         {"ask blk_17 blk_25 blk_-9 now", "ask <*> now"},
+        {"    ^^^^^^^^^^", "^^^"},
         {"leader.......0", "leader.......<*>"},
         /* classes are values, exceptions and constants say what happened */
         {"handler org.example.app.UserHandler ready", "handler <*> ready"},
