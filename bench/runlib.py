@@ -1,7 +1,8 @@
 """What every bench shares: the build, a daemon of its own, the verdict.
 
 A bench is a module with a docstring (its first line is shown by `bench/run`), `BARS` {figure: (op, value)}, and
-`bench(ctx)` that returns (figures, rival): two flat dictionaries, the rival's measured in the same run.
+`bench(ctx)` that returns (figures, rival): two flat dictionaries, the rival's measured in the same run. `RIVAL_BARS` names the
+bars that cannot be judged without the rival: --no-rival drops them.
 """
 import argparse
 import contextlib
@@ -140,7 +141,8 @@ def run(name, module, argv):
     before = machine()
     build(getattr(module, "TARGETS", ["opsd", "opsctl"]))
     figures, rival = module.bench(ctx)
-    bars, missed = module.BARS, []
+    bars = {k: v for k, v in module.BARS.items() if ctx.rival or k not in getattr(module, "RIVAL_BARS", ())}
+    missed = []
     print(f"\n{'figure':28} {'ours':>14}  {'bar':>12}  {'rival':>14}")
     for key, value in figures.items():
         bar = bars.get(key)
