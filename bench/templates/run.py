@@ -1,0 +1,186 @@
+"""The template miner beside Drain3 and the drain package of Loki: lines a second on one core, and whether the cost stays flat.
+
+Lines: every raw log line of the lab's recordings (nginx, PostgreSQL, redis, two applications), as written, dealt into one order
+and repeated until there are a million; from the second repeat on the digits of numbers of three and more digits are others, so
+that a cache of lines does not live off the repeating. All three read the same files and have the lines in memory before the clock
+starts; only the mining is timed, as CPU time: of our thread, of the whole process for the rivals, whose runtimes (Go with one
+processor, Python) collect garbage beside it.
+
+Ours is one miner with its defaults for all lines. Each rival is run in two ways and the faster counts: Loki with one Drain a
+stream, as its ingester has it, and with one for all; Drain3 with and without the example masks of its documentation. Drain3 gets
+every tenth line, and ours beside it the same tenth. Rounds alternate (ours, rival, ours, rival); a ratio is the median of the
+rounds' ratios of cost per line offered. Lines that Loki refuses (fewer than 4 tokens, more than 80, too long, or while it holds back) count as if
+it had done their work; `loki_refused` is their share.
+
+Flat over lines: `ns_per_line_10k`..`_10m` is the cost over the second half of so many lines of a fresh miner. What the first half
+teaches is over by then but for rare forms, so the bar leaves half as much again for those and for noise.
+
+Flat over templates: `ns_per_line_100_templates`..`_100k_templates` is the cost with so many live templates of synthetic words,
+each met with the same chance. At 100 k nothing of a template is in a cache, and a line needs its table entry, its template, its
+words and its statistics: four reads that wait for memory, `touch_ns_100k` each, beside the work of a line. The bar allows that
+and no more. `flat_templates_skewed` is the same where the k-th template's chance falls as 1/k, as in real streams.
+
+`bytes_per_template` is what malloc has given out for the miner, its fixed tables included, over live templates.
+"""
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+import linemix  # noqa: E402
+import rivals  # noqa: E402
+
+TARGETS = ["bench_templates"]
+BARS = {"lines_per_s": (">=", 1000000), "ratio_drain3": (">=", 10), "ratio_loki": (">=", 3), "flat_lines": ("<=", 1.5),
+        "flat_templates": ("<=", 6), "flat_templates_skewed": ("<=", 3), "bytes_per_template_100k": ("<=", 2048)}
+RIVAL_BARS = ("ratio_drain3", "ratio_loki")
+LINES = 1000000
+THIN = 10
+SHAPES = ((100, "100"), (1000, "1k"), (10000, "10k"), (100000, "100k"))
+NAMES = {10000: "10k", 100000: "100k", 1000000: "1m", 10000000: "10m"}
+LIVE_LEAST = 0.98  # of the shapes must be templates, or the point of the curve is not what it says
+
+
+def options(parser):
+    parser.add_argument("--rounds", type=int, help="instead of 5, 3 with --quick, 9 with --long")
+
+
+def run(words):
+    got = subprocess.run(words, capture_output=True, text=True, timeout=600)
+    if got.returncode:
+        raise RuntimeError(f"{' '.join(map(str, words))}: {got.stderr.strip()[-1000:]}")
+    return json.loads(got.stdout)
+
+
+def per_line(row, clock="cpu_s"):
+    return row[clock] / row["lines"]
+
+
+def ratio(pairs):
+    """How many times ours is faster: the median over rounds of (ours, rival)."""
+    return statistics.median(per_line(theirs) / per_line(ours) for ours, theirs in pairs)
+
+
+def speed(rows, clock="cpu_s"):
+    return round(1 / statistics.median(per_line(row, clock) for row in rows))
+
+
+def flat(costs):
+    """Largest over smallest; None when a point is missing."""
+    return None if not costs or None in costs else round(max(costs) / min(costs), 3)
+
+
+def contenders(ctx, whole, thin):
+    """[(name, file, words)]; who cannot be had is said and left out."""
+    found = []
+    if not ctx.rival:
+        return found
+    try:
+        binary = rivals.loki(ctx.say)
+        found += [(f"loki_{mode}", whole, [binary, whole, mode]) for mode in ("stream", "one")]
+    except rivals.NoRival as err:
+        ctx.say(f"no Loki: {err}")
+    try:
+        python = rivals.drain3(ctx.say)
+        found += [(f"drain3_{mode}", thin, [python, str(HERE / "drain3_run.py"), thin, mode]) for mode in ("masked", "plain")]
+    except rivals.NoRival as err:
+        ctx.say(f"no Drain3: {err}")
+    return found
+
+
+def race(ctx, program, whole, thin):
+    """({name: [(ours, theirs), ...]}, [ours over the whole mix])"""
+    rounds = ctx.args.rounds or (3 if ctx.quick else 9 if ctx.long else 5)
+    against, ours = contenders(ctx, whole, thin), []
+    pairs = {name: [] for name, _, _ in against}
+    for _ in range(rounds):
+        if not against:
+            ours.append(run([program, "mine", whole]))
+        for name, path, words in against:
+            mine = run([program, "mine", path])
+            if path == whole:
+                ours.append(mine)
+            pairs[name].append((mine, run(words)))
+    return pairs, ours or [run([program, "mine", whole]) for _ in range(rounds)]
+
+
+def tell_race(ctx, pairs, ours):
+    ctx.say(f"\n{'':16} {'lines/s CPU':>12} {'lines/s wall':>12} {'spread':>7} {'lines':>9} {'refused':>8} {'templates':>9} {'ours faster':>11}")
+    rows = [("ours", ours, None)] + [(name, [t for _, t in got], ratio(got)) for name, got in pairs.items()]
+    for name, got, times in rows:
+        costs = [per_line(r) for r in got]
+        ctx.say(f"{name:16} {speed(got):12,} {speed(got, 'wall_s'):12,} {max(costs) / min(costs):6.2f}x {got[0]['lines']:9,} "
+                f"{got[0].get('refused', 0):8,} {got[0]['templates']:9,} {'' if times is None else f'{times:.2f}x':>11}")
+
+
+def figures_of_race(pairs, ours):
+    figures = {"lines_per_s": speed(ours), "lines_per_wall_s": speed(ours, "wall_s"),
+               "mib_per_s": round(ours[0]["bytes"] / ours[0]["lines"] * speed(ours) / 2**20), "mix_lines": ours[0]["lines"],
+               "mix_templates": ours[0]["templates"]}
+    rival = {}
+    for who in ("drain3", "loki"):
+        ways = {name: got for name, got in pairs.items() if name.startswith(who)}
+        figures[f"ratio_{who}"] = round(min(ratio(got) for got in ways.values()), 2) if ways else None
+        for name, got in ways.items():
+            rival[f"{name}_lines_per_s"] = speed([theirs for _, theirs in got])
+            rival[f"{name}_templates"] = got[0][1]["templates"]
+            if who == "loki":
+                rival["loki_refused"] = round(got[0][1]["refused"] / got[0][1]["lines"], 4)
+    return figures, rival
+
+
+def curve_lines(ctx, program, whole):
+    sizes = run([program, "lines", whole, str(LINES if ctx.quick else 10 * LINES)])["sizes"]
+    ctx.say(f"\n{'lines seen':>12} {'ns/line':>9} {'first half':>10} {'templates':>9} {'rounds':>7}")
+    for row in sizes:
+        ctx.say(f"{row['lines']:12,} {row['ns']:9.1f} {row['first_half_ns']:10.1f} {row['templates']:9,} {row['rounds']:7}")
+    figures = {f"ns_per_line_{NAMES[row['lines']]}": row["ns"] for row in sizes}
+    figures["flat_lines"] = flat([row["ns"] for row in sizes])
+    return figures
+
+
+def curve_templates(ctx, program):
+    rows = [(name, run([program, "shapes", str(count)])) for count, name in SHAPES]
+    ctx.say(f"\n{'shapes':>9} {'templates':>9} {'ns/line':>9} {'skewed':>9} {'birth ns':>9} {'touch ns':>9} {'heap B/tmpl':>12} {'RSS B/tmpl':>11}")
+    figures, good = {}, True
+    for name, row in rows:
+        ctx.say(f"{row['shapes']:9,} {row['templates']:9,} {row['ns']:9.1f} {row['skewed_ns']:9.1f} {row['birth_ns']:9.1f} {row['touch_ns']:9.1f} "
+                f"{row['heap_bytes_per_template']:12.0f} {row['rss_bytes_per_template']:11.0f}")
+        if row["templates"] < LIVE_LEAST * row["shapes"]:
+            ctx.say(f"{row['shapes']} shapes became {row['templates']} templates: no such point on the curve")
+            good = False
+        figures[f"ns_per_line_{name}_templates"] = row["ns"]
+        figures[f"ns_per_line_{name}_templates_skewed"] = row["skewed_ns"]
+    figures["touch_ns_100k"] = rows[-1][1]["touch_ns"]
+    figures["flat_templates"] = flat([r["ns"] for _, r in rows]) if good else None
+    figures["flat_templates_skewed"] = flat([r["skewed_ns"] for _, r in rows]) if good else None
+    for name, row in rows[2:]:
+        figures[f"bytes_per_template_{name}"] = round(row["heap_bytes_per_template"]) if good else None
+        figures[f"rss_per_template_{name}"] = round(row["rss_bytes_per_template"]) if good else None
+    return figures
+
+
+def bench(ctx):
+    program = str(ctx.bin / "bench_templates")
+    with tempfile.TemporaryDirectory(prefix="opsd-templates-") as folder:
+        whole, thin = folder + "/whole", folder + "/thin"
+        real = linemix.deal(linemix.recorded())
+        repeats = 1 if ctx.quick else linemix.repeats_for(len(real), LINES)
+        count = linemix.write(whole, real, repeats)
+        few = linemix.write(thin, linemix.thinned(real, THIN), repeats)
+        with open(whole, "rb") as file:
+            distinct = len(set(file))
+        ctx.say(f"{len(real):,} real lines, {len(set(real)):,} of them distinct; {repeats} times with other digits {count:,}, {distinct:,} distinct; "
+                f"for Drain3 every {THIN}th: {few:,}")
+        pairs, ours = race(ctx, program, whole, thin)
+        tell_race(ctx, pairs, ours)
+        figures, rival = figures_of_race(pairs, ours)
+        figures.update(curve_lines(ctx, program, whole))
+        figures.update(curve_templates(ctx, program))
+    if not ctx.rival:
+        figures = {key: value for key, value in figures.items() if key not in RIVAL_BARS}
+    return figures, rival
