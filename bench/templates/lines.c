@@ -1,6 +1,7 @@
-/* Cost per line over the number of lines a miner has seen. For each N a fresh miner takes N lines; the second half is
- * timed, in pieces, and the median of the pieces of all rounds is the cost after N lines. The lines are spread so that each piece
- * has the mix of the whole, and their longer numbers turn when the mix has been used up. */
+/* Cost per line over the number of lines a miner has seen. For each N fresh miners take N lines; the second half is
+ * timed, in pieces, and the median of all pieces is the cost after N lines. The sizes take turns, so that what
+ * disturbs the machine disturbs them all. The lines are spread so that each piece has the mix of the whole, and their
+ * longer numbers turn when the mix has been used up. */
 #include "bench/templates/measure.h"
 
 #include <stdio.h>
@@ -8,7 +9,7 @@
 
 #include "base/mem/alloc.h"
 
-enum { PIECES = 10, ROUNDS_MAX = 40, LINES_A_SIZE = 4000000 };
+enum { PIECES = 10, CYCLES = 3, ROUNDS_MAX = 10, CYCLE_LINES = 1000000, SIZES_MAX = 4, LEAST = 10000 };
 
 static size_t gcd(size_t a, size_t b)
 {
@@ -78,27 +79,35 @@ static double feed(ops_miner *m, tape *t, size_t n)
     return spent;
 }
 
-static void measure_size(tape *t, size_t n)
+typedef struct size_cost {
+    size_t n, rounds, templates, count;
+    double first_s, piece[PIECES * ROUNDS_MAX * CYCLES];
+} size_cost;
+
+static void measure_size(tape *t, size_cost *c)
 {
-    static double piece[PIECES * ROUNDS_MAX];
-    const size_t half = n / 2, part = half / PIECES;
-    size_t rounds = LINES_A_SIZE / n;
-    rounds = rounds < 1 ? 1 : rounds > ROUNDS_MAX ? ROUNDS_MAX : rounds;
-    size_t count = 0, templates = 0;
-    double first_s = 0;
+    const size_t half = c->n / 2, part = half / PIECES, fit = CYCLE_LINES / c->n;
+    const size_t rounds = fit < 1 ? 1 : fit > ROUNDS_MAX ? ROUNDS_MAX : fit;
     for (size_t r = 0; r < rounds; r++) {
         ops_miner *m = measure_miner(0);
-        first_s += feed(m, t, half);
+        c->first_s += feed(m, t, half);
         for (size_t p = 0; p < PIECES; p++)
-            piece[count++] = feed(m, t, part) / (double)part;
+            c->piece[c->count++] = feed(m, t, part) / (double)part;
         ops_miner_stats st;
         ops_miner_stats_get(m, &st);
-        templates = st.templates;
+        c->templates = st.templates;
         ops_miner_free(m);
     }
-    const double first_lines = (double)rounds * (double)half;
-    printf("{\"lines\": %zu, \"rounds\": %zu, \"first_half_ns\": %.1f, \"ns\": %.1f, \"templates\": %zu}", n,
-           rounds, first_s / first_lines * 1e9, measure_median(piece, count) * 1e9, templates);
+    c->rounds += rounds;
+}
+
+static void print_size(size_cost *c)
+{
+    const size_t half = c->n / 2;
+    const double first_lines = (double)c->rounds * (double)half;
+    printf("{\"lines\": %zu, \"rounds\": %zu, \"first_half_ns\": %.1f, \"ns\": %.1f, \"templates\": %zu}",
+           c->n, c->rounds, c->first_s / first_lines * 1e9, measure_median(c->piece, c->count) * 1e9,
+           c->templates);
 }
 
 static mix spread_copy(const mix *m)
@@ -116,10 +125,17 @@ int lines_main(const mix *m, size_t most)
 {
     mix own = spread_copy(m);
     tape t = {.lines = &own};
+    static size_cost cost[SIZES_MAX];
+    size_t sizes = 0;
+    for (size_t n = LEAST; n <= most && sizes < SIZES_MAX; n *= 10)
+        cost[sizes++].n = n;
+    for (int cycle = 0; cycle < CYCLES; cycle++)
+        for (size_t i = 0; i < sizes; i++)
+            measure_size(&t, &cost[i]);
     printf("{\"sizes\": [");
-    for (size_t n = 10000; n <= most; n *= 10) {
-        printf("%s", n > 10000 ? ", " : "");
-        measure_size(&t, n);
+    for (size_t i = 0; i < sizes; i++) {
+        printf("%s", i > 0 ? ", " : "");
+        print_size(&cost[i]);
     }
     printf("]}\n");
     mix_done(&own);

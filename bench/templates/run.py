@@ -143,8 +143,14 @@ def curve_lines(ctx, program, whole):
     return figures
 
 
+def middle(rows):
+    """One row of each figure's median."""
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+
+
 def curve_templates(ctx, program):
-    rows = [(name, run([program, "shapes", str(count)])) for count, name in SHAPES]
+    got = [[run([program, "shapes", str(count)]) for count, _ in SHAPES] for _ in range(1 if ctx.quick else 3)]
+    rows = [(name, middle(of)) for (_, name), of in zip(SHAPES, zip(*got))]
     ctx.say(f"\n{'shapes':>9} {'templates':>9} {'ns/line':>9} {'skewed':>9} {'birth ns':>9} {'touch ns':>9} {'heap B/tmpl':>12} {'RSS B/tmpl':>11}")
     figures, good = {}, True
     for name, row in rows:

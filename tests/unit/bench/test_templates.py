@@ -76,6 +76,17 @@ def test_flatness():
     assert run.flat([1.0, None]) is None and run.flat([]) is None
 
 
+def test_the_middle_of_rounds_is_taken_figure_by_figure():
+    assert run.middle([{"ns": 1, "b": 9}, {"ns": 5, "b": 7}, {"ns": 3, "b": 8}]) == {"ns": 3, "b": 8}
+
+
+def test_the_curve_over_lines_has_every_size(tmp_path):
+    linemix.write(tmp_path / "mix", [b"aworker %d took %d ms" % (i % 7, i) for i in range(3000)], 1)
+    got = json.loads(subprocess.run([BIN, "lines", tmp_path / "mix", "100000"], capture_output=True, check=True).stdout)["sizes"]
+    assert [row["lines"] for row in got] == [10000, 100000]
+    assert all(row["ns"] > 0 and row["templates"] == 1 for row in got)
+
+
 def test_the_faster_way_of_a_rival_counts_and_a_missing_rival_has_no_ratio():
     ours = {"lines": 100, "bytes": 5000, "cpu_s": 1.0, "wall_s": 1.0, "templates": 3}
     row = {"lines": 100, "taken": 90, "refused": 10, "wall_s": 1.0, "templates": 4}
