@@ -180,8 +180,8 @@ def bench(ctx):
         few = linemix.write(thin, linemix.thinned(real, THIN), repeats)
         with open(whole, "rb") as file:
             distinct = len(set(file))
-        ctx.say(f"{len(real):,} real lines, {len(set(real)):,} of them distinct; {repeats} times with other digits {count:,}, {distinct:,} distinct; "
-                f"for Drain3 every {THIN}th: {few:,}")
+        ctx.say(f"{len(real):,} real lines, {len(set(real)):,} of them distinct; in {repeats} repeats, the later ones with other digits, {count:,}, "
+                f"{distinct:,} distinct; for Drain3 every {THIN}th: {few:,}")
         pairs, ours = race(ctx, program, whole, thin)
         tell_race(ctx, pairs, ours)
         figures, rival = figures_of_race(pairs, ours)
