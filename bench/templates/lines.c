@@ -1,7 +1,7 @@
 /* Cost per line over the number of lines a miner has seen. For each N fresh miners take N lines; the second half is
- * timed, in pieces, and the median of all pieces is the cost after N lines. The sizes take turns, so that what
- * disturbs the machine disturbs them all. The lines are spread so that each piece has the mix of the whole, and their
- * longer numbers turn when the mix has been used up. */
+ * timed as a whole, so that work done now and then is in it, and the median of the rounds is the cost after N lines.
+ * The sizes take turns, so that what disturbs the machine disturbs them all. The lines are spread so that each stretch
+ * has the mix of the whole, and their longer numbers turn when the mix has been used up. */
 #include "bench/templates/measure.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "base/mem/alloc.h"
 
-enum { PIECES = 10, CYCLES = 3, ROUNDS_MAX = 10, CYCLE_LINES = 1000000, SIZES_MAX = 4, LEAST = 10000 };
+enum { CYCLES = 3, ROUNDS_MAX = 10, CYCLE_LINES = 1000000, SIZES_MAX = 4, LEAST = 10000 };
 
 static size_t gcd(size_t a, size_t b)
 {
@@ -80,25 +80,23 @@ static double feed(ops_miner *m, tape *t, size_t n)
 }
 
 typedef struct size_cost {
-    size_t n, rounds, templates, count;
-    double first_s, piece[PIECES * ROUNDS_MAX * CYCLES];
+    size_t n, rounds, templates;
+    double first_s, per_line_s[ROUNDS_MAX * CYCLES];
 } size_cost;
 
 static void measure_size(tape *t, size_cost *c)
 {
-    const size_t half = c->n / 2, part = half / PIECES, fit = CYCLE_LINES / c->n;
+    const size_t half = c->n / 2, fit = CYCLE_LINES / c->n;
     const size_t rounds = fit < 1 ? 1 : fit > ROUNDS_MAX ? ROUNDS_MAX : fit;
     for (size_t r = 0; r < rounds; r++) {
         ops_miner *m = measure_miner(0);
         c->first_s += feed(m, t, half);
-        for (size_t p = 0; p < PIECES; p++)
-            c->piece[c->count++] = feed(m, t, part) / (double)part;
+        c->per_line_s[c->rounds++] = feed(m, t, half) / (double)half;
         ops_miner_stats st;
         ops_miner_stats_get(m, &st);
         c->templates = st.templates;
         ops_miner_free(m);
     }
-    c->rounds += rounds;
 }
 
 static void print_size(size_cost *c)
@@ -106,7 +104,7 @@ static void print_size(size_cost *c)
     const size_t half = c->n / 2;
     const double first_lines = (double)c->rounds * (double)half;
     printf("{\"lines\": %zu, \"rounds\": %zu, \"first_half_ns\": %.1f, \"ns\": %.1f, \"templates\": %zu}",
-           c->n, c->rounds, c->first_s / first_lines * 1e9, measure_median(c->piece, c->count) * 1e9,
+           c->n, c->rounds, c->first_s / first_lines * 1e9, measure_median(c->per_line_s, c->rounds) * 1e9,
            c->templates);
 }
 
