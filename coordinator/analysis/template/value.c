@@ -140,7 +140,9 @@ static ops_value_kind of_structured(ops_slice v, unsigned seen)
         return OPS_VALUE_URL;
     if ((seen & C_SIGN) != 0 && uuid(v))
         return OPS_VALUE_UUID;
-    if ((seen & C_DIGIT) != 0 && (seen & (C_COLON | C_SIGN | C_SLASH)) != 0 && ops_value_time(v, &date_only))
+    if ((seen & C_DIGIT) != 0 &&
+        (ops_value_digit(v.p[0]) ? (seen & (C_COLON | C_SIGN | C_SLASH)) != 0 : (seen & C_COLON) != 0) &&
+        ops_value_time(v, &date_only))
         return date_only ? OPS_VALUE_DATE : OPS_VALUE_TIME;
     if ((seen & (C_DOT | C_COLON)) != 0 && ops_value_ip(v))
         return OPS_VALUE_IP;
@@ -148,7 +150,8 @@ static ops_value_kind of_structured(ops_slice v, unsigned seen)
         return OPS_VALUE_HEX;
     if ((seen & C_SLASH) != 0 && path(v))
         return OPS_VALUE_PATH;
-    return (seen & (C_ALPHA | C_HEX)) != 0 && ops_value_host(v) ? OPS_VALUE_HOST : OPS_VALUE_OTHER;
+    bool named = (seen & C_DOT) != 0 || v.p[0] == 'l' || v.p[0] == 'L'; /* several labels, or localhost */
+    return named && (seen & (C_ALPHA | C_HEX)) != 0 && ops_value_host(v) ? OPS_VALUE_HOST : OPS_VALUE_OTHER;
 }
 
 static bool short_digits(ops_slice v, double *ret_number)
