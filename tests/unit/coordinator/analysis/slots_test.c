@@ -155,7 +155,8 @@ static void templates_are_shown_with_their_types(void **state)
     ops_strbuf b;
     ops_strbuf_init(&b, 1000);
     ops_slots_render(OPS_SLICE("from <*>: state=<*> after <*> and <*> and <*>"), s, &b);
-    assert_string_equal(b.p, "from <ip>: state=open after <duration> and <path> and <*>"); /* one word so far */
+    assert_string_equal(b.p,
+                        "from <ip>: state=open after <duration> and <path> and <*>"); /* one word so far */
     ops_strbuf_clear(&b);
     note(s, 1, "closed");
     ops_slots_render(OPS_SLICE("from <*>: state=<*>"), s, &b);
