@@ -59,20 +59,27 @@ static bool have_slots(tmpl *t)
     return t->slots != NULL;
 }
 
-void ops_miner_feed(ops_miner *m, tmpl *t, ops_slice line, const ops_shape *sh)
+void ops_tmpl_values(const tmpl *t, const ops_shape *sh, line_spans *ret)
 {
     tmpl_span spans[OPS_SHAPE_ATOMS_MAX];
-    size_t slot = 0;
-    if (t->catch_all || !have_slots(t))
-        return;
-    if (t->gaps && !ops_tmpl_spans(t, sh, true, spans))
+    ret->n = 0;
+    if (t->catch_all || (t->gaps && !ops_tmpl_spans(t, sh, true, spans)))
         return;
     for (size_t i = 0; i < t->n; i++) {
         if (t->atoms[i].kind != OPS_ATOM_VAR && t->atoms[i].kind != OPS_ATOM_GAP)
             continue;
-        tmpl_span s = t->gaps ? spans[slot] : (tmpl_span){(uint8_t)i, (uint8_t)(i + 1)};
-        ops_slots_note(t->slots, slot++, text_of(sh, s, line.p), 1);
+        tmpl_span s = t->gaps ? spans[ret->n] : (tmpl_span){(uint8_t)i, (uint8_t)(i + 1)};
+        const ops_atom *a = &sh->atoms[s.from], *z = &sh->atoms[s.to - 1];
+        ret->v[ret->n++] = (ops_shape_span){a->off, z->off + z->len - a->off};
     }
+}
+
+void ops_miner_feed(ops_miner *m, tmpl *t, ops_slice line, const line_spans *spans)
+{
+    if (t->catch_all || !have_slots(t))
+        return;
+    for (size_t i = 0; i < spans->n; i++)
+        ops_slots_note(t->slots, i, ops_slice_of(line.p + spans->v[i].off, spans->v[i].len), 1);
     if (t->count % COUNT_EVERY == 0 || t->slots_bytes == 0)
         count_bytes(m, t);
 }

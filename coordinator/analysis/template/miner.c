@@ -74,7 +74,8 @@ ops_status ops_miner_new(const ops_miner_limits *limits, ops_miner **ret, ops_er
     m->loaded_slots = ops_map64_new();
     m->cache = ops_calloc(MINER_CACHE_SLOTS, sizeof *m->cache);
     if (m->by_id == NULL || m->chains == NULL || m->lineage == NULL || m->dead == NULL ||
-        m->dead_folds == NULL || m->loaded_slots == NULL || m->cache == NULL)
+        m->dead_folds == NULL || m->loaded_slots == NULL || m->cache == NULL ||
+        ops_miner_memo_new(m) != OPS_OK)
         return ops_fail(reterr, OPS_ENOMEM, "template miner");
     *ret = OPS_STEAL(m);
     return OPS_OK;
@@ -105,6 +106,7 @@ void ops_miner_free(ops_miner *m)
     ops_map64_free(m->dead_folds);
     ops_free(m->folds);
     ops_free(m->cache);
+    ops_miner_memo_free(m);
     ops_miner_pins_free(m->pins, m->pins_n);
     ops_strbuf_done(&m->clean);
     ops_strbuf_done(&m->text);
@@ -337,30 +339,16 @@ static void keep_example(ops_miner *m, tmpl *t, ops_slice line)
     t->examples[t->example_count++] = copy;
 }
 
-ops_status ops_miner_add(ops_miner *m, ops_slice line, int64_t time_ns, ops_template_hit *ret)
+/* The template of a line whose shape is m->shape. */
+static tmpl *by_shape(ops_miner *m, ops_slice line, bool *ret_new)
 {
-    bool truncated = line.n > m->lim.line_bytes_max, is_new = false;
-    if (truncated)
-        line.n = m->lim.line_bytes_max;
-    ops_miner_cut(m, line);
-    if (m->shape.high && !ops_utf8_valid(line)) {
-        ops_strbuf_clear(&m->clean);
-        ops_utf8_clean(&m->clean, line);
-        if (m->clean.failed)
-            return OPS_ENOMEM;
-        line = ops_strbuf_get(&m->clean);
-        ops_miner_cut(m, line);
-    }
-    m->now_ns = time_ns;
-    m->effort =
-        m->effort + MINER_EFFORT_LINE < MINER_EFFORT_MAX ? m->effort + MINER_EFFORT_LINE : MINER_EFFORT_MAX;
     uint64_t h = m->shape.hash;
     cache_slot *slot = &m->cache[h & (MINER_CACHE_SLOTS - 1)];
     tmpl *t = slot->hash == h && slot->epoch == m->epoch ? slot->t : NULL;
     if (t == NULL) {
-        t = miss(m, line, &m->shape, &is_new);
+        t = miss(m, line, &m->shape, ret_new);
         if (t == NULL)
-            return OPS_ENOMEM;
+            return NULL;
         if (t->plain_n > 0)
             (void)ops_tmpl_plain_check(t, line, &m->shape);
         *slot = (cache_slot){.hash = h, .exact = m->shape.exact, .epoch = m->epoch, .t = t};
@@ -368,6 +356,57 @@ ops_status ops_miner_add(ops_miner *m, ops_slice line, int64_t time_ns, ops_temp
         (void)ops_tmpl_plain_check(t, line, &m->shape);
         slot->exact = m->shape.exact;
     }
+    return t;
+}
+
+/* Cuts the line, made UTF-8 if it is not; false without memory. */
+static bool cut(ops_miner *m, ops_slice *line, memo_look *look)
+{
+    ops_miner_cut(m, *line);
+    if (!m->shape.high || ops_utf8_valid(*line))
+        return true;
+    look->slot = NULL; /* its variables lie elsewhere than in the line as it came */
+    ops_strbuf_clear(&m->clean);
+    ops_utf8_clean(&m->clean, *line);
+    if (m->clean.failed)
+        return false;
+    *line = ops_strbuf_get(&m->clean);
+    ops_miner_cut(m, *line);
+    return true;
+}
+
+static tmpl *find_or_make(ops_miner *m, ops_slice *line, line_spans *spans, bool *ret_new)
+{
+    memo_look look;
+    spans->n = 0;
+    if (ops_miner_memo_get(m, *line, &look)) {
+        for (size_t i = 0; look.spans != NULL && i < look.spans->n; i++)
+            spans->v[spans->n++] = (ops_shape_span){look.spans->off[i], look.spans->len[i]};
+        return look.slot->t;
+    }
+    if (!cut(m, line, &look))
+        return NULL;
+    tmpl *t = by_shape(m, *line, ret_new);
+    if (t == NULL)
+        return NULL;
+    if (m->lim.slots)
+        ops_tmpl_values(t, &m->shape, spans);
+    ops_miner_memo_put(m, &look, t, spans);
+    return t;
+}
+
+ops_status ops_miner_add(ops_miner *m, ops_slice line, int64_t time_ns, ops_template_hit *ret)
+{
+    bool truncated = line.n > m->lim.line_bytes_max, is_new = false;
+    line_spans spans;
+    if (truncated)
+        line.n = m->lim.line_bytes_max;
+    m->now_ns = time_ns;
+    m->effort =
+        m->effort < MINER_EFFORT_MAX - MINER_EFFORT_LINE ? m->effort + MINER_EFFORT_LINE : MINER_EFFORT_MAX;
+    tmpl *t = find_or_make(m, &line, &spans, &is_new);
+    if (t == NULL)
+        return OPS_ENOMEM;
     if (t->example_count < OPS_MINER_EXAMPLES_MAX && t->count < 64)
         keep_example(m, t, line);
     if (t->count == 0 || time_ns < t->first_ns)
@@ -377,7 +416,7 @@ ops_status ops_miner_add(ops_miner *m, ops_slice line, int64_t time_ns, ops_temp
     t->count++;
     t->last_line = ++m->lines;
     if (m->lim.slots)
-        ops_miner_feed(m, t, line, &m->shape);
+        ops_miner_feed(m, t, line, &spans);
     m->truncated += truncated;
     ops_miner_touch(m, t);
     *ret = (ops_template_hit){.id = t->id, .is_new = is_new, .truncated = truncated, .count = t->count};

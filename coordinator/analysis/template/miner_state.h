@@ -13,7 +13,10 @@ enum {
     MINER_CACHE_SLOTS = 16384,
     MINER_SETS_PER_LENGTH_MAX = 64, /* distinct sets of folded places per number of atoms */
     MINER_FOLDS_MAX = 12,           /* folded places of one template */
-    MINER_EFFORT_LINE = 256,        /* cells of alignments that each line earns */
+    MINER_MEMO_SLOTS = 16384,
+    MINER_MEMO_BYTES =
+        250, /* lines up to this length are remembered: offsets fit a byte, no bound of the cut is near */
+    MINER_EFFORT_LINE = 256, /* cells of alignments that each line earns */
     MINER_EFFORT_MAX = 1 << 22,
     MINER_WALK_MAX = 32,   /* links of a chain that are looked at */
     MINER_BIGRAMS_MAX = 6, /* pairs of neighbouring words by which a template is found */
@@ -107,6 +110,25 @@ typedef struct cache_slot {
     tmpl *t;
 } cache_slot;
 
+/* The values of a line: where its variables lie. */
+typedef struct line_spans {
+    size_t n;
+    ops_shape_span v[OPS_SHAPE_ATOMS_MAX];
+} line_spans;
+
+typedef struct memo_slot {
+    uint64_t key, epoch;
+    tmpl *t;
+} memo_slot;
+typedef struct memo_spans {
+    uint8_t n, off[OPS_SLOTS_MAX], len[OPS_SLOTS_MAX];
+} memo_spans;
+typedef struct memo_look {
+    uint64_t key;
+    memo_slot *slot;
+    memo_spans *spans; /* NULL: none are kept */
+} memo_look;
+
 struct ops_miner {
     ops_miner_limits lim;
     ops_map64 *by_id;   /* live templates */
@@ -129,6 +151,8 @@ struct ops_miner {
     size_t slots_due;        /* bytes of them that the next save may take; 0: the usual */
     ops_map64 *loaded_slots; /* of records whose template is not loaded yet */
     cache_slot *cache;
+    memo_slot *memo;
+    memo_spans *memo_spans; /* with statistics of slots only */
     pin_rule *pins;
     size_t pins_n;
     size_t (*find)(void *u, ops_slice line, ops_pin_span *ret, size_t max); /* may be NULL */
@@ -158,6 +182,12 @@ static inline bool ops_atom_constant(uint8_t kind)
 size_t ops_tmpl_tails(const tmpl *t, uint8_t at[static MINER_TAILS_MAX],
                       uint64_t keys[static MINER_TAILS_MAX]);
 
+/* memo.c: lines that differ in digits only. True: look.slot->t is the line's template. */
+ops_status ops_miner_memo_new(ops_miner *m);
+void ops_miner_memo_free(ops_miner *m);
+bool ops_miner_memo_get(ops_miner *m, ops_slice line, memo_look *ret);
+void ops_miner_memo_put(ops_miner *m, const memo_look *look, tmpl *t, const line_spans *spans);
+
 /* plain.c: variables that have had one value so far, which is shown in their place. */
 ops_status ops_tmpl_plain_take(tmpl *t, ops_slice line, const ops_shape *sh);
 /* Forgets each value that the line has not; true when some was forgotten. */
@@ -172,7 +202,9 @@ void ops_tmpl_plain_forget(tmpl *t);
 void ops_tmpl_shown(const tmpl *t, const ops_slots *slots, ops_strbuf *b);
 
 /* feed.c: values into the statistics of slots. */
-void ops_miner_feed(ops_miner *m, tmpl *t, ops_slice line, const ops_shape *sh);
+void ops_miner_feed(ops_miner *m, tmpl *t, ops_slice line, const line_spans *spans);
+/* Where the values of a line of t lie, in the order of t's slots. */
+void ops_tmpl_values(const tmpl *t, const ops_shape *sh, line_spans *ret);
 /* What was folded: from's values, and what of its text became variable. */
 void ops_miner_feed_fold(ops_miner *m, tmpl *into, const tmpl *from);
 void ops_miner_feed_drop(ops_miner *m, tmpl *t);

@@ -90,7 +90,8 @@ static bool unit(const shape_cutter *c, size_t from, size_t to)
                                       "bytes", "seconds", "minutes", "hours", "minute", "days"};
     const ops_atom *last = &c->sh->atoms[c->sh->n - (c->sh->n > 0)];
     if (c->sh->n == 0 || last->kind != OPS_ATOM_VAR || from != last->off + last->len + 1u || last->len == 0 ||
-        c->s[from - 1] != ' ' || ops_shape_class[c->s[from - 2]] != C_DIGIT)
+        !ops_shape_one_of(c->s[from], "BKkMGTnumshdb") || c->s[from - 1] != ' ' ||
+        ops_shape_class[c->s[from - 2]] != C_DIGIT)
         return false;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strlen(all[i]) == to - from && memcmp(all[i], c->s + from, to - from) == 0)

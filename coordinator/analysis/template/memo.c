@@ -1,0 +1,100 @@
+/* The short way for lines: two that differ in nothing but digits, digit for digit, are cut alike, so the template of the
+ * first is that of the second and its variables lie at the same places. A digit right after a letter that ends a word (ssh2)
+ * counts as it is, for such a value may be shown. */
+#include <string.h>
+
+#include "base/mem/alloc.h"
+#include "coordinator/analysis/template/miner_state.h"
+
+#define ONES  0x0101010101010101ull
+#define HIGHS 0x8080808080808080ull
+
+static uint64_t load(const char *p, size_t n)
+{
+    uint64_t x = 0;
+    memcpy(&x, p, n);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
+}
+
+/* The high bit of each byte of x that lies in [low, high]; bytes past 127 do not. */
+static uint64_t within(uint64_t x, uint8_t low, uint8_t high)
+{
+    uint64_t y = x & ~HIGHS;
+    return (y + (0x80u - low) * ONES) & ~(y + (0x7fu - high) * ONES) & ~x & HIGHS;
+}
+
+static uint64_t letters(uint64_t x)
+{
+    return within(x | 0x20 * ONES, 'a', 'z');
+}
+
+static uint64_t fold(uint64_t a)
+{
+    __extension__ typedef unsigned __int128 wide;
+    wide v = (wide)a * 0x9fb21c651e98df25ull;
+    return (uint64_t)v ^ (uint64_t)(v >> 64);
+}
+
+/* Hash of a line with its digits hidden. */
+static uint64_t key_of(ops_slice line)
+{
+    uint64_t h = fold(line.n + 0x2545f4914f6cdd1dull), carry = 0;
+    for (size_t i = 0; i < line.n; i += 8) {
+        size_t left = line.n - i;
+        uint64_t x = left >= 8 ? load(line.p + i, 8) : load(line.p + i, left);
+        uint64_t digits = within(x, '0', '9'), alpha = letters(x), after = (digits | alpha) >> 8;
+        if (left > 8) {
+            uint64_t next = (uint8_t)line.p[i + 8];
+            after |= (within(next, '0', '9') | letters(next)) << 56;
+        }
+        uint64_t hide = digits & ~((alpha << 8 | carry) & ~after);
+        carry = alpha >> 56;
+        uint64_t full = (hide >> 7) * 0xff;
+        h = fold(h ^ ((x & ~full) | (full & '0' * ONES)));
+    }
+    return h;
+}
+
+bool ops_miner_memo_get(ops_miner *m, ops_slice line, memo_look *ret)
+{
+    ret->slot = NULL;
+    if (line.n > MINER_MEMO_BYTES || m->find != NULL)
+        return false;
+    uint64_t key = key_of(line);
+    size_t at = key & (MINER_MEMO_SLOTS - 1);
+    ret->key = key;
+    ret->slot = &m->memo[at];
+    ret->spans = m->memo_spans != NULL ? &m->memo_spans[at] : NULL;
+    return ret->slot->key == key && ret->slot->epoch == m->epoch && ret->slot->t != NULL;
+}
+
+void ops_miner_memo_put(ops_miner *m, const memo_look *look, tmpl *t, const line_spans *spans)
+{
+    if (look->slot == NULL || spans->n > OPS_SLOTS_MAX)
+        return;
+    *look->slot = (memo_slot){.key = look->key, .epoch = m->epoch, .t = t};
+    if (look->spans == NULL)
+        return;
+    look->spans->n = (uint8_t)spans->n;
+    for (size_t i = 0; i < spans->n; i++) {
+        look->spans->off[i] = (uint8_t)spans->v[i].off;
+        look->spans->len[i] = (uint8_t)spans->v[i].len;
+    }
+}
+
+ops_status ops_miner_memo_new(ops_miner *m)
+{
+    m->memo = ops_calloc(MINER_MEMO_SLOTS, sizeof *m->memo);
+    if (m->lim.slots)
+        m->memo_spans = ops_calloc(MINER_MEMO_SLOTS, sizeof *m->memo_spans);
+    return m->memo != NULL && (!m->lim.slots || m->memo_spans != NULL) ? OPS_OK : OPS_ENOMEM;
+}
+
+void ops_miner_memo_free(ops_miner *m)
+{
+    ops_free(m->memo);
+    ops_free(m->memo_spans);
+}
