@@ -58,17 +58,55 @@ static uint64_t key_of(ops_slice line)
     return h;
 }
 
+void ops_miner_memo_free(ops_miner *m)
+{
+    ops_free(m->memo);
+    ops_free(m->memo_spans);
+    ops_free(m->cache);
+}
+
+ops_status ops_miner_memo_size(ops_miner *m, size_t slots)
+{
+    ops_miner fresh = {.memo = ops_calloc(slots, sizeof *m->memo),
+                       .memo_spans = m->lim.slots ? ops_calloc(slots, sizeof *m->memo_spans) : NULL,
+                       .cache = ops_calloc(slots, sizeof *m->cache)};
+    m->missed = 0;
+    if (fresh.memo == NULL || fresh.cache == NULL || (m->lim.slots && fresh.memo_spans == NULL)) {
+        ops_miner_memo_free(&fresh);
+        return OPS_ENOMEM;
+    }
+    ops_miner_memo_free(m);
+    m->memo = fresh.memo;
+    m->memo_spans = fresh.memo_spans;
+    m->cache = fresh.cache;
+    m->slots = slots;
+    return OPS_OK;
+}
+
+/* More lines miss than there are slots: they are too few, while templates give reason for more. */
+static void grow(ops_miner *m)
+{
+    size_t most = m->live > MINER_SLOTS_MOST / 4 ? MINER_SLOTS_MOST : 4 * m->live;
+    if (++m->missed > 4 * m->slots && m->slots < (most > MINER_SLOTS_USUAL ? most : MINER_SLOTS_USUAL))
+        (void)!ops_miner_memo_size(m, 2 * m->slots); /* without memory it stays as it is */
+}
+
 bool ops_miner_memo_get(ops_miner *m, ops_slice line, memo_look *ret)
 {
     ret->slot = NULL;
     if (line.n > MINER_MEMO_BYTES || m->find != NULL)
         return false;
     uint64_t key = key_of(line);
-    size_t at = key & (MINER_MEMO_SLOTS - 1);
+    size_t at = key & (m->slots - 1);
     ret->key = key;
     ret->slot = &m->memo[at];
     ret->spans = m->memo_spans != NULL ? &m->memo_spans[at] : NULL;
-    return ret->slot->key == key && ret->slot->epoch == m->epoch && ret->slot->t != NULL;
+    if (ret->slot->key == key && ret->slot->epoch == m->epoch && ret->slot->t != NULL)
+        return true;
+    grow(m);
+    ret->slot = &m->memo[key & (m->slots - 1)];
+    ret->spans = m->memo_spans != NULL ? &m->memo_spans[key & (m->slots - 1)] : NULL;
+    return false;
 }
 
 void ops_miner_memo_put(ops_miner *m, const memo_look *look, tmpl *t, const line_spans *spans)
@@ -83,18 +121,4 @@ void ops_miner_memo_put(ops_miner *m, const memo_look *look, tmpl *t, const line
         look->spans->off[i] = (uint8_t)spans->v[i].off;
         look->spans->len[i] = (uint8_t)spans->v[i].len;
     }
-}
-
-ops_status ops_miner_memo_new(ops_miner *m)
-{
-    m->memo = ops_calloc(MINER_MEMO_SLOTS, sizeof *m->memo);
-    if (m->lim.slots)
-        m->memo_spans = ops_calloc(MINER_MEMO_SLOTS, sizeof *m->memo_spans);
-    return m->memo != NULL && (!m->lim.slots || m->memo_spans != NULL) ? OPS_OK : OPS_ENOMEM;
-}
-
-void ops_miner_memo_free(ops_miner *m)
-{
-    ops_free(m->memo);
-    ops_free(m->memo_spans);
 }

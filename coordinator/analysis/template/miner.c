@@ -72,10 +72,9 @@ ops_status ops_miner_new(const ops_miner_limits *limits, ops_miner **ret, ops_er
     m->dead = ops_map64_new();
     m->dead_folds = ops_map64_new();
     m->loaded_slots = ops_map64_new();
-    m->cache = ops_calloc(MINER_CACHE_SLOTS, sizeof *m->cache);
     if (m->by_id == NULL || m->chains == NULL || m->lineage == NULL || m->dead == NULL ||
-        m->dead_folds == NULL || m->loaded_slots == NULL || m->cache == NULL ||
-        ops_miner_memo_new(m) != OPS_OK)
+        m->dead_folds == NULL || m->loaded_slots == NULL ||
+        ops_miner_memo_size(m, MINER_SLOTS_LEAST) != OPS_OK)
         return ops_fail(reterr, OPS_ENOMEM, "template miner");
     *ret = OPS_STEAL(m);
     return OPS_OK;
@@ -105,7 +104,6 @@ void ops_miner_free(ops_miner *m)
     ops_map64_free(m->dead);
     ops_map64_free(m->dead_folds);
     ops_free(m->folds);
-    ops_free(m->cache);
     ops_miner_memo_free(m);
     ops_miner_pins_free(m->pins, m->pins_n);
     ops_strbuf_done(&m->clean);
@@ -343,7 +341,7 @@ static void keep_example(ops_miner *m, tmpl *t, ops_slice line)
 static tmpl *by_shape(ops_miner *m, ops_slice line, bool *ret_new)
 {
     uint64_t h = m->shape.hash;
-    cache_slot *slot = &m->cache[h & (MINER_CACHE_SLOTS - 1)];
+    cache_slot *slot = &m->cache[h & (m->slots - 1)];
     tmpl *t = slot->hash == h && slot->epoch == m->epoch ? slot->t : NULL;
     if (t == NULL) {
         t = miss(m, line, &m->shape, ret_new);

@@ -10,10 +10,11 @@
 #include "coordinator/analysis/template/shape.h"
 
 enum {
-    MINER_CACHE_SLOTS = 16384,
+    MINER_SLOTS_LEAST = 1024,   /* of the memo and of the cache of shapes; they grow while lines miss them */
+    MINER_SLOTS_USUAL = 16384,  /* so far for any number of templates, */
+    MINER_SLOTS_MOST = 1 << 19, /* and so far for four times as many templates */
     MINER_SETS_PER_LENGTH_MAX = 64, /* distinct sets of folded places per number of atoms */
     MINER_FOLDS_MAX = 12,           /* folded places of one template */
-    MINER_MEMO_SLOTS = 16384,
     MINER_MEMO_BYTES =
         250, /* lines up to this length are remembered: offsets fit a byte, no bound of the cut is near */
     MINER_EFFORT_LINE = 256, /* cells of alignments that each line earns */
@@ -50,25 +51,24 @@ typedef enum tmpl_key {
     KEY_ANCHOR       /* of a template with gaps: two words, or one, that a line of it must have */
 } tmpl_key;
 
-struct tmpl {
-    uint64_t id, hash;
-    uint64_t seq; /* order of birth */
-    uint64_t count, last_line;
+struct tmpl { /* what every line touches comes first, a cache line of it */
+    uint64_t id, count, last_line;
     int64_t first_ns, last_ns;
+    uint16_t plain_n;
+    bool dirty, saved, catch_all;
+    uint8_t example_count;
+    ops_slots *slots;   /* NULL until a value was noted */
+    uint64_t hash, seq; /* seq: order of birth */
     char *text;
     uint32_t text_n;
     uint16_t n;
     uint32_t tail_glue; /* hash of the glue after the last atom */
-    bool dirty, saved, catch_all;
-    bool apart; /* an operator holds its words: it takes no part in folding */
-    bool gaps;  /* has an atom of kind OPS_ATOM_GAP: found by its anchors, not by its hash */
-    uint8_t example_count;
+    bool apart;         /* an operator holds its words: it takes no part in folding */
+    bool gaps;          /* has an atom of kind OPS_ATOM_GAP: found by its anchors, not by its hash */
     uint8_t links_n;
     tmpl_link *links;
-    ops_slots *slots;     /* NULL until a value was noted */
     uint64_t slots_saved; /* count when they were saved last */
     uint32_t slots_bytes; /* as last counted into the miner's */
-    uint16_t plain_n;
     char
         *plain; /* variables that had one value so far: a byte for the place, one for the length, the value */
     uint32_t example_n[OPS_MINER_EXAMPLES_MAX];
@@ -150,7 +150,9 @@ struct ops_miner {
     size_t slots_bytes;
     size_t slots_due;        /* bytes of them that the next save may take; 0: the usual */
     ops_map64 *loaded_slots; /* of records whose template is not loaded yet */
-    cache_slot *cache;
+    cache_slot *cache;       /* by the hash of the shape; slots, a power of two, is its size and the memo's */
+    size_t slots;
+    uint64_t missed; /* lines that the memo did not know since it grew last */
     memo_slot *memo;
     memo_spans *memo_spans; /* with statistics of slots only */
     pin_rule *pins;
@@ -183,7 +185,8 @@ size_t ops_tmpl_tails(const tmpl *t, uint8_t at[static MINER_TAILS_MAX],
                       uint64_t keys[static MINER_TAILS_MAX]);
 
 /* memo.c: lines that differ in digits only. True: look.slot->t is the line's template. */
-ops_status ops_miner_memo_new(ops_miner *m);
+/* Gives the memo and the cache of shapes `slots` slots, all empty; on failure they stay as they are. */
+ops_status ops_miner_memo_size(ops_miner *m, size_t slots);
 void ops_miner_memo_free(ops_miner *m);
 bool ops_miner_memo_get(ops_miner *m, ops_slice line, memo_look *ret);
 void ops_miner_memo_put(ops_miner *m, const memo_look *look, tmpl *t, const line_spans *spans);
