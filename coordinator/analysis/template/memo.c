@@ -69,7 +69,7 @@ ops_status ops_miner_memo_size(ops_miner *m, size_t slots)
 {
     ops_miner fresh = {.memo = ops_calloc(slots, sizeof *m->memo),
                        .memo_spans = m->lim.slots ? ops_calloc(slots, sizeof *m->memo_spans) : NULL,
-                       .cache = ops_calloc(slots, sizeof *m->cache)};
+                       .cache = ops_calloc(slots / 2, sizeof *m->cache)};
     m->missed = 0;
     if (fresh.memo == NULL || fresh.cache == NULL || (m->lim.slots && fresh.memo_spans == NULL)) {
         ops_miner_memo_free(&fresh);
@@ -83,12 +83,27 @@ ops_status ops_miner_memo_size(ops_miner *m, size_t slots)
     return OPS_OK;
 }
 
-/* More lines miss than there are slots: they are too few, while templates give reason for more. */
+/* Two slots for each template at least, and more so far as any number of templates may have while lines miss them. */
 static void grow(ops_miner *m)
 {
-    size_t most = m->live > MINER_SLOTS_MOST / 4 ? MINER_SLOTS_MOST : 4 * m->live;
-    if (++m->missed > 4 * m->slots && m->slots < (most > MINER_SLOTS_USUAL ? most : MINER_SLOTS_USUAL))
+    bool few = m->slots < MINER_SLOTS_MOST && m->slots < 2 * m->live;
+    if (few || (++m->missed > 4 * m->slots && m->slots < MINER_SLOTS_USUAL))
         (void)!ops_miner_memo_size(m, 2 * m->slots); /* without memory it stays as it is */
+}
+
+/* The slot of key, or the first of the two where it may stand. */
+static bool find(ops_miner *m, uint64_t key, memo_look *ret)
+{
+    size_t at = key & (m->slots - 2);
+    memo_slot *first = &m->memo[at];
+    bool second = first->key != key && first[1].key == key;
+    ret->slot = first + second;
+    ret->spans = m->memo_spans != NULL ? &m->memo_spans[at + second] : NULL;
+    if (ret->slot->key == key && ret->slot->epoch == m->epoch && ret->slot->t != NULL)
+        return true;
+    ret->slot -= second;
+    ret->spans -= m->memo_spans != NULL && second;
+    return false;
 }
 
 bool ops_miner_memo_get(ops_miner *m, ops_slice line, memo_look *ret)
@@ -96,26 +111,24 @@ bool ops_miner_memo_get(ops_miner *m, ops_slice line, memo_look *ret)
     ret->slot = NULL;
     if (line.n > MINER_MEMO_BYTES || m->find != NULL)
         return false;
-    uint64_t key = key_of(line);
-    size_t at = key & (m->slots - 1);
-    ret->key = key;
-    ret->slot = &m->memo[at];
-    ret->spans = m->memo_spans != NULL ? &m->memo_spans[at] : NULL;
-    if (ret->slot->key == key && ret->slot->epoch == m->epoch && ret->slot->t != NULL)
+    ret->key = key_of(line);
+    if (find(m, ret->key, ret))
         return true;
     grow(m);
-    ret->slot = &m->memo[key & (m->slots - 1)];
-    ret->spans = m->memo_spans != NULL ? &m->memo_spans[key & (m->slots - 1)] : NULL;
+    (void)find(m, ret->key, ret);
     return false;
 }
 
+/* The elder of the two goes. */
 void ops_miner_memo_put(ops_miner *m, const memo_look *look, tmpl *t, const line_spans *spans)
 {
     if (look->slot == NULL || spans->n > OPS_SLOTS_MAX)
         return;
-    *look->slot = (memo_slot){.key = look->key, .epoch = m->epoch, .t = t};
+    look->slot[1] = look->slot[0];
+    look->slot[0] = (memo_slot){.key = look->key, .epoch = m->epoch, .t = t};
     if (look->spans == NULL)
         return;
+    look->spans[1] = look->spans[0];
     look->spans->n = (uint8_t)spans->n;
     for (size_t i = 0; i < spans->n; i++) {
         look->spans->off[i] = (uint8_t)spans->v[i].off;

@@ -341,7 +341,7 @@ static void keep_example(ops_miner *m, tmpl *t, ops_slice line)
 static tmpl *by_shape(ops_miner *m, ops_slice line, bool *ret_new)
 {
     uint64_t h = m->shape.hash;
-    cache_slot *slot = &m->cache[h & (m->slots - 1)];
+    cache_slot *slot = &m->cache[h & (m->slots / 2 - 1)];
     tmpl *t = slot->hash == h && slot->epoch == m->epoch ? slot->t : NULL;
     if (t == NULL) {
         t = miss(m, line, &m->shape, ret_new);

@@ -12,7 +12,7 @@
 enum {
     MINER_SLOTS_LEAST = 1024,   /* of the memo and of the cache of shapes; they grow while lines miss them */
     MINER_SLOTS_USUAL = 16384,  /* so far for any number of templates, */
-    MINER_SLOTS_MOST = 1 << 19, /* and so far for four times as many templates */
+    MINER_SLOTS_MOST = 1 << 19, /* and so far for twice as many as there are */
     MINER_SETS_PER_LENGTH_MAX = 64, /* distinct sets of folded places per number of atoms */
     MINER_FOLDS_MAX = 12,           /* folded places of one template */
     MINER_MEMO_BYTES =
@@ -150,9 +150,9 @@ struct ops_miner {
     size_t slots_bytes;
     size_t slots_due;        /* bytes of them that the next save may take; 0: the usual */
     ops_map64 *loaded_slots; /* of records whose template is not loaded yet */
-    cache_slot *cache;       /* by the hash of the shape; slots, a power of two, is its size and the memo's */
-    size_t slots;
-    uint64_t missed; /* lines that the memo did not know since it grew last */
+    cache_slot *cache;       /* by the hash of the shape; half as many as the memo has */
+    size_t slots;            /* of the memo, a power of two */
+    uint64_t missed;         /* lines that the memo did not know since it grew last */
     memo_slot *memo;
     memo_spans *memo_spans; /* with statistics of slots only */
     pin_rule *pins;
@@ -184,10 +184,11 @@ static inline bool ops_atom_constant(uint8_t kind)
 size_t ops_tmpl_tails(const tmpl *t, uint8_t at[static MINER_TAILS_MAX],
                       uint64_t keys[static MINER_TAILS_MAX]);
 
-/* memo.c: lines that differ in digits only. True: look.slot->t is the line's template. */
-/* Gives the memo and the cache of shapes `slots` slots, all empty; on failure they stay as they are. */
+/* memo.c: lines that differ in digits only. */
+/* Gives the memo `slots` slots and the cache of shapes half as many, all empty; on failure they stay as they are. */
 ops_status ops_miner_memo_size(ops_miner *m, size_t slots);
 void ops_miner_memo_free(ops_miner *m);
+/* True: ret->slot->t is the line's template. Else ret is where a put goes; its slot is NULL for lines that are not kept. */
 bool ops_miner_memo_get(ops_miner *m, ops_slice line, memo_look *ret);
 void ops_miner_memo_put(ops_miner *m, const memo_look *look, tmpl *t, const line_spans *spans);
 

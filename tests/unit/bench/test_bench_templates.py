@@ -76,6 +76,11 @@ def test_flatness():
     assert run.flat([1.0, None]) is None and run.flat([]) is None
 
 
+def test_costs_beyond_the_first_are_told_in_reads():
+    rows = [{"ns": 70.0, "touch_ns": 4.0}, {"ns": 90.0, "touch_ns": 9.0}, {"ns": 570.0, "touch_ns": 200.0}]
+    assert run.reads_more(rows, "ns") == 2.5
+
+
 def test_the_middle_of_rounds_is_taken_figure_by_figure():
     assert run.middle([{"ns": 1, "b": 9}, {"ns": 5, "b": 7}, {"ns": 3, "b": 8}]) == {"ns": 3, "b": 8}
 
