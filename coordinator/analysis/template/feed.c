@@ -92,7 +92,7 @@ static bool variable(uint8_t kind)
 void ops_miner_feed_fold(ops_miner *m, tmpl *into, const tmpl *from)
 {
     tmpl_span spans[OPS_SHAPE_ATOMS_MAX];
-    size_t map[OPS_SHAPE_ATOMS_MAX], slot_of[OPS_SHAPE_ATOMS_MAX], slots = 0, n = 0;
+    size_t map[OPS_SHAPE_ATOMS_MAX], slot_of[OPS_SHAPE_ATOMS_MAX] = {0}, slots = 0, n = 0;
     if (!m->lim.slots || into->catch_all || from->count == 0 || !have_slots(into))
         return;
     ops_tmpl_shape(from, &m->other);

@@ -11,16 +11,17 @@ static void bury(ops_map64 *dead, uint64_t id)
         return; /* a stale record stays in the store; loading skips what the lineage says is folded */
 }
 
+/* True: there are rows, and when all are taken they are as many as may be. */
 static bool grow(ops_miner *m)
 {
-    if (m->folds_n < m->folds_cap || m->folds_cap == m->lim.lineage_max)
+    if (m->folds_n < m->folds_cap || (m->folds_cap > 0 && m->folds_cap == m->lim.lineage_max))
         return true;
     size_t cap = m->folds_cap == 0 ? 64 : 2 * m->folds_cap;
     cap = cap > m->lim.lineage_max ? m->lim.lineage_max : cap;
-    fold_row *v = ops_malloc(cap * sizeof *v);
+    fold_row *v = cap > 0 ? ops_malloc(cap * sizeof *v) : NULL;
     if (v == NULL)
         return false;
-    for (size_t i = 0; i < m->folds_n; i++)
+    for (size_t i = 0; m->folds_cap > 0 && i < m->folds_n; i++)
         v[i] = m->folds[(m->folds_at + i) % m->folds_cap];
     ops_free(m->folds);
     m->folds = v;

@@ -173,7 +173,7 @@ static size_t values_end(const shape_cutter *c)
                 return 0;
             stack[depth++] = ch == '(' ? ')' : (uint8_t)(ch + 2);
         } else if (ch == ']' || ch == '}' || ch == ')') {
-            if (stack[depth - 1] != ch)
+            if (depth == 0 || stack[depth - 1] != ch)
                 return 0;
             if (--depth == 0)
                 return words == 0 || (comma && blanks == 0) ? (items + words > 0 ? i : 0) : 0;
