@@ -42,7 +42,7 @@ size_t ops_gguf_type_block(ops_gguf_type type, size_t *ret_elements)
 
 static ops_status read_header(ops_gguf *g, ops_gguf_cursor *c, ops_err *reterr)
 {
-    uint64_t tensors, keys;
+    uint64_t tensors = 0, keys = 0;
     if (c->all.n < 24 || memcmp(c->all.p, "GGUF", 4) != 0)
         return ops_fail(reterr, OPS_ECORRUPT, "gguf: %zu bytes that do not start with a GGUF header",
                         c->all.n);
@@ -118,7 +118,7 @@ static ops_status read_keys(ops_gguf *g, ops_gguf_cursor *c, ops_err *reterr)
 static ops_status read_extents(ops_gguf_tensor *t, ops_gguf_cursor *c, ops_err *reterr)
 {
     const size_t start = c->at;
-    uint32_t rank;
+    uint32_t rank = 0;
     ops_status st = ops_gguf_get_u32(c, "the rank of a tensor", &rank, reterr);
     if (st != OPS_OK)
         return st;
@@ -145,7 +145,7 @@ static ops_status read_extents(ops_gguf_tensor *t, ops_gguf_cursor *c, ops_err *
 static ops_status read_type(ops_gguf_tensor *t, ops_gguf_cursor *c, ops_err *reterr)
 {
     const size_t start = c->at;
-    uint32_t type;
+    uint32_t type = 0;
     const ops_status st = ops_gguf_get_u32(c, "the type of a tensor", &type, reterr);
     if (st != OPS_OK)
         return st;

@@ -42,7 +42,7 @@ static ops_status get(ops_gguf_cursor *c, size_t bytes, const char *what, uint64
 
 ops_status ops_gguf_get_u32(ops_gguf_cursor *c, const char *what, uint32_t *ret, ops_err *reterr)
 {
-    uint64_t v;
+    uint64_t v = 0;
     const ops_status st = get(c, 4, what, &v, reterr);
     if (st == OPS_OK)
         *ret = (uint32_t)v;
@@ -57,7 +57,7 @@ ops_status ops_gguf_get_u64(ops_gguf_cursor *c, const char *what, uint64_t *ret,
 ops_status ops_gguf_get_text(ops_gguf_cursor *c, const char *what, ops_slice *ret, ops_err *reterr)
 {
     const size_t start = c->at;
-    uint64_t n;
+    uint64_t n = 0;
     const ops_status st = get(c, 8, what, &n, reterr);
     if (st != OPS_OK)
         return st;
@@ -73,7 +73,7 @@ ops_status ops_gguf_get_text(ops_gguf_cursor *c, const char *what, ops_slice *re
 ops_status ops_gguf_get_name(ops_gguf_cursor *c, const char *what, ops_slice *ret, ops_err *reterr)
 {
     const size_t start = c->at;
-    ops_slice s;
+    ops_slice s = {0};
     const ops_status st = ops_gguf_get_text(c, what, &s, reterr);
     if (st != OPS_OK)
         return st;
@@ -120,7 +120,7 @@ static void take(ops_gguf_kind kind, uint64_t raw, ops_gguf_value *v)
 static ops_status get_kind(ops_gguf_cursor *c, ops_slice name, ops_gguf_kind *ret, ops_err *reterr)
 {
     const size_t start = c->at;
-    uint32_t kind;
+    uint32_t kind = 0;
     const ops_status st = ops_gguf_get_u32(c, "the kind of a value", &kind, reterr);
     if (st != OPS_OK)
         return st;
@@ -188,7 +188,7 @@ ops_status ops_gguf_get_value(ops_gguf_cursor *c, ops_slice name, ops_gguf_value
     else if (st == OPS_OK && v.kind == OPS_GGUF_ARRAY)
         st = get_array(c, name, 0, &v.array, reterr);
     else if (st == OPS_OK) {
-        uint64_t raw;
+        uint64_t raw = 0;
         st = get(c, kinds[v.kind].bytes, "a value", &raw, reterr);
         if (st == OPS_OK && v.kind == OPS_GGUF_BOOL && raw > 1)
             return ops_fail(reterr, OPS_ECORRUPT,
@@ -210,7 +210,7 @@ bool ops_gguf_next(ops_gguf_array *a, ops_gguf_value *ret)
     ops_gguf_value v = {.kind = a->of};
     ops_gguf_cursor c = {a->rest, 0};
     ops_status st = OPS_OK;
-    uint64_t raw;
+    uint64_t raw = 0;
     if (a->of == OPS_GGUF_TEXT)
         st = ops_gguf_get_text(&c, "a text", &v.text, NULL);
     else if (a->of == OPS_GGUF_ARRAY)

@@ -76,7 +76,7 @@ static ops_status read_model(const ops_gguf *g, ops_tokenizer *t, ops_err *reter
 
 static ops_status read_id(const ops_gguf *g, const char *key, int32_t *ret, ops_err *reterr)
 {
-    uint64_t v;
+    uint64_t v = 0;
     *ret = -1;
     if (!ops_gguf_u64(g, key, &v))
         return OPS_OK;
@@ -120,7 +120,7 @@ static ops_status read_pieces(const ops_gguf *g, ops_tok_maker *m, ops_err *rete
     if (!has_kinds || (!has_scores && m->t->model != OPS_TOK_BPE))
         return ops_fail(reterr, OPS_ECORRUPT, "%s.%s is absent", where, has_kinds ? "scores" : "token_type");
     ops_status st = ops_tok_vocab_room(m, (size_t)tokens.n, reterr);
-    ops_gguf_value text, kind, score;
+    ops_gguf_value text = {0}, kind = {0}, score = {0};
     for (int32_t id = 0; st == OPS_OK && ops_gguf_next(&tokens, &text); id++) {
         (void)ops_gguf_next(&kinds, &kind); /* as many as tokens */
         if (kind.i < OPS_PIECE_NORMAL || kind.i > OPS_PIECE_BYTE)

@@ -47,7 +47,7 @@ static ops_status read_kind(const json_t *model, ops_tokenizer *t, ops_err *rete
 static ops_status count(const json_t *added, json_t *vocab, size_t *ret, ops_err *reterr)
 {
     size_t n = 0;
-    int32_t id;
+    int32_t id = 0;
     ops_status st = OPS_OK;
     for (size_t i = 0; i < json_array_size(added) && st == OPS_OK; i++)
         if ((st = read_id(json_object_get(json_array_get(added, i), "id"), &id, reterr)) == OPS_OK &&
@@ -73,7 +73,7 @@ static ops_status read_added(const json_t *j, ops_tok_maker *m, ops_err *reterr)
     const ops_tokenizer *t = m->t;
     const ops_slice text = ops_tok_json_text(json_object_get(j, "content"));
     const bool special = json_is_true(json_object_get(j, "special"));
-    int32_t id;
+    int32_t id = 0;
     const ops_status st = read_id(json_object_get(j, "id"), &id, reterr);
     if (st != OPS_OK)
         return st;
