@@ -81,7 +81,7 @@ build() { # preset
 
 say "set-up"
 scripts/setup.sh --tests || { count fail "set-up"; finish; }
-scripts/models.sh || count fail "models: the tests of the real model are skipped"
+scripts/models.sh --tests || count fail "models: the tests of the real model are skipped"
 
 say "build dev"
 if build dev; then count ok build; else
