@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import tempfile
@@ -177,6 +178,31 @@ class RedactTest(unittest.TestCase):
         self.assertNotIn("ops@example.org", lines[1])
         self.assertIn("2 lines, 1 changed", got.stderr.decode())
         self.assertEqual(run("redact", "test", "x").returncode, 2)
+
+
+class ModelTest(unittest.TestCase):
+    FILE = str(pathlib.Path(__file__).resolve().parents[2] / "golden/tokenizers/llama-bpe.gguf")
+
+    def test_a_model_file_is_described(self):
+        table = run("model", "describe", self.FILE)
+        self.assertEqual(table.returncode, 0, table.stderr)
+        self.assertIn("llama", table.stdout.decode())
+        told = json.loads(run("model", "describe", "-o", "json", self.FILE).stdout)
+        self.assertEqual((told["architecture"], told["tokenizer"], told["gguf_version"]), ("llama", "bpe/llama-bpe", 3))
+        self.assertEqual(told["bytes"], os.path.getsize(self.FILE))
+        self.assertTrue(told["chat_template"].startswith("none"))
+
+    def test_what_is_no_model_is_refused_with_the_place(self):
+        for cut in (0, 10, 2000):
+            with tempfile.NamedTemporaryFile() as f:
+                f.write(pathlib.Path(self.FILE).read_bytes()[:cut])
+                f.flush()
+                got = run("model", "describe", f.name)
+                self.assertNotEqual(got.returncode, 0)
+                self.assertEqual(got.stdout, b"")
+                self.assertIn("byte", got.stderr.decode())
+        self.assertNotEqual(run("model", "describe", "/nonexistent").returncode, 0)
+        self.assertEqual(run("model", "describe").returncode, 2)
 
 
 if __name__ == "__main__":
