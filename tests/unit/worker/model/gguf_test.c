@@ -15,7 +15,7 @@ static size_t len;
 static void raw(uint64_t v, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++)
-        file[len++] = (char)(v >> (8 * i));
+        file[len++] = (char)(i < 8 ? v >> (8 * i) : 0);
 }
 
 static void text(const char *s)

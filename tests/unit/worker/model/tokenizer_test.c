@@ -231,7 +231,11 @@ static void survives_a_million_of_anything(void **state)
     (void)state;
     static const char *const units[] = {"a", "ab",           " ",    "\n", "\r\n ", "'", "\xcc\x96\xcc\x81",
                                         "1", "\xe4\xb8\x80", "\xff", "<|"};
+#if defined(OPS_ASAN) || defined(OPS_TSAN)
+    enum { BYTES = 1 << 17 };
+#else
     enum { BYTES = 1 << 20 };
+#endif
     OPS_AUTO(ops_free_str) char *text = ops_malloc(BYTES);
     assert_non_null(text);
     static const char *const kinds[] = {"gpt-2", "qwen2", "spaces", "unigram"};
