@@ -91,7 +91,8 @@ ops_status ops_gguf_get_name(ops_gguf_cursor *c, const char *what, ops_slice *re
 
 static void take(ops_gguf_kind kind, uint64_t raw, ops_gguf_value *v)
 {
-    const unsigned unused = 64 - 8 * (unsigned)kinds[kind].bytes;
+    const size_t bytes = kinds[kind].bytes;
+    const unsigned unused = bytes > 0 && bytes < 8 ? 64 - 8 * (unsigned)bytes : 0;
     switch (kind) {
     case OPS_GGUF_I8:
     case OPS_GGUF_I16:

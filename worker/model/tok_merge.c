@@ -72,9 +72,11 @@ static void join(work *w, uint32_t l, uint32_t r, int32_t id)
 static void scan(work *w, candidate *best)
 {
     static const candidate nothing = {UINT64_MAX, 0, 0, -1};
-    for (uint32_t i = 0; i < w->n; i++)
-        if (w->s[i].next == NONE || !pair(w, i, w->s[i].next, &best[i]))
-            best[i] = nothing;
+    best[0] = nothing;
+    for (uint32_t i = 1; i < w->n; i++)
+        best[i] = nothing;
+    for (uint32_t i = 0; i + 1 < w->n; i++)
+        (void)pair(w, i, i + 1, &best[i]);
     for (;;) {
         uint32_t l = 0;
         for (uint32_t i = 1; i < w->n; i++)
