@@ -224,36 +224,6 @@ static void bounds_texts_and_tokens(void **state)
     ops_tokens_done(&ids);
 }
 
-/* One word of a million symbols, a run of blanks, of line ends, of marks that NFC must order: a bound of nothing but the
- * text's length, and every byte comes back. A quadratic step here would take hours. */
-static void survives_a_million_of_anything(void **state)
-{
-    (void)state;
-    static const char *const units[] = {"a", "ab",           " ",    "\n", "\r\n ", "'", "\xcc\x96\xcc\x81",
-                                        "1", "\xe4\xb8\x80", "\xff", "<|"};
-#if defined(OPS_ASAN) || defined(OPS_TSAN)
-    enum { BYTES = 1 << 17 };
-#else
-    enum { BYTES = 1 << 20 };
-#endif
-    OPS_AUTO(ops_free_str) char *text = ops_malloc(BYTES);
-    assert_non_null(text);
-    static const char *const kinds[] = {"gpt-2", "qwen2", "spaces", "unigram"};
-    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        OPS_AUTO(ops_tokenizer_free) ops_tokenizer *t = fixture(kinds[k]);
-        for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
-            const size_t unit = strlen(units[u]), whole = BYTES / unit * unit;
-            for (size_t i = 0; i < whole; i++)
-                text[i] = units[u][i % unit];
-            ops_tokens ids = encode(t, ops_slice_of(text, whole));
-            assert_true(ids.n > 0 && ids.n <= 3 * (size_t)BYTES + 1);
-            if (k == 0 && units[u][0] != '\xff')
-                decodes(t, &ids, ops_slice_of(text, whole));
-            ops_tokens_done(&ids);
-        }
-    }
-}
-
 /* The scan of short words and the heap of long ones are each other's twins. */
 static void scan_and_heap_agree(void **state)
 {
@@ -315,7 +285,7 @@ static void refuses_by_name(void **state)
         {"{" BPE "," BYTES ",\"post_processor\":{\"type\":\"BertProcessing\"}}", OPS_EUNIMPL,
          "a post_processor of type 'BertProcessing'"},
         {"{" BPE ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\","
-                 "\"behavior\":\"Isolated\","
+         "\"behavior\":\"Isolated\","
          "\"pattern\":{\"Regex\":\"\\\\w+\"}},{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_"
          "regex\":false}]}}",
          OPS_EUNIMPL, "the expression '\\w+'"},
@@ -390,7 +360,6 @@ int main(void)
         cmocka_unit_test(streams_whole_code_points_only),
         cmocka_unit_test(puts_a_space_before_a_prompt),
         cmocka_unit_test(bounds_texts_and_tokens),
-        cmocka_unit_test(survives_a_million_of_anything),
         cmocka_unit_test(scan_and_heap_agree),
         cmocka_unit_test(refuses_by_name),
         cmocka_unit_test(survives_failed_allocations),
