@@ -41,26 +41,29 @@ static char *between(ops_slice s, const char *open, const char *close, bool *ret
     return copy;
 }
 
-/* The system message that the template writes by itself: plain text after the mark, not an expression. */
+/* The system message that the template writes by itself: text right after the mark, not the end of a Jinja string. One that
+ * can not be read to its end, or that stands elsewhere, must not be left out silently. */
 static ops_status read_default(ops_slice jinja, ops_chat *c, ops_err *reterr)
 {
     static const char *const opens[] = {"<|im_start|>system\\n", "<|im_start|>system\n"};
     bool ok = true;
-    for (size_t i = 0; i < 2 && c->default_system == NULL && ok; i++) {
+    for (size_t i = 0; i < 2; i++) {
         ops_slice rest = jinja;
         for (ptrdiff_t at;
-             (at = ops_slice_find(rest, ops_slice_str(opens[i]))) >= 0 && c->default_system == NULL && ok;) {
-            rest = ops_slice_sub(rest, (size_t)at, rest.n);
-            char *text = between(rest, opens[i], "<|im_end|>", &ok);
-            if (text != NULL && *text != '\0' && strpbrk(text, "'\"{}") == NULL)
-                c->default_system = text;
-            else
-                ops_free(text);
-            rest = ops_slice_sub(rest, 1, rest.n);
+             c->default_system == NULL && (at = ops_slice_find(rest, ops_slice_str(opens[i]))) >= 0;) {
+            rest = ops_slice_sub(rest, (size_t)at + strlen(opens[i]), rest.n);
+            if (rest.n == 0 || rest.p[0] == '\'' || rest.p[0] == '"')
+                continue;
+            c->default_system = between(rest, "", "<|im_end|>", &ok);
+            if (!ok)
+                return ops_fail(reterr, OPS_ENOMEM, "chat template");
+            if (c->default_system == NULL || strpbrk(c->default_system, "'\"{}") != NULL)
+                return unbuilt(jinja, "this system message of its own", reterr);
         }
     }
-    /* Qwen 2.5 writes the mark and the message in two steps where there are tools; without, as one text */
-    return ok ? OPS_OK : ops_fail(reterr, OPS_ENOMEM, "chat template");
+    if (c->default_system == NULL && (has(jinja, "!= 'system'") || has(jinja, "!= \"system\"")))
+        return unbuilt(jinja, "a system message of its own in this place", reterr);
+    return OPS_OK;
 }
 
 static ops_status read_chatml(ops_slice jinja, ops_chat *c, ops_err *reterr)
