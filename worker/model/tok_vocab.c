@@ -179,7 +179,7 @@ ops_status ops_tok_vocab_put(ops_tok_maker *m, int32_t id, ops_slice text, ops_p
     const ops_slice key = from_text(t, (size_t)id) ? ops_tokenizer_piece(t, id) : text;
     if (!ops_map_has(map, key) && ops_map_put(map, key, boxed(id), NULL) != OPS_OK)
         return ops_fail(reterr, OPS_ENOMEM, "%s: piece %d", m->where, (int)id);
-    if (from_text(t, (size_t)id) && p->n > t->piece_max)
+    if ((from_text(t, (size_t)id) || p->kind == OPS_PIECE_USER) && p->n > t->piece_max)
         t->piece_max = p->n;
     return OPS_OK;
 }

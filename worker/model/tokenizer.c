@@ -252,6 +252,18 @@ static ops_status encode(const ops_tokenizer *t, ops_slice text, unsigned flags,
     return st;
 }
 
+/* Bytes of a text that may still fit into so many tokens: each stands for at most piece_max bytes, which composing and marks
+ * of spaces may have made of thrice as many. Unknown tokens that fuse stand for any number. */
+static size_t fits_max(const ops_tokenizer *t, size_t tokens)
+{
+    bool bounded = true;
+    for (int b = 0; b < 256 && !t->byte_level; b++)
+        bounded = bounded && t->byte_id[b] >= 0;
+    const size_t each = t->piece_max * (t->nfc || t->spaces ? 3 : 1);
+    size_t bytes;
+    return !bounded || __builtin_mul_overflow(tokens, each, &bytes) ? SIZE_MAX : bytes;
+}
+
 ops_status ops_tokenizer_encode(const ops_tokenizer *t, ops_slice text, unsigned flags, ops_tokens *out,
                                 ops_err *reterr)
 {
@@ -259,6 +271,9 @@ ops_status ops_tokenizer_encode(const ops_tokenizer *t, ops_slice text, unsigned
     if (text.n > OPS_TOKENIZER_TEXT_MAX)
         return ops_fail(reterr, OPS_ETOOBIG, "a text of %zu bytes, at most %d are encoded", text.n,
                         OPS_TOKENIZER_TEXT_MAX);
+    if (text.n > fits_max(t, out->max - n))
+        return ops_fail(reterr, OPS_ETOOBIG, "a text of %zu bytes can not fit into %zu tokens", text.n,
+                        out->max - n);
     const ops_status st = encode(t, text, flags, out, reterr);
     if (st != OPS_OK)
         out->n = n;

@@ -83,8 +83,9 @@ enum ops_tokenizer_flags {
 
 /* Appends the ids of `text` to *out. Bytes that are no UTF-8 read as U+FFFD, one for each maximal part of a code point
  * (Unicode 15, section 3.9, as Python and WHATWG do). Time is O(n log n) in the bytes and linear where the text falls
- * into words; nothing is cut silently: OPS_ETOOBIG (a text past OPS_TOKENIZER_TEXT_MAX, or more ids than out->max) and
- * OPS_ENOMEM leave *out as it was. */
+ * into words; nothing is cut silently: OPS_ETOOBIG (a text past OPS_TOKENIZER_TEXT_MAX, or more ids than out->max; told
+ * from the length alone, before any work, where even the longest pieces would not do) and OPS_ENOMEM leave *out as it
+ * was. */
 OPS_MUST_USE ops_status ops_tokenizer_encode(const ops_tokenizer *t, ops_slice text, unsigned flags,
                                              ops_tokens *out, ops_err *reterr);
 

@@ -217,6 +217,9 @@ static void bounds_texts_and_tokens(void **state)
     assert_int_equal(ops_tokenizer_encode(t, OPS_SLICE("345"), 0, &ids, NULL), OPS_OK);
     assert_int_equal(ids.n, 5);
     OPS_AUTO(ops_free_str) char *big = ops_calloc(1, OPS_TOKENIZER_TEXT_MAX + 1);
+    ids.max = 1000; /* a text that no thousand pieces could make up is refused unread */
+    assert_int_equal(ops_tokenizer_encode(t, ops_slice_of(big, 1 << 22), 0, &ids, &err), OPS_ETOOBIG);
+    assert_non_null(strstr(err.msg, "4194304 bytes can not fit into 995 tokens"));
     assert_int_equal(ops_tokenizer_encode(t, ops_slice_of(big, OPS_TOKENIZER_TEXT_MAX + 1), 0, &ids, &err),
                      OPS_ETOOBIG);
     assert_non_null(strstr(err.msg, "16777216"));
