@@ -5,7 +5,7 @@ vocabularies of SmolLM2 and Gemma 3. Special tokens are taken away from the refe
 
 usage: make_tokenizers.py SMOLLM2.gguf GEMMA3.gguf     as scripts/models.sh --tests brings them
 
-Run once; the outputs are committed. Made with
+Run once; the outputs are committed, all of them together: what is trained here is not the same from run to run. Made with
     python3 -m venv v && v/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3 gguf==0.19.0 protobuf
 """
 import copy

@@ -55,8 +55,8 @@ typedef struct ops_pairs ops_pairs;
 ops_pairs *ops_pairs_new(size_t n_max); /* NULL: heap out */
 void ops_pairs_free(ops_pairs *p);
 OPS_AUTO_DEFINE(ops_pairs, ops_pairs_free)
-void ops_pairs_put(ops_pairs *p, int32_t left, int32_t right, uint32_t rank,
-                   int32_t id); /* the last of a pair wins */
+/* The last of a pair wins. False when too many pairs have one place: no file of a real model is like that. */
+bool ops_pairs_put(ops_pairs *p, int32_t left, int32_t right, uint32_t rank, int32_t id);
 bool ops_pairs_get(const ops_pairs *p, int32_t left, int32_t right, uint32_t *ret_rank, int32_t *ret_id);
 
 /* --- the tokenizer --- */

@@ -10,6 +10,7 @@ typedef struct slot {
 } slot;
 
 static const uint64_t FREE = UINT64_MAX; /* ids are not negative */
+enum { PROBES_MAX = 4096 }; /* half full, a good hash needs some dozens; more are made on purpose */
 
 struct ops_pairs {
     size_t mask;
@@ -47,9 +48,15 @@ static slot *find(const ops_pairs *p, int32_t left, int32_t right)
     return &p->v[i];
 }
 
-void ops_pairs_put(ops_pairs *p, int32_t left, int32_t right, uint32_t rank, int32_t id)
+bool ops_pairs_put(ops_pairs *p, int32_t left, int32_t right, uint32_t rank, int32_t id)
 {
-    *find(p, left, right) = (slot){(uint64_t)(uint32_t)left << 32 | (uint32_t)right, rank, id};
+    const uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    slot *s = find(p, left, right);
+    const size_t home = ops_hash_mix(key) & p->mask, at = (size_t)(s - p->v);
+    if (((at - home) & p->mask) > PROBES_MAX)
+        return false;
+    *s = (slot){key, rank, id};
+    return true;
 }
 
 bool ops_pairs_get(const ops_pairs *p, int32_t left, int32_t right, uint32_t *ret_rank, int32_t *ret_id)

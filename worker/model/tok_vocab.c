@@ -225,8 +225,9 @@ ops_status ops_tok_merge_put(ops_tok_maker *m, ops_slice left, ops_slice right, 
     if (l < 0 || r < 0 || id < 0)
         return ops_fail(reterr, OPS_ECORRUPT, "%s: merge %u ('%.40s' of %zu bytes) names what is no piece",
                         m->where, rank, both, left.n + right.n);
-    if (from_text(t, (size_t)id))
-        ops_pairs_put(t->pairs, l, r, rank, id);
+    if (from_text(t, (size_t)id) && !ops_pairs_put(t->pairs, l, r, rank, id))
+        return ops_fail(reterr, OPS_ECORRUPT, "%s: merge %u is one of too many that are stored in one place",
+                        m->where, rank);
     return OPS_OK;
 }
 

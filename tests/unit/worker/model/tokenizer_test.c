@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem/alloc.h"
+#include "base/text/hash.h"
 #include "base/text/utf8.h"
 #include "tests/support/golden.h"
 #include "worker/model/mapped.h"
@@ -321,6 +322,25 @@ static void refuses_by_name(void **state)
     }
 }
 
+/* A file whose merges are made to fall into one place of the table must not cost the square of their number. */
+static void refuses_merges_made_to_collide(void **state)
+{
+    (void)state;
+    enum { PAIRS = 8192, SLOTS = 2 * PAIRS, WINDOW = 64 };
+    OPS_AUTO(ops_pairs_free) ops_pairs *p = ops_pairs_new(PAIRS);
+    assert_non_null(p);
+    uint32_t put = 0;
+    bool stored = true;
+    for (int32_t right = 0; stored && put < PAIRS; right++) {
+        if (ops_hash_mix((uint64_t)7 << 32 | (uint32_t)right) % SLOTS >= WINDOW)
+            continue;
+        stored = ops_pairs_put(p, 7, right, put, 1);
+        put += stored;
+    }
+    assert_false(stored);
+    assert_true(put > PAIRS / 4);
+}
+
 static void survives_failed_allocations(void **state)
 {
     (void)state;
@@ -365,6 +385,7 @@ int main(void)
         cmocka_unit_test(bounds_texts_and_tokens),
         cmocka_unit_test(scan_and_heap_agree),
         cmocka_unit_test(refuses_by_name),
+        cmocka_unit_test(refuses_merges_made_to_collide),
         cmocka_unit_test(survives_failed_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
