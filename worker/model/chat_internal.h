@@ -37,4 +37,8 @@ struct ops_chat {
     char *date;                       /* Llama 3.1: the date in the template */
 };
 
+/* Writes the prompt of messages that are UTF-8, one at least. A prompt that failed may hold a part. */
+ops_status ops_chat_write(const ops_chat *c, const ops_chat_message *m, size_t n,
+                          const ops_chat_options *options, ops_chat_prompt *p, ops_err *reterr);
+
 #endif
