@@ -70,7 +70,17 @@ const ops_verb ops_verbs[] = {
      "根据文档回答问题(尚未实现)", "--docs", ops_cmd_offline_absent},
     {"redact test", "[-]", "Show what redaction makes of lines on standard input",
      "显示脱敏对标准输入各行的结果", "-", ops_cmd_redact_test},
-    {"model describe", "FILE [-o table|json]",
+    {"model list", "[--models DIR] [--verify] [-o table|json]",
+     "Models in the folder of models, and whether they are whole", "模型目录中的模型及其完整性",
+     "--models --verify -o", ops_cmd_model_list},
+    {"model pull",
+     "hf:OWNER/NAME[@REVISION][:FILE]|URL [--name NAME] [--sha256 HEX] [--models DIR] [--max-bytes N] "
+     "[--force] "
+     "[--hub URL] [--token-file FILE] [--ca FILE]",
+     "Bring a model from a hub or a URL: resumed, checked by hash, whole or not at all",
+     "从模型库或 URL 获取模型:支持续传,按哈希校验,完整才可见",
+     "--name --sha256 --models --max-bytes --force --hub --token-file --ca", ops_cmd_model_pull},
+    {"model describe", "FILE|NAME [-o table|json]",
      "What a model file (GGUF) holds: architecture, tensors, tokenizer, chat template",
      "模型文件(GGUF)的内容:架构、张量、分词器与对话模板", "-o", ops_cmd_model_describe},
     {"completion", "bash|zsh|fish", "Print a shell completion script", "输出命令行补全脚本", "bash zsh fish",

@@ -1,4 +1,4 @@
-/* libcrypto behind three functions. The MAC is fetched once per process; contexts are per call, so any thread may. */
+/* libcrypto behind a few functions. The MAC is fetched once per process; contexts are per call, so any thread may. */
 #include "coordinator/digest/digest.h"
 
 #include <openssl/core_names.h>
@@ -6,6 +6,8 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <pthread.h>
+
+#include "base/text/codec.h"
 
 static pthread_once_t mac_once = PTHREAD_ONCE_INIT;
 static EVP_MAC *mac;
@@ -41,6 +43,39 @@ ops_status ops_digest_keyed(ops_slice key, ops_slice in, uint8_t ret[OPS_DIGEST_
               EVP_MAC_final(ctx, ret, &n, OPS_DIGEST_BYTES) == 1 && n == OPS_DIGEST_BYTES;
     EVP_MAC_CTX_free(ctx);
     return ok ? OPS_OK : OPS_EINTERNAL;
+}
+
+ops_status ops_digest_open(ops_digest_kind kind, ops_digest_stream **ret)
+{
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    if (c == NULL)
+        return OPS_ENOMEM;
+    if (EVP_DigestInit_ex(c, kind == OPS_DIGEST_SHA1 ? EVP_sha1() : EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(c);
+        return OPS_EUNAVAILABLE;
+    }
+    *ret = (ops_digest_stream *)c; /* one word for the context, so that no other room sees libcrypto's */
+    return OPS_OK;
+}
+
+ops_status ops_digest_add(ops_digest_stream *s, ops_slice in)
+{
+    return in.n == 0 || EVP_DigestUpdate((EVP_MD_CTX *)s, in.p, in.n) == 1 ? OPS_OK : OPS_EINTERNAL;
+}
+
+ops_status ops_digest_end_hex(ops_digest_stream *s, char ret[2 * OPS_DIGEST_BYTES + 1])
+{
+    uint8_t raw[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    if (EVP_DigestFinal_ex((EVP_MD_CTX *)s, raw, &n) != 1 || n > OPS_DIGEST_BYTES)
+        return OPS_EINTERNAL;
+    ops_hex_put(ret, raw, n);
+    return OPS_OK;
+}
+
+void ops_digest_free(ops_digest_stream *s)
+{
+    EVP_MD_CTX_free((EVP_MD_CTX *)s);
 }
 
 bool ops_digest_equal(const uint8_t *a, const uint8_t *b, size_t n)

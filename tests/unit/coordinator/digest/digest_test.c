@@ -45,11 +45,37 @@ static void equal_compares_all_bytes(void **state)
     assert_true(ops_digest_equal(a, b, 3));
 }
 
+static void pieces_make_the_same_hash(void **state)
+{
+    (void)state;
+    char hex[2 * OPS_DIGEST_BYTES + 1];
+    OPS_AUTO(ops_digest_free) ops_digest_stream *s = NULL;
+    assert_int_equal(ops_digest_open(OPS_DIGEST_SHA256, &s), OPS_OK);
+    assert_int_equal(ops_digest_add(s, OPS_SLICE("a")), OPS_OK);
+    assert_int_equal(ops_digest_add(s, (ops_slice){0}), OPS_OK);
+    assert_int_equal(ops_digest_add(s, OPS_SLICE("bc")), OPS_OK);
+    assert_int_equal(ops_digest_end_hex(s, hex), OPS_OK);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+static void sha1_known(void **state)
+{
+    (void)state;
+    char hex[2 * OPS_DIGEST_BYTES + 1];
+    OPS_AUTO(ops_digest_free) ops_digest_stream *s = NULL;
+    assert_int_equal(ops_digest_open(OPS_DIGEST_SHA1, &s), OPS_OK);
+    assert_int_equal(ops_digest_add(s, OPS_SLICE("abc")), OPS_OK);
+    assert_int_equal(ops_digest_end_hex(s, hex), OPS_OK);
+    assert_string_equal(hex, "a9993e364706816aba3e25717850c26c9cd0d89d");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_known),
         cmocka_unit_test(keyed_known),
+        cmocka_unit_test(pieces_make_the_same_hash),
+        cmocka_unit_test(sha1_known),
         cmocka_unit_test(equal_compares_all_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
