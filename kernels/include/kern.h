@@ -30,13 +30,28 @@ typedef enum ops_kern_op {
     OPS_KERN_ATTEND, /* q[m,n], k[m,n], v[m,n], starts[seqs+1], y[m,n]: softmax(q k^T / sqrt(n / heads)) v within
                          each sequence [starts[i], starts[i+1]), every token seeing every token of its own sequence */
     OPS_KERN_POOL, /* x[m,n], starts[seqs+1], y[seqs,n]: mean over each sequence, then divided by its l2 norm */
+
+    /* Dense group. `w` comes from `pack` with the shape's n, k and type; `act` is applied where it is named. */
+    OPS_KERN_LINEAR,     /* x[m,k], w, bias[n], y[m,n]: act(x w^T + bias) */
+    OPS_KERN_LINEAR_ADD, /* x[m,k], w, bias[n], r[m,n], y[m,n]: act(x w^T + bias) + r */
+    OPS_KERN_ATTEND_QKV, /* qkv[m,3n], starts[seqs+1], y[m,n]: ATTEND with q, k and v side by side in each row */
 } ops_kern_op;
+
+/* How `pack` keeps weights. F16 and BF16 are rounded to nearest even when packed and computed in f32. I8: each row w of
+ * the matrix becomes round(w / t), t = max |w| / 127; each row of x is then brought, when run, to 8 bits u with a step s
+ * and a zero z over the range [min(x, 0), max(x, 0)], and y = s t (sum u w8 - z sum w8) + bias with exact sums. */
+typedef enum ops_kern_type { OPS_KERN_F32, OPS_KERN_F16, OPS_KERN_BF16, OPS_KERN_I8 } ops_kern_type;
+enum { OPS_KERN_I8_K_MAX = 65536 }; /* the sums stay within 32 bits */
+
+typedef enum ops_kern_act { OPS_KERN_ACT_NONE, OPS_KERN_ACT_GELU } ops_kern_act;
 
 typedef struct ops_kern_shape {
     ops_kern_op op;
     int m, n, k;
     int heads, seqs;
-    float eps; /* LAYERNORM only */
+    float eps;          /* LAYERNORM only */
+    ops_kern_type type; /* dense group */
+    ops_kern_act act;
 } ops_kern_shape;
 
 typedef struct ops_kern_dev ops_kern_dev;
@@ -57,10 +72,28 @@ typedef struct ops_kern {
     /* The first failure among the runs up to the fence, reported once. */
     ops_kern_status (*wait)(ops_kern_dev *, ops_kern_fence);
     void (*dev_free)(ops_kern_dev *);
+    /* A weight matrix w[n,k], f32 in the host's memory, laid out as this device computes best: once, at load. The buffer
+     * goes to the `w` of the dense group only; its bytes can not be transferred. */
+    ops_kern_status (*pack)(ops_kern_dev *, ops_kern_type, int n, int k, const float *w, ops_kern_buf **ret);
 } ops_kern;
 
-/* The reference in plain C. `delayed`: runs stay queued until waited for, as on a device with a queue of its own;
- * otherwise each is done when submit returns. NULL when out of memory. The table lives as long as the program. */
-ops_kern_dev *ops_kern_cpu_new(int delayed);
-const ops_kern *ops_kern_cpu(void);
+/* The processor as a device. Levels: "plain" is the reference in plain C and the definition of correct; "avx2" (with FMA
+ * and F16C), "avx512" (F, BW, DQ, VL) and "vnni" are the same functions for processors that have these. A result depends
+ * on the level, never on the number of threads nor on what else is in the batch. */
+enum { OPS_KERN_THREADS_MAX = 64 };
+typedef struct ops_kern_cpu_conf {
+    int delayed; /* runs stay queued until waited for, as on a device with a queue of its own; otherwise each is done when
+                    submit returns */
+    int threads; /* 0: one per processor this process may use; the caller's counts as one */
+    const char
+        *level; /* NULL: what OPS_KERN_LEVEL says in the environment, else the best the processor has */
+} ops_kern_cpu_conf;
+
+/* OPS_KERN_EINVAL: threads out of range, or a level unknown or not had by this processor; OPS_KERN_ENOMEM: also when no
+ * thread can be started. */
+ops_kern_status ops_kern_cpu_open(const ops_kern_cpu_conf *, ops_kern_dev **ret);
+ops_kern_dev *ops_kern_cpu_new(int delayed); /* by default; NULL when it fails */
+const char *ops_kern_cpu_level(const ops_kern_dev *);
+int ops_kern_cpu_threads(const ops_kern_dev *);
+const ops_kern *ops_kern_cpu(void); /* lives as long as the program */
 #endif

@@ -49,29 +49,30 @@ static void test_maths(void **state)
     for (int late = 0; late < 2; late++) {
         float y[8];
         float x[] = {1, 2, 3, 4}, w[] = {1, 0, 0, 1, 1, 1}, bias[] = {10, 20, 30};
-        assert_int_equal(apply(late, (ops_kern_shape){OPS_KERN_GEMM, 2, 3, 2, 0, 0, 0},
+        assert_int_equal(apply(late, (ops_kern_shape){.op = OPS_KERN_GEMM, .m = 2, .n = 3, .k = 2},
                                (const void *[]){x, w, bias}, (size_t[]){4, 6, 3}, 3, y, 6),
                          OPS_KERN_OK);
         near(y, (double[]){11, 22, 33, 13, 24, 37}, 6);
         float g[] = {2, 2}, sh[] = {1, 1};
-        assert_int_equal(apply(late, (ops_kern_shape){OPS_KERN_LAYERNORM, 2, 2, 0, 0, 0, 0},
+        assert_int_equal(apply(late, (ops_kern_shape){.op = OPS_KERN_LAYERNORM, .m = 2, .n = 2},
                                (const void *[]){x, g, sh}, (size_t[]){4, 2, 2}, 3, y, 4),
                          OPS_KERN_OK);
         near(y, (double[]){-1, 3, -1, 3}, 4);
         float e[] = {0, 1, -1};
-        assert_int_equal(apply(late, (ops_kern_shape){OPS_KERN_GELU, 1, 3, 0, 0, 0, 0}, (const void *[]){e},
-                               (size_t[]){3}, 1, y, 3),
+        assert_int_equal(apply(late, (ops_kern_shape){.op = OPS_KERN_GELU, .m = 1, .n = 3},
+                               (const void *[]){e}, (size_t[]){3}, 1, y, 3),
                          OPS_KERN_OK);
         near(y, (double[]){0, 0.8413447, -0.1586553}, 3);
         /* Equal keys weigh equally; the second sequence must not see the first. */
         float q[] = {1, 1, 1}, k[] = {5, 5, 9}, v[] = {2, 4, 7};
         int32_t starts[] = {0, 2, 3};
-        assert_int_equal(apply(late, (ops_kern_shape){OPS_KERN_ATTEND, 3, 1, 0, 1, 2, 0},
+        assert_int_equal(apply(late,
+                               (ops_kern_shape){.op = OPS_KERN_ATTEND, .m = 3, .n = 1, .heads = 1, .seqs = 2},
                                (const void *[]){q, k, v, starts}, (size_t[]){3, 3, 3, 3}, 4, y, 3),
                          OPS_KERN_OK);
         near(y, (double[]){3, 3, 7}, 3);
         float rows[] = {3, 0, 3, 8, 0, 5};
-        assert_int_equal(apply(late, (ops_kern_shape){OPS_KERN_POOL, 3, 2, 0, 0, 2, 0},
+        assert_int_equal(apply(late, (ops_kern_shape){.op = OPS_KERN_POOL, .m = 3, .n = 2, .seqs = 2},
                                (const void *[]){rows, starts}, (size_t[]){6, 3}, 2, y, 4),
                          OPS_KERN_OK);
         near(y, (double[]){0.6, 0.8, 0, 1}, 4);
@@ -84,10 +85,10 @@ static void test_hostile(void **state)
     float y[4], table[] = {1, 2, 3, 4};
     int32_t bad[] = {0, 2}, starts[] = {0, 3, 2};
     for (int late = 0; late < 2; late++) {
-        assert_int_equal(apply(late, (ops_kern_shape){OPS_KERN_EMBED, 2, 2, 2, 0, 0, 0},
+        assert_int_equal(apply(late, (ops_kern_shape){.op = OPS_KERN_EMBED, .m = 2, .n = 2, .k = 2},
                                (const void *[]){bad, table}, (size_t[]){2, 4}, 2, y, 4),
                          OPS_KERN_EINVAL);
-        assert_int_equal(apply(late, (ops_kern_shape){OPS_KERN_POOL, 2, 2, 0, 0, 2, 0},
+        assert_int_equal(apply(late, (ops_kern_shape){.op = OPS_KERN_POOL, .m = 2, .n = 2, .seqs = 2},
                                (const void *[]){table, starts}, (size_t[]){4, 3}, 2, y, 4),
                          OPS_KERN_EINVAL);
     }
@@ -96,15 +97,16 @@ static void test_hostile(void **state)
     ops_kern_buf *b;
     ops_kern_plan *p;
     ops_kern_fence f = 0;
-    assert_int_equal(t->plan_new(d, &(ops_kern_shape){OPS_KERN_ATTEND, 2, 3, 0, 2, 1, 0}, &p),
-                     OPS_KERN_EINVAL);
-    assert_int_equal(t->plan_new(d, &(ops_kern_shape){OPS_KERN_GELU, 2, 0, 0, 0, 0, 0}, &p), OPS_KERN_EINVAL);
-    assert_int_equal(t->plan_new(d, &(ops_kern_shape){OPS_KERN_GELU, 2, 2, 0, 0, 0, 0}, &p), OPS_KERN_OK);
+    assert_int_equal(
+        t->plan_new(d, &(ops_kern_shape){.op = OPS_KERN_ATTEND, .m = 2, .n = 3, .heads = 2, .seqs = 1}, &p),
+        OPS_KERN_EINVAL);
+    assert_int_equal(t->plan_new(d, &(ops_kern_shape){.op = OPS_KERN_GELU, .m = 2}, &p), OPS_KERN_EINVAL);
+    assert_int_equal(t->plan_new(d, &(ops_kern_shape){.op = OPS_KERN_GELU, .m = 2, .n = 2}, &p), OPS_KERN_OK);
     assert_int_equal(t->buf_new(d, 8, &b), OPS_KERN_OK);
     assert_int_equal(t->submit(d, p, (ops_kern_buf *[]){b, b}, 2, &f), OPS_KERN_EINVAL); /* needs 16 bytes */
     assert_int_equal(t->upload(d, b, SIZE_MAX, y, 4), OPS_KERN_EINVAL);
     t->plan_free(d, p);
-    assert_int_equal(t->plan_new(d, &(ops_kern_shape){OPS_KERN_GELU, 1, 2, 0, 0, 0, 0}, &p), OPS_KERN_OK);
+    assert_int_equal(t->plan_new(d, &(ops_kern_shape){.op = OPS_KERN_GELU, .m = 1, .n = 2}, &p), OPS_KERN_OK);
     for (int i = 0; i < OPS_KERN_QUEUE_MAX; i++)
         assert_int_equal(t->submit(d, p, (ops_kern_buf *[]){b, b}, 2, &f), OPS_KERN_OK);
     assert_int_equal(t->submit(d, p, (ops_kern_buf *[]){b, b}, 2, &f), OPS_KERN_EFULL);
