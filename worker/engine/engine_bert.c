@@ -140,8 +140,8 @@ static ops_status read_words(bert_engine *e, const char *folder, digest *d, cons
     return OPS_OK;
 }
 
-static ops_status read_weights(bert_engine *e, const char *folder, digest *d, const ops_bert_config *c,
-                               ops_err *reterr)
+static ops_status read_weights(bert_engine *e, const char *folder, ops_kern_type weights, digest *d,
+                               const ops_bert_config *c, ops_err *reterr)
 {
     OPS_AUTO(ops_mapped_free) ops_mapped *file = NULL;
     OPS_AUTO(ops_safetensors_free) ops_safetensors *tensors = NULL;
@@ -149,8 +149,8 @@ static ops_status read_weights(bert_engine *e, const char *folder, digest *d, co
     if (st == OPS_OK)
         st = ops_safetensors_parse(ops_mapped_bytes(file), &tensors, reterr);
     if (st == OPS_OK)
-        st = ops_bert_load(c, tensors, e->kern, e->dev, (int)e->base.info.batch_tokens_max, e->seqs_max,
-                           &e->bert, reterr);
+        st = ops_bert_load(c, tensors, e->kern, e->dev, weights, (int)e->base.info.batch_tokens_max,
+                           e->seqs_max, &e->bert, reterr);
     return st;
 }
 
@@ -182,7 +182,12 @@ static ops_status prepare(bert_engine *e, const ops_engine_bert_conf *conf, cons
     e->seqs_max =
         (int)(info->batch_tokens_max < OPS_ENGINE_TEXTS_MAX ? info->batch_tokens_max : OPS_ENGINE_TEXTS_MAX);
     e->kern = ops_kern_cpu();
-    e->dev = ops_kern_cpu_new(conf->delayed);
+    const ops_kern_cpu_conf device = {.delayed = conf->delayed, .threads = (int)conf->threads};
+    if (conf->threads > OPS_KERN_THREADS_MAX)
+        return ops_fail(reterr, OPS_EINVAL, "%u threads, at most %d", conf->threads, OPS_KERN_THREADS_MAX);
+    const ops_kern_status opened = ops_kern_cpu_open(&device, &e->dev);
+    if (opened == OPS_KERN_EINVAL)
+        return ops_fail(reterr, OPS_EINVAL, "OPS_KERN_LEVEL names a level that this processor does not have");
     e->ids = ops_calloc((size_t)info->batch_tokens_max + info->tokens_max, sizeof *e->ids);
     e->starts = ops_calloc((size_t)e->seqs_max + 1, sizeof *e->starts);
     if (e->dev == NULL || e->ids == NULL || e->starts == NULL)
@@ -201,7 +206,9 @@ static ops_status open_engine(bert_engine *e, const ops_engine_bert_conf *conf, 
     if (st == OPS_OK)
         st = read_words(e, conf->folder, &d, &c, reterr);
     if (st == OPS_OK)
-        st = read_weights(e, conf->folder, &d, &c, reterr);
+        st = read_weights(e, conf->folder, conf->weights, &d, &c, reterr);
+    if (conf->weights != OPS_KERN_F32) /* the same file at another precision makes other vectors */
+        digest_add(&d, ops_slice_of((const char[]){(char)conf->weights}, 1));
     if (st == OPS_OK)
         (void)snprintf(e->base.info.content_hash, sizeof e->base.info.content_hash, "%016llx%016llx",
                        (unsigned long long)d.a, (unsigned long long)d.b);

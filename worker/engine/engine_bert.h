@@ -1,7 +1,8 @@
-/* The real engine: a BERT-family sentence embedder from a Hugging Face folder, on the plain-C kernels. */
+/* The real engine: a BERT-family sentence embedder from a Hugging Face folder, on the kernels of the processor. */
 #ifndef OPS_WORKER_ENGINE_BERT_H
 #define OPS_WORKER_ENGINE_BERT_H
 
+#include "kernels/include/kern.h"
 #include "worker/engine/engine.h"
 
 enum { OPS_ENGINE_BATCH_TOKENS_DEFAULT = 256 };
@@ -12,7 +13,9 @@ typedef struct ops_engine_bert_conf {
     const char *name;   /* NULL: the last part of the folder's path */
     uint32_t
         batch_tokens_max; /* 0: OPS_ENGINE_BATCH_TOKENS_DEFAULT; raised to one text's tokens_max when below */
-    bool delayed;         /* kernels queue their runs until waited for (tests) */
+    ops_kern_type weights; /* of the layers' matrices; F32 is 0. It is part of content_hash */
+    uint32_t threads;      /* that compute together, the caller's among them; 0: one per processor */
+    bool delayed;          /* kernels queue their runs until waited for (tests) */
 } ops_engine_bert_conf;
 
 /* Reads, checks and loads the model; nothing of `conf` or the folder is needed afterwards. OPS_ENOTFOUND or OPS_EIO: a

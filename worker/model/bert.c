@@ -1,5 +1,5 @@
-/* The graph of one batch. Plans depend on the rows of the batch, so they are made anew each time: it costs a few small
- * allocations against millions of multiplications. A full queue is waited out, so any number of layers runs on any
+/* The graph of one batch. Plans depend on the rows of the batch, so they are made anew each time; the device keeps the
+ * memory of those that were freed. A full queue is waited out, so any number of layers runs on any
  * device. */
 #include "worker/model/bert.h"
 
@@ -9,7 +9,7 @@
 #include "base/mem/alloc.h"
 #include "worker/model/bert_internal.h"
 
-enum { NORM, SQUARE, UP, DOWN, GELU, ADD, WORDS, POSITIONS, TYPES, ATTEND, POOL, PLANS };
+enum { NORM, QKV, MIX, UP, DOWN, ADD, WORDS, POSITIONS, TYPES, ATTEND, POOL, PLANS };
 
 typedef struct batch {
     ops_bert *b;
@@ -67,17 +67,18 @@ static ops_status make_plans(batch *t)
 {
     const ops_bert_config *c = &t->b->c;
     const int m = t->m, h = c->hidden;
+    const ops_kern_type type = t->b->weights;
     const ops_kern_shape shapes[PLANS] = {
         [NORM] = {.op = OPS_KERN_LAYERNORM, .m = m, .n = h, .eps = c->eps},
-        [SQUARE] = {.op = OPS_KERN_GEMM, .m = m, .n = h, .k = h},
-        [UP] = {.op = OPS_KERN_GEMM, .m = m, .n = c->inner, .k = h},
-        [DOWN] = {.op = OPS_KERN_GEMM, .m = m, .n = h, .k = c->inner},
-        [GELU] = {.op = OPS_KERN_GELU, .m = m, .n = c->inner},
+        [QKV] = {.op = OPS_KERN_LINEAR, .m = m, .n = 3 * h, .k = h, .type = type},
+        [MIX] = {.op = OPS_KERN_LINEAR_ADD, .m = m, .n = h, .k = h, .type = type},
+        [UP] = {.op = OPS_KERN_LINEAR, .m = m, .n = c->inner, .k = h, .type = type, .act = OPS_KERN_ACT_GELU},
+        [DOWN] = {.op = OPS_KERN_LINEAR_ADD, .m = m, .n = h, .k = c->inner, .type = type},
         [ADD] = {.op = OPS_KERN_ADD, .m = m, .n = h},
         [WORDS] = {.op = OPS_KERN_EMBED, .m = m, .n = h, .k = c->vocab},
         [POSITIONS] = {.op = OPS_KERN_EMBED, .m = m, .n = h, .k = c->positions},
         [TYPES] = {.op = OPS_KERN_EMBED, .m = m, .n = h, .k = c->types},
-        [ATTEND] = {.op = OPS_KERN_ATTEND, .m = m, .n = h, .heads = c->heads, .seqs = t->seqs},
+        [ATTEND] = {.op = OPS_KERN_ATTEND_QKV, .m = m, .n = h, .heads = c->heads, .seqs = t->seqs},
         [POOL] = {.op = OPS_KERN_POOL, .m = m, .n = h, .seqs = t->seqs},
     };
     for (int i = 0; i < PLANS; i++) {
@@ -87,6 +88,21 @@ static ops_status make_plans(batch *t)
             return st;
     }
     return OPS_OK;
+}
+
+static void free_plans(batch *t)
+{
+    for (int i = 0; i < PLANS; i++)
+        if (t->plan[i] != NULL)
+            t->b->kern->plan_free(t->b->dev, t->plan[i]);
+}
+
+ops_status ops_bert_warm(ops_bert *b, ops_err *reterr)
+{
+    batch t = {.b = b, .m = b->tokens_max, .seqs = b->seqs_max, .reterr = reterr};
+    const ops_status st = make_plans(&t);
+    free_plans(&t);
+    return st;
 }
 
 static ops_status upload(batch *t, ops_bert_rows rows, const int32_t *v, int n)
@@ -116,10 +132,10 @@ static void embed_tokens(batch *t)
     ops_kern_buf **r = b->rows;
     RUN(t, WORDS, r[OPS_BERT_IDS], b->words, r[OPS_BERT_X]);
     RUN(t, TYPES, r[OPS_BERT_TYPES], b->types, r[OPS_BERT_Y]);
-    RUN(t, ADD, r[OPS_BERT_X], r[OPS_BERT_Y], r[OPS_BERT_Q]);
-    RUN(t, POSITIONS, r[OPS_BERT_POSITIONS], b->positions, r[OPS_BERT_Y]);
-    RUN(t, ADD, r[OPS_BERT_Q], r[OPS_BERT_Y], r[OPS_BERT_K]);
-    RUN(t, NORM, r[OPS_BERT_K], b->norm.w, b->norm.b, r[OPS_BERT_X]);
+    RUN(t, ADD, r[OPS_BERT_X], r[OPS_BERT_Y], r[OPS_BERT_SUM]);
+    RUN(t, POSITIONS, r[OPS_BERT_POSITIONS], b->positions, r[OPS_BERT_X]);
+    RUN(t, ADD, r[OPS_BERT_SUM], r[OPS_BERT_X], r[OPS_BERT_Y]);
+    RUN(t, NORM, r[OPS_BERT_Y], b->norm.w, b->norm.b, r[OPS_BERT_X]);
     show(t, "embeddings", OPS_BERT_X, t->m, b->c.hidden);
 }
 
@@ -128,20 +144,15 @@ static void encode_layer(batch *t, int i)
 {
     const ops_bert_layer *y = &t->b->layers[i];
     ops_kern_buf **r = t->b->rows;
-    RUN(t, SQUARE, r[OPS_BERT_X], y->q.w, y->q.b, r[OPS_BERT_Q]);
-    RUN(t, SQUARE, r[OPS_BERT_X], y->k.w, y->k.b, r[OPS_BERT_K]);
-    RUN(t, SQUARE, r[OPS_BERT_X], y->v.w, y->v.b, r[OPS_BERT_V]);
-    RUN(t, ATTEND, r[OPS_BERT_Q], r[OPS_BERT_K], r[OPS_BERT_V], r[OPS_BERT_STARTS], r[OPS_BERT_Y]);
+    RUN(t, QKV, r[OPS_BERT_X], y->qkv.w, y->qkv.b, r[OPS_BERT_QKV]);
+    RUN(t, ATTEND, r[OPS_BERT_QKV], r[OPS_BERT_STARTS], r[OPS_BERT_Y]);
     show_layer(t, i, "attention", OPS_BERT_Y);
-    RUN(t, SQUARE, r[OPS_BERT_Y], y->mix.w, y->mix.b, r[OPS_BERT_Q]);
-    RUN(t, ADD, r[OPS_BERT_Q], r[OPS_BERT_X], r[OPS_BERT_K]);
-    RUN(t, NORM, r[OPS_BERT_K], y->mix_norm.w, y->mix_norm.b, r[OPS_BERT_Y]);
+    RUN(t, MIX, r[OPS_BERT_Y], y->mix.w, y->mix.b, r[OPS_BERT_X], r[OPS_BERT_SUM]);
+    RUN(t, NORM, r[OPS_BERT_SUM], y->mix_norm.w, y->mix_norm.b, r[OPS_BERT_Y]);
     show_layer(t, i, "attended", OPS_BERT_Y);
     RUN(t, UP, r[OPS_BERT_Y], y->up.w, y->up.b, r[OPS_BERT_UP]);
-    RUN(t, GELU, r[OPS_BERT_UP], r[OPS_BERT_ACT]);
-    RUN(t, DOWN, r[OPS_BERT_ACT], y->down.w, y->down.b, r[OPS_BERT_Q]);
-    RUN(t, ADD, r[OPS_BERT_Q], r[OPS_BERT_Y], r[OPS_BERT_K]);
-    RUN(t, NORM, r[OPS_BERT_K], y->norm.w, y->norm.b, r[OPS_BERT_X]);
+    RUN(t, DOWN, r[OPS_BERT_UP], y->down.w, y->down.b, r[OPS_BERT_Y], r[OPS_BERT_SUM]);
+    RUN(t, NORM, r[OPS_BERT_SUM], y->norm.w, y->norm.b, r[OPS_BERT_X]);
     show_layer(t, i, "output", OPS_BERT_X);
 }
 
@@ -192,9 +203,7 @@ ops_status ops_bert_embed(ops_bert *b, const int32_t *ids, const int32_t *starts
         st = ops_bert_kern(b->kern->download(b->dev, b->rows[OPS_BERT_POOLED], 0, ret,
                                              (size_t)seqs * (size_t)b->c.hidden * sizeof *ret),
                            "a batch", reterr);
-    for (int i = 0; i < PLANS; i++)
-        if (t.plan[i] != NULL)
-            b->kern->plan_free(b->dev, t.plan[i]);
+    free_plans(&t);
     return st;
 }
 

@@ -19,12 +19,12 @@ enum { OPS_BERT_TOKENS_MAX = 65536 };
 typedef struct ops_bert ops_bert;
 
 /* Checks that the file holds exactly what `config` needs (names with or without "bert." in front), then copies it to the
- * device. `kern` and `dev` must outlive *ret; `st` may go. One call of ops_bert_embed takes up to tokens_max tokens in up
+ * device, the matrices of the layers packed as `weights` (all else stays f32). `kern` and `dev` must outlive *ret; `st` may go. One call of ops_bert_embed takes up to tokens_max tokens in up
  * to seqs_max texts; memory for that is taken here. OPS_ECORRUPT names the tensor; OPS_EUNIMPL its element type;
  * OPS_EINVAL: limits out of range; OPS_ENOMEM. */
 OPS_MUST_USE ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *st,
-                                      const ops_kern *kern, ops_kern_dev *dev, int tokens_max, int seqs_max,
-                                      ops_bert **ret, ops_err *reterr);
+                                      const ops_kern *kern, ops_kern_dev *dev, ops_kern_type weights,
+                                      int tokens_max, int seqs_max, ops_bert **ret, ops_err *reterr);
 void ops_bert_free(ops_bert *b);
 OPS_AUTO_DEFINE(ops_bert, ops_bert_free)
 

@@ -3,24 +3,23 @@
 
 #include "worker/model/bert.h"
 
-/* Weights on the device. */
+/* Weights on the device: a linear map (packed, and its bias) or a layer norm (gain and shift). */
 typedef struct ops_bert_linear {
-    ops_kern_buf *w, *b; /* also a layer norm: gain and shift */
+    ops_kern_buf *w, *b;
 } ops_bert_linear;
 
 typedef struct ops_bert_layer {
-    ops_bert_linear q, k, v, mix, mix_norm, up, down, norm;
+    ops_bert_linear qkv, mix, mix_norm, up, down,
+        norm; /* qkv: query, key and value as one map, one under the other */
 } ops_bert_layer;
 
 /* Rows of a batch on the device. */
 typedef enum ops_bert_rows {
     OPS_BERT_X,
     OPS_BERT_Y,
-    OPS_BERT_Q,
-    OPS_BERT_K,
-    OPS_BERT_V,
+    OPS_BERT_SUM,
+    OPS_BERT_QKV,
     OPS_BERT_UP,
-    OPS_BERT_ACT,
     OPS_BERT_POOLED,
     OPS_BERT_IDS,
     OPS_BERT_POSITIONS,
@@ -33,6 +32,7 @@ struct ops_bert {
     ops_bert_config c;
     const ops_kern *kern;
     ops_kern_dev *dev;
+    ops_kern_type weights;
     int tokens_max, seqs_max;
     ops_kern_buf *words, *positions, *types;
     ops_bert_linear norm;
@@ -43,6 +43,8 @@ struct ops_bert {
     void *watch_ctx;
 };
 
+/* Has the device take now what the largest batch needs, so that no batch has to. */
+ops_status ops_bert_warm(ops_bert *b, ops_err *reterr);
 ops_status ops_bert_kern(ops_kern_status st, const char *what, ops_err *reterr);
 
 #endif

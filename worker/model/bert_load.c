@@ -1,5 +1,6 @@
 /* Weights from file to device, one tensor at a time. A layer norm's weights are called weight and bias, in the oldest
  * files gamma and beta. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,9 +29,9 @@ ops_status ops_bert_kern(ops_kern_status st, const char *what, ops_err *reterr)
     return ops_fail(reterr, means[st].status, "%s: the device says: %s", what, means[st].words);
 }
 
-/* The tensor `name`, which must have this shape (columns 0: a vector), as f32 in a buffer of its own. */
-static ops_status load(loader *l, const char *name, const char *old_name, int rows, int columns,
-                       ops_kern_buf **ret)
+/* The tensor `name`, which must have this shape (columns 0: a vector). */
+static ops_status find(loader *l, const char *name, const char *old_name, int rows, int columns,
+                       const ops_safetensor **ret)
 {
     char full[160];
     (void)snprintf(full, sizeof full, "%s%s", l->prefix, name);
@@ -47,26 +48,62 @@ static ops_status load(loader *l, const char *name, const char *old_name, int ro
                         "tensor '%s' has rank %d and starts %llu x %llu, config.json says %d x %d", t->name,
                         t->rank, (unsigned long long)(t->rank > 0 ? t->dim[0] : 1),
                         (unsigned long long)(t->rank > 1 ? t->dim[1] : 1), rows, columns > 0 ? columns : 1);
-    const size_t bytes = (size_t)t->count * sizeof(float);
-    OPS_AUTO(ops_free) void *values = ops_malloc(bytes);
-    if (values == NULL)
-        return ops_fail(l->reterr, OPS_ENOMEM, "tensor '%s': %zu bytes", t->name, bytes);
-    ops_status st = ops_safetensors_f32(t, values, l->reterr);
-    if (st != OPS_OK)
-        return st;
-    st = ops_bert_kern(l->b->kern->buf_new(l->b->dev, bytes, ret), t->name, l->reterr);
-    return st == OPS_OK
-               ? ops_bert_kern(l->b->kern->upload(l->b->dev, *ret, 0, values, bytes), t->name, l->reterr)
-               : st;
+    *ret = t;
+    return OPS_OK;
 }
 
-static ops_status load_linear(loader *l, const char *name, int rows, int columns, ops_bert_linear *ret)
+/* Up to three tensors of one shape, one under the other, to *ret: packed, or as they are. */
+static ops_status load_joined(loader *l, const char *const *names, int n_names, const char *old_name,
+                              int rows, int columns, bool packed, ops_kern_buf **ret)
 {
-    char w[128], b[128];
-    (void)snprintf(w, sizeof w, "%s.weight", name);
-    (void)snprintf(b, sizeof b, "%s.bias", name);
-    const ops_status st = load(l, w, NULL, rows, columns, &ret->w);
-    return st == OPS_OK ? load(l, b, NULL, rows, 0, &ret->b) : st;
+    const ops_safetensor *t[3] = {NULL};
+    size_t count = 0;
+    for (int i = 0; i < n_names; i++) {
+        const ops_status st = find(l, names[i], old_name, rows, columns, &t[i]);
+        if (st != OPS_OK)
+            return st;
+        count += (size_t)t[i]->count;
+    }
+    OPS_AUTO(ops_free) void *memory = ops_calloc(count, sizeof(float));
+    float *const values = memory;
+    if (values == NULL)
+        return ops_fail(l->reterr, OPS_ENOMEM, "tensor '%s': %zu floats", t[0]->name, count);
+    size_t at = 0;
+    for (int i = 0; i < n_names; i++) {
+        const ops_status st = ops_safetensors_f32(t[i], values + at, l->reterr);
+        if (st != OPS_OK)
+            return st;
+        at += (size_t)t[i]->count;
+    }
+    const ops_kern *k = l->b->kern;
+    ops_kern_status st;
+    if (packed) {
+        st = k->pack(l->b->dev, l->b->weights, n_names * rows, columns, values, ret);
+    } else {
+        st = k->buf_new(l->b->dev, count * sizeof *values, ret);
+        if (st == OPS_KERN_OK)
+            st = k->upload(l->b->dev, *ret, 0, values, count * sizeof *values);
+    }
+    return ops_bert_kern(st, t[0]->name, l->reterr);
+}
+
+static ops_status load(loader *l, const char *name, const char *old_name, int rows, int columns,
+                       ops_kern_buf **ret)
+{
+    return load_joined(l, &name, 1, old_name, rows, columns, false, ret);
+}
+
+static ops_status load_linear(loader *l, const char *prefix, const char *const *names, int n_names, int rows,
+                              int columns, ops_bert_linear *ret)
+{
+    char w[3][128], b[3][128];
+    const char *ws[3] = {w[0], w[1], w[2]}, *bs[3] = {b[0], b[1], b[2]};
+    for (int i = 0; i < n_names; i++) {
+        (void)snprintf(w[i], sizeof w[i], "%s.%s.weight", prefix, names[i]);
+        (void)snprintf(b[i], sizeof b[i], "%s.%s.bias", prefix, names[i]);
+    }
+    const ops_status st = load_joined(l, ws, n_names, NULL, rows, columns, true, &ret->w);
+    return st == OPS_OK ? load_joined(l, bs, n_names, NULL, rows, 0, false, &ret->b) : st;
 }
 
 static ops_status load_norm(loader *l, const char *name, ops_bert_linear *ret)
@@ -85,23 +122,23 @@ static ops_status load_layer(loader *l, int i)
     const int hidden = l->b->c.hidden, inner = l->b->c.inner;
     ops_bert_layer *y = &l->b->layers[i];
     const struct {
-        const char *name;
-        int rows, columns; /* 0: a layer norm */
+        const char *names[3];
+        int n_names, rows, columns; /* 0 columns: a layer norm */
         ops_bert_linear *at;
-    } parts[] = {{"attention.self.query", hidden, hidden, &y->q},
-                 {"attention.self.key", hidden, hidden, &y->k},
-                 {"attention.self.value", hidden, hidden, &y->v},
-                 {"attention.output.dense", hidden, hidden, &y->mix},
-                 {"attention.output.LayerNorm", hidden, 0, &y->mix_norm},
-                 {"intermediate.dense", inner, hidden, &y->up},
-                 {"output.dense", hidden, inner, &y->down},
-                 {"output.LayerNorm", hidden, 0, &y->norm}};
+    } parts[] = {
+        {{"attention.self.query", "attention.self.key", "attention.self.value"}, 3, hidden, hidden, &y->qkv},
+        {{"attention.output.dense"}, 1, hidden, hidden, &y->mix},
+        {{"attention.output.LayerNorm"}, 1, hidden, 0, &y->mix_norm},
+        {{"intermediate.dense"}, 1, inner, hidden, &y->up},
+        {{"output.dense"}, 1, hidden, inner, &y->down},
+        {{"output.LayerNorm"}, 1, hidden, 0, &y->norm}};
+    char layer[32], norm[96];
+    (void)snprintf(layer, sizeof layer, "encoder.layer.%d", i);
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
-        char name[96];
-        (void)snprintf(name, sizeof name, "encoder.layer.%d.%s", i, parts[p].name);
-        const ops_status st = parts[p].columns > 0
-                                  ? load_linear(l, name, parts[p].rows, parts[p].columns, parts[p].at)
-                                  : load_norm(l, name, parts[p].at);
+        (void)snprintf(norm, sizeof norm, "%s.%s", layer, parts[p].names[0]);
+        const ops_status st = parts[p].columns > 0 ? load_linear(l, layer, parts[p].names, parts[p].n_names,
+                                                                 parts[p].rows, parts[p].columns, parts[p].at)
+                                                   : load_norm(l, norm, parts[p].at);
         if (st != OPS_OK)
             return st;
     }
@@ -129,8 +166,10 @@ static ops_status make_rows(ops_bert *b, ops_err *reterr)
     const size_t tokens = (size_t)b->tokens_max, hidden = (size_t)b->c.hidden, inner = (size_t)b->c.inner;
     for (int i = 0; i < OPS_BERT_ROWS_COUNT; i++) {
         size_t count = tokens * hidden;
-        if (i == OPS_BERT_UP || i == OPS_BERT_ACT)
+        if (i == OPS_BERT_UP)
             count = tokens * inner;
+        else if (i == OPS_BERT_QKV)
+            count = tokens * hidden * 3;
         else if (i == OPS_BERT_POOLED)
             count = (size_t)b->seqs_max * hidden;
         else if (i == OPS_BERT_IDS || i == OPS_BERT_POSITIONS || i == OPS_BERT_TYPES)
@@ -147,7 +186,8 @@ static ops_status make_rows(ops_bert *b, ops_err *reterr)
 }
 
 ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *file, const ops_kern *kern,
-                         ops_kern_dev *dev, int tokens_max, int seqs_max, ops_bert **ret, ops_err *reterr)
+                         ops_kern_dev *dev, ops_kern_type weights, int tokens_max, int seqs_max,
+                         ops_bert **ret, ops_err *reterr)
 {
     if (tokens_max < 1 || tokens_max > OPS_BERT_TOKENS_MAX || seqs_max < 1 || seqs_max > tokens_max)
         return ops_fail(reterr, OPS_EINVAL,
@@ -159,6 +199,7 @@ ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *f
     b->c = *config;
     b->kern = kern;
     b->dev = dev;
+    b->weights = weights;
     b->tokens_max = tokens_max;
     b->seqs_max = seqs_max;
     b->layers = ops_calloc((size_t)config->layers, sizeof *b->layers);
@@ -169,6 +210,8 @@ ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *f
     ops_status st = load_weights(&l);
     if (st == OPS_OK)
         st = make_rows(b, reterr);
+    if (st == OPS_OK)
+        st = ops_bert_warm(b, reterr);
     if (st != OPS_OK)
         return st;
     *ret = OPS_STEAL(b);
@@ -191,7 +234,7 @@ void ops_bert_free(ops_bert *b)
     free_linear(b, &b->norm);
     for (int i = 0; b->layers != NULL && i < b->c.layers; i++) {
         ops_bert_layer *y = &b->layers[i];
-        ops_bert_linear *parts[] = {&y->q, &y->k, &y->v, &y->mix, &y->mix_norm, &y->up, &y->down, &y->norm};
+        ops_bert_linear *parts[] = {&y->qkv, &y->mix, &y->mix_norm, &y->up, &y->down, &y->norm};
         for (size_t p = 0; p < sizeof parts / sizeof *parts; p++)
             free_linear(b, parts[p]);
     }

@@ -43,7 +43,7 @@ static fixture open_tiny(int delayed)
     assert_int_equal(ops_bert_config_parse(f.config, &f.c, NULL), OPS_OK);
     assert_int_equal(ops_safetensors_parse(f.weights, &f.st, NULL), OPS_OK);
     ops_err err;
-    if (ops_bert_load(&f.c, f.st, f.kern, f.dev, TOKENS_MAX, SEQS_MAX, &f.b, &err) != OPS_OK)
+    if (ops_bert_load(&f.c, f.st, f.kern, f.dev, OPS_KERN_F32, TOKENS_MAX, SEQS_MAX, &f.b, &err) != OPS_OK)
         fail_msg("%s", err.msg);
     return f;
 }
@@ -171,15 +171,16 @@ static void names_the_tensor_that_is_wrong(void **state)
     ops_err err = {0};
     ops_bert_config c = f.c;
     c.layers = 3;
-    assert_int_equal(ops_bert_load(&c, f.st, f.kern, f.dev, 8, 2, &b, &err), OPS_ECORRUPT);
+    assert_int_equal(ops_bert_load(&c, f.st, f.kern, f.dev, OPS_KERN_F32, 8, 2, &b, &err), OPS_ECORRUPT);
     assert_non_null(strstr(err.msg, "encoder.layer.2.attention.self.query.weight"));
     c = f.c;
     c.inner = 29;
-    assert_int_equal(ops_bert_load(&c, f.st, f.kern, f.dev, 8, 2, &b, &err), OPS_ECORRUPT);
+    assert_int_equal(ops_bert_load(&c, f.st, f.kern, f.dev, OPS_KERN_F32, 8, 2, &b, &err), OPS_ECORRUPT);
     assert_non_null(strstr(err.msg, "intermediate.dense.weight"));
-    assert_int_equal(ops_bert_load(&f.c, f.st, f.kern, f.dev, 8, 9, &b, &err), OPS_EINVAL);
-    assert_int_equal(ops_bert_load(&f.c, f.st, f.kern, f.dev, OPS_BERT_TOKENS_MAX + 1, 9, &b, &err),
-                     OPS_EINVAL);
+    assert_int_equal(ops_bert_load(&f.c, f.st, f.kern, f.dev, OPS_KERN_F32, 8, 9, &b, &err), OPS_EINVAL);
+    assert_int_equal(
+        ops_bert_load(&f.c, f.st, f.kern, f.dev, OPS_KERN_F32, OPS_BERT_TOKENS_MAX + 1, 9, &b, &err),
+        OPS_EINVAL);
     assert_null(b);
     close_tiny(&f);
 }
@@ -193,7 +194,7 @@ static void survives_every_failed_allocation(void **state)
     for (long nth = 1; st != OPS_OK; nth++) {
         ops_bert *b = NULL;
         ops_alloc_fail_at(nth);
-        st = ops_bert_load(&f.c, f.st, f.kern, f.dev, 8, 2, &b, NULL);
+        st = ops_bert_load(&f.c, f.st, f.kern, f.dev, OPS_KERN_F32, 8, 2, &b, NULL);
         ops_alloc_fail_at(0);
         assert_true(st == OPS_OK || (st == OPS_ENOMEM && b == NULL));
         ops_bert_free(b);
