@@ -45,7 +45,7 @@ extern void ops_vnni_linear_i8(const ops_ref_linear *, int, int, int);
 
 #define LEVEL(at, lanes, i8)                                                                                 \
     {                                                                                                        \
-        .name = #i8, .panel = 2 * (lanes), .linear = ops_##at##_linear, .linear_i8 = ops_##i8##_linear_i8,   \
+        .name = #i8, .panel = 3 * (lanes), .linear = ops_##at##_linear, .linear_i8 = ops_##i8##_linear_i8,   \
         .quantise = ops_##at##_quantise, .attend = ops_##at##_attend,                                        \
         .attend_scratch = ops_##at##_attend_scratch, .layernorm = ops_##at##_layernorm,                      \
         .gelu = ops_##at##_gelu, .add = ops_##at##_add, .pool = ops_##at##_pool                              \

@@ -11,7 +11,12 @@
 
 enum { KEYS = 64 };
 
-OPS_TILE_ROWS(OPS_TILE_ROW, f32, OPS_KERN_F32)
+#define TILE_ROW(name, rows)                                                                                 \
+    static void name##_##rows(const float *x, size_t ldx, const void *w, int k, vf *ret)                     \
+    {                                                                                                        \
+        tile(rows, x, ldx, w, k, ret);                                                                       \
+    }
+OPS_TILE_ROWS(TILE_ROW, f32)
 static ops_tile_fn *const tiles[TILE + 1] = OPS_TILE_NAMES(f32);
 
 typedef struct block {
@@ -168,7 +173,7 @@ void OPS_SIMD(attend)(const ops_cpu_attend_job *j)
         load_values(&b, &j->head, key, count);
         for (int i = 0, rows; i < queries; i += rows) {
             float shrink[TILE];
-            rows = tile_rows(queries - i);
+            rows = tile_rows(queries - i, TILE);
             score(&b, &j->head, j->from + i, rows, count);
             for (int r = 0; r < rows; r++)
                 shrink[r] = soften(&b, i + r, r, count);

@@ -3,56 +3,69 @@
 
 #include "kernels/cpu/level.h"
 #include "kernels/cpu/simd_finish.h"
-#include "kernels/cpu/simd_tile.h"
 
 typedef void tile_i8_fn(const uint8_t *u, size_t ldu, const int8_t *w, int k4, vi *ret);
 
 OPS_INLINE void tile_i8(const int rows, const uint8_t *u, size_t ldu, const int8_t *w, int k4, vi *ret)
 {
-    vi low[TILE], high[TILE];
-    OPS_UNROLL for (int r = 0; r < rows; r++) low[r] = high[r] = v_iset(0);
+    vi s0[WIDE_TILE], s1[WIDE_TILE], s2[WIDE_TILE];
+    OPS_UNROLL for (int r = 0; r < rows; r++) s0[r] = s1[r] = s2[r] = v_iset(0);
     for (int c = 0; c < k4; c++) {
-        const vi a = v_iload(w + (size_t)c * 4 * PANEL), b = v_iload(w + (size_t)c * 4 * PANEL + 4 * LANES);
+        const int8_t *at = w + (size_t)c * 4 * WIDE;
+        const vi w0 = v_iload(at), w1 = v_iload(at + 4 * LANES), w2 = v_iload(at + 8 * LANES);
         OPS_UNROLL for (int r = 0; r < rows; r++)
         {
             int32_t four;
             memcpy(&four, u + (size_t)r * ldu + (size_t)c * 4, sizeof four);
             const vi v = v_iset(four);
-            low[r] = v_dot4(low[r], v, a);
-            high[r] = v_dot4(high[r], v, b);
+            s0[r] = v_dot4(s0[r], v, w0);
+            s1[r] = v_dot4(s1[r], v, w1);
+            s2[r] = v_dot4(s2[r], v, w2);
         }
     }
     OPS_UNROLL for (int r = 0; r < rows; r++)
     {
-        ret[2 * r] = low[r];
-        ret[2 * r + 1] = high[r];
+        ret[3 * r] = s0[r];
+        ret[3 * r + 1] = s1[r];
+        ret[3 * r + 2] = s2[r];
     }
 }
 
-#define TILE_I8(rows)                                                                                        \
-    static void i8_##rows(const uint8_t *u, size_t ldu, const int8_t *w, int k4, vi *ret)                    \
+#define TILE_ROW(name, rows)                                                                                 \
+    static void name##_##rows(const uint8_t *u, size_t ldu, const int8_t *w, int k4, vi *ret)                \
     {                                                                                                        \
         tile_i8(rows, u, ldu, w, k4, ret);                                                                   \
     }
-#define TILE_I8_ROW(unused, rows) TILE_I8(rows)
-OPS_TILE_ROWS(TILE_I8_ROW, i8)
+OPS_WIDE_ROWS(TILE_ROW, i8)
+
+/* From sums of bytes to numbers: the zeros out, both steps in. */
+OPS_INLINE void to_numbers(const ops_ref_linear *l, int row, int rows, int j, const vi *sums, vf *ret)
+{
+    const vi sum = v_iload(l->p->sum + j);
+    const vf step = v_load(l->p->step + j);
+    for (int r = 0; r < rows; r++) {
+        const vi whole = v_isub(sums[3 * r], v_imul(v_iset(l->zero[row + r]), sum));
+        ret[r] = v_float(whole) * (v_set(l->step[row + r]) * step);
+    }
+}
 
 void OPS_SIMD(linear_i8)(const ops_ref_linear *l, int m, int panel_from, int panel_to);
 void OPS_SIMD(linear_i8)(const ops_ref_linear *l, int m, int panel_from, int panel_to)
 {
-    static tile_i8_fn *const tiles[TILE + 1] = OPS_TILE_NAMES(i8);
+    static tile_i8_fn *const tiles[WIDE_TILE + 1] = OPS_WIDE_NAMES(i8);
     const ops_ref_packed *p = l->p;
     const size_t deep = (size_t)ops_ref_up(p->k, 4);
     for (int panel = panel_from; panel < panel_to; panel++) {
-        const int8_t *w = (const int8_t *)p->w + (size_t)panel * PANEL * deep;
+        const int8_t *w = (const int8_t *)p->w + (size_t)panel * WIDE * deep;
         for (int i = 0, rows; i < m; i += rows) {
-            vi sums[2 * TILE];
-            rows = tile_rows(m - i);
+            vi sums[3 * WIDE_TILE];
+            vf column[WIDE_TILE];
+            rows = tile_rows(m - i, WIDE_TILE);
             tiles[rows](l->u + (size_t)i * deep, deep, w, (int)(deep / 4), sums);
-            for (int half = 0; half < 2 * rows; half++) {
-                const int j = panel * PANEL + half % 2 * LANES, row = i + half / 2;
-                const vi sum = v_isub(sums[half], v_imul(v_iset(l->zero[row]), v_iload(p->sum + j)));
-                finish_half(l, (size_t)row, j, v_float(sum) * (v_set(l->step[row]) * v_load(p->step + j)));
+            for (int c = 0; c < 3; c++) {
+                const int j = panel * WIDE + c * LANES;
+                to_numbers(l, i, rows, j, sums + c, column);
+                finish(l, (size_t)i, rows, j, column);
             }
         }
     }

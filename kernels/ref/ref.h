@@ -26,7 +26,7 @@ void ops_ref_attend(const ops_ref_head *h, int from, int to, float *score);
 
 void ops_ref_pool(int len, int n, const float *x, float *y); /* one sequence */
 
-/* Packed weights: panels of P rows of w (P: two vectors of the level; 1 for the plain one), with the same step of k of all
+/* Packed weights: panels of P rows of w (P: three vectors of the level; 1 for the plain one), with the same step of k of all
  * rows of a panel side by side: element (j, c) of f32, f16 and bf16 lies at (j / P) k P + c P + j % P, of i8 (four
  * steps of k together) at (j / P) K P + (c / 4) 4 P + (j % P) 4 + c % 4, K being k rounded up to 4. What lies beyond n
  * or k is zero. An i8 matrix is preceded by the n (rounded up to P) steps t and as many sums of rows. */

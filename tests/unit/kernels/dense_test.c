@@ -204,7 +204,8 @@ static void levels_agree_on_linear(void **state)
                 if (!had(levels[l]))
                     continue;
                 linear(levels[l], 1, c, &x, s, got);
-                close_to(got, want, count, 1e-5 * sqrt(c->k), levels[l]);
+                const int rough = s.type == OPS_KERN_I8 && s.act == OPS_KERN_ACT_GELU;
+                close_to(got, want, count, rough ? 5e-4 : 1e-5 * sqrt(c->k), levels[l]);
                 if (s.type == OPS_KERN_I8 &&
                     s.act == OPS_KERN_ACT_NONE) /* whole numbers: no room to differ */
                     assert_memory_equal(got, want, count * sizeof *got);
