@@ -50,7 +50,9 @@ static void load_model(void *u)
     opsd_daemon *d = u;
     ops_err err = {0};
     ops_engine *engine = NULL;
-    const ops_engine_bert_conf ec = {.folder = d->model_folder};
+    const ops_engine_bert_conf ec = {.folder = d->model_folder,
+                                     .weights = (ops_kern_type)ops_conf_uint(d->conf, KEY_WORKER_PRECISION),
+                                     .threads = (uint32_t)ops_conf_uint(d->conf, KEY_WORKER_THREADS)};
     /* Threads inherit it: on a small machine the model yields to ingest. A thread has a nice value of its own here. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), MODEL_NICE);
     ops_status st = ops_engine_bert_open(&ec, &engine, &err);

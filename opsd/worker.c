@@ -32,7 +32,9 @@ static ops_status open_model(const ops_conf *c, ops_engine **ret, ops_err *reter
     ops_status st = folder[0] != '\0'
                         ? OPS_OK
                         : ops_engine_bert_folder("all-MiniLM-L6-v2", folder, sizeof folder, reterr);
-    const ops_engine_bert_conf ec = {.folder = folder};
+    const ops_engine_bert_conf ec = {.folder = folder,
+                                     .weights = (ops_kern_type)ops_conf_uint(c, KEY_WORKER_PRECISION),
+                                     .threads = (uint32_t)ops_conf_uint(c, KEY_WORKER_THREADS)};
     return st == OPS_OK ? ops_engine_bert_open(&ec, ret, reterr) : st;
 }
 

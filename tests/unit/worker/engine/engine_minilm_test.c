@@ -81,6 +81,89 @@ static void vectors_are_the_reference_vectors(void **state)
     ops_engine_free(e);
 }
 
+/* Lines as programs write them, made up here: a sentence of some service with numbers, paths, addresses and names that
+ * vary, from a few tokens to more than a model takes. */
+static size_t make_line(uint32_t *seed, char *to, size_t cap)
+{
+    static const char *const whats[] = {"connection to %s refused after %u attempts",
+                                        "user %s logged in from 10.%u.3.7 port 22",
+                                        "GET /api/v1/%s?id=%u HTTP/1.1 200 in 13 ms",
+                                        "disk /dev/%s has %u blocks left, writes are throttled",
+                                        "panic: runtime error in %s: index out of range [%u]",
+                                        "checkpoint complete: wrote %s, %u buffers",
+                                        "Traceback: File \"/srv/%s.py\", line %u, in handle: KeyError",
+                                        "\xe7\xa3\x81\xe7\x9b\x98 %s \xe6\x95\x85\xe9\x9a\x9c %u",
+                                        "{\"level\":\"warn\",\"component\":\"%s\",\"retry\":%u,\"ok\":false}",
+                                        "%s: %u: 0x7ffd3c0 <unknown>",
+                                        "Warning: certificate of %s expires in %u days",
+                                        "replica %s lags behind by %u ms; electing a leader"};
+    static const char *const names[] = {
+        "orders", "db-primary", "kubelet", "nginx",           "cache_7f9c",         "billing.worker",
+        "sda1",   "Zookeeper",  "x",       "payments/refund", "edge-gw-eu-west-1b", "oom"};
+    const size_t n_whats = sizeof whats / sizeof *whats, n_names = sizeof names / sizeof *names;
+    size_t n = 0;
+    *seed = *seed * 1664525 + 1013904223;
+    const unsigned sentences = (*seed >> 28) == 0 ? 40 : 1 + (*seed >> 26) % 4;
+    for (unsigned i = 0; i < sentences && n + 1 < cap; i++) {
+        char format[160];
+        *seed = *seed * 1664525 + 1013904223;
+        const unsigned pick = *seed >> 8;
+        (void)snprintf(format, sizeof format, "%s", whats[pick % n_whats]);
+        char *const name = strstr(format, "%s"), *const number = strstr(format, "%u");
+        *name = *number = '\0';
+        const int wrote = snprintf(to + n, cap - n, "%s%s%s%u%s ", format, names[pick / n_whats % n_names],
+                                   name + 2, (*seed >> 12) % 5000, number + 2);
+        n = wrote > 0 && (size_t)wrote < cap - n ? n + (size_t)wrote : cap - 1;
+    }
+    return n;
+}
+
+enum { LINES = 400, LINE_MAX_BYTES = 4096 };
+
+static float *embed_lines(ops_kern_type weights, const ops_slice *lines)
+{
+    const ops_engine_bert_conf conf = {.folder = folder, .weights = weights};
+    ops_engine *e = NULL;
+    assert_int_equal(ops_engine_bert_open(&conf, &e, NULL), OPS_OK);
+    float *rows = calloc((size_t)LINES * DIM, sizeof *rows);
+    assert_non_null(rows);
+    assert_int_equal(ops_engine_embed(e, lines, LINES, rows, NULL, NULL, NULL), OPS_OK);
+    ops_engine_free(e);
+    return rows;
+}
+
+/* What coarser weights cost: the least and the mean cosine to the vectors of f32. */
+static void coarser_weights_keep_the_meaning(void **state)
+{
+    (void)state;
+    static char bytes[LINES][LINE_MAX_BYTES];
+    ops_slice lines[LINES];
+    uint32_t seed = 11;
+    for (size_t i = 0; i < LINES; i++)
+        lines[i] = ops_slice_of(bytes[i], make_line(&seed, bytes[i], LINE_MAX_BYTES));
+    float *want = embed_lines(OPS_KERN_F32, lines);
+    static const struct {
+        ops_kern_type weights;
+        double least;
+    } rows[] = {{OPS_KERN_F16, 0.99999}, {OPS_KERN_BF16, 0.999}, {OPS_KERN_I8, 0.995}};
+    for (size_t t = 0; t < sizeof rows / sizeof *rows; t++) {
+        float *got = embed_lines(rows[t].weights, lines);
+        double least = 1, sum = 0;
+        for (size_t i = 0; i < LINES; i++) {
+            double dot = 0;
+            for (size_t j = 0; j < DIM; j++)
+                dot += (double)want[i * DIM + j] * (double)got[i * DIM + j];
+            least = fmin(least, dot);
+            sum += dot;
+        }
+        print_message("weights %d: cosine to f32 at least %.5f, mean %.5f\n", (int)rows[t].weights, least,
+                      sum / LINES);
+        assert_true(least >= rows[t].least);
+        free(got);
+    }
+    free(want);
+}
+
 int main(void)
 {
     if (ops_engine_bert_folder("all-MiniLM-L6-v2", folder, sizeof folder, NULL) != OPS_OK ||
@@ -91,6 +174,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_the_reference_ids),
         cmocka_unit_test(vectors_are_the_reference_vectors),
+        cmocka_unit_test(coarser_weights_keep_the_meaning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,16 @@ static ops_engine *open_bert_small(void) /* one text a batch, nearly */
     return open_bert_at(false, 1);
 }
 
-static ops_engine *(*const engines[])(void) = {open_fake, open_bert, open_bert_late, open_bert_small};
+static ops_engine *open_bert_int8(void)
+{
+    ops_engine *e = NULL;
+    const ops_engine_bert_conf conf = {.folder = TINY "/", .weights = OPS_KERN_I8, .threads = 2};
+    assert_int_equal(ops_engine_bert_open(&conf, &e, NULL), OPS_OK);
+    return e;
+}
+
+static ops_engine *(*const engines[])(void) = {open_fake, open_bert, open_bert_late, open_bert_small,
+                                               open_bert_int8};
 #define EACH_ENGINE(e)                                                                                       \
     for (size_t i_ = 0; i_ < sizeof engines / sizeof *engines; i_++)                                         \
         for (ops_engine *e = engines[i_](); e != NULL; ops_engine_free(e), e = NULL)
@@ -184,8 +193,15 @@ static void a_model_is_known_by_its_content(void **state)
     assert_string_equal(ops_engine_info_get(a)->model, "bert_tiny");
     assert_string_equal(ops_engine_info_get(a)->content_hash, ops_engine_info_get(b)->content_hash);
     assert_int_equal(ops_engine_info_get(a)->tokens_max, 24);
+    ops_engine *c = open_bert_int8(); /* other vectors: another model */
+    assert_string_not_equal(ops_engine_info_get(a)->content_hash, ops_engine_info_get(c)->content_hash);
     ops_engine_free(a);
     ops_engine_free(b);
+    ops_engine_free(c);
+    const ops_engine_bert_conf crowd = {.folder = TINY, .threads = OPS_KERN_THREADS_MAX + 1};
+    ops_err err = {0};
+    assert_int_equal(ops_engine_bert_open(&crowd, &a, &err), OPS_EINVAL);
+    assert_non_null(strstr(err.msg, "65 threads"));
 }
 
 static void copy(const char *from, const char *to, size_t bytes_max)
