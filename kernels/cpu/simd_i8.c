@@ -38,17 +38,6 @@ OPS_INLINE void tile_i8(const int rows, const uint8_t *u, size_t ldu, const int8
     }
 OPS_WIDE_ROWS(TILE_ROW, i8)
 
-/* From sums of bytes to numbers: the zeros out, both steps in. */
-OPS_INLINE void to_numbers(const ops_ref_linear *l, int row, int rows, int j, const vi *sums, vf *ret)
-{
-    const vi sum = v_iload(l->p->sum + j);
-    const vf step = v_load(l->p->step + j);
-    for (int r = 0; r < rows; r++) {
-        const vi whole = v_isub(sums[3 * r], v_imul(v_iset(l->zero[row + r]), sum));
-        ret[r] = v_float(whole) * (v_set(l->step[row + r]) * step);
-    }
-}
-
 void OPS_SIMD(linear_i8)(const ops_ref_linear *l, int m, int panel_from, int panel_to);
 void OPS_SIMD(linear_i8)(const ops_ref_linear *l, int m, int panel_from, int panel_to)
 {
@@ -59,14 +48,9 @@ void OPS_SIMD(linear_i8)(const ops_ref_linear *l, int m, int panel_from, int pan
         const int8_t *w = (const int8_t *)p->w + (size_t)panel * WIDE * deep;
         for (int i = 0, rows; i < m; i += rows) {
             vi sums[3 * WIDE_TILE];
-            vf column[WIDE_TILE];
             rows = tile_rows(m - i, WIDE_TILE);
             tiles[rows](l->u + (size_t)i * deep, deep, w, (int)(deep / 4), sums);
-            for (int c = 0; c < 3; c++) {
-                const int j = panel * WIDE + c * LANES;
-                to_numbers(l, i, rows, j, sums + c, column);
-                finish(l, (size_t)i, rows, j, column);
-            }
+            finish(l, &(finish_sums){(size_t)i, rows, NULL, sums}, panel);
         }
     }
 }

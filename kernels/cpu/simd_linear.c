@@ -21,14 +21,10 @@ void OPS_SIMD(linear)(const ops_ref_linear *l, int m, int panel_from, int panel_
     for (int panel = panel_from; panel < panel_to; panel++) {
         const char *w = (const char *)p->w + (size_t)panel * step;
         for (int i = 0, rows; i < m; i += rows) {
-            vf sums[3 * WIDE_TILE], column[WIDE_TILE];
+            vf sums[3 * WIDE_TILE];
             rows = tile_rows(m - i, WIDE_TILE);
             tiles[p->type][rows](l->x + (size_t)i * p->k, (size_t)p->k, w, p->k, sums);
-            for (int c = 0; c < 3; c++) {
-                for (int r = 0; r < rows; r++)
-                    column[r] = sums[3 * r + c];
-                finish(l, (size_t)i, rows, panel * WIDE + c * LANES, column);
-            }
+            finish(l, &(finish_sums){(size_t)i, rows, sums, NULL}, panel);
         }
     }
 }

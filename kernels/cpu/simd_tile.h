@@ -71,8 +71,9 @@ OPS_INLINE void wide_tile(const int rows, const ops_kern_type type, const float 
 #if defined(__AVX512F__)
 #define OPS_WIDE_ROWS(X, ...)                                                                                \
     X(__VA_ARGS__, 1)                                                                                        \
-    X(__VA_ARGS__, 2) X(__VA_ARGS__, 3) X(__VA_ARGS__, 4) X(__VA_ARGS__, 5) X(__VA_ARGS__, 6)                \
-        X(__VA_ARGS__, 7) X(__VA_ARGS__, 8)
+    X(__VA_ARGS__, 2)                                                                                        \
+    X(__VA_ARGS__, 3)                                                                                        \
+    X(__VA_ARGS__, 4) X(__VA_ARGS__, 5) X(__VA_ARGS__, 6) X(__VA_ARGS__, 7) X(__VA_ARGS__, 8)
 #define OPS_WIDE_NAMES(name)                                                                                 \
     {                                                                                                        \
         NULL, name##_1, name##_2, name##_3, name##_4, name##_5, name##_6, name##_7, name##_8                 \
