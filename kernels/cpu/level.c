@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(OPS_KERN_X86)
+#include <cpuid.h>
+#endif
 
 static size_t score_floats(int len, int width)
 {
@@ -56,7 +59,9 @@ const ops_cpu_level ops_cpu_level_vnni = LEVEL(avx512, 16, vnni);
 
 static int has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    unsigned a, b, c = 0, d; /* clang 14 does not know the name of F16C */
+    const int f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && f16c;
 }
 
 static int has_avx512(void)
