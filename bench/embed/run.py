@@ -24,7 +24,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 CACHE = runlib.ROOT / "build" / "bench-embed"
 NPM = "3.22.1"  # both packages; release v0.5.0 of the library inside
 PIP = ["gguf==0.19.0", "numpy==2.4.6"]
-THREADS = 2
+MIN_TURNS, MAX_TURNS = 3, 41
 LENGTHS = {"32": [32], "8": [8], "128": [128], "512": [512], "mixed": None}
 HEADLINE = "32"
 RIVAL_BATCHES = {"8": [64, 128, 256], "32": [128, 256, 512], "128": [128, 256, 512], "512": [512, 1024], "mixed": [256, 512]}
@@ -34,6 +34,8 @@ OUR_BATCH = 256  # the engine's
 def options(parser):
     parser.add_argument("--model", help="folder of all-MiniLM-L6-v2; default: where scripts/models.sh puts it")
     parser.add_argument("--st", metavar="PYTHON", help="a Python that has torch and transformers: measured beside, f32")
+    parser.add_argument("--threads", type=int, default=2, help="of either side")
+    parser.add_argument("--seconds", type=float, default=15, help="of turns for each kind of texts")
     parser.add_argument("--only", choices=sorted(LENGTHS), help="one kind of texts")
 
 
@@ -116,24 +118,28 @@ def cosine(a, b):
     return sum(x * y for x, y in zip(a, b)) / math.sqrt(sum(x * x for x in a) * sum(y * y for y in b))
 
 
-def best_batch(side, kind, lengths):
-    return min(RIVAL_BATCHES[kind], key=lambda b: min(side.run(b, lengths)[0] for _ in range(3)))
+def best_batch(side, kind):
+    """Tokens of a batch that suit the rival, tried on a job of one large batch."""
+    lengths = lengths_of(kind, max(RIVAL_BATCHES[kind]))
+    return min(RIVAL_BATCHES[kind], key=lambda b: min(side.run(b, lengths)[0] for _ in range(2)))
 
 
 def measure(ctx, kind, pairs, st):
     """{side: [texts per second]} in turns, and the vectors."""
-    tokens = 2048 if ctx.quick else 8192 if ctx.long else 4096
+    tokens = 1024 if ctx.quick else 4096 if ctx.long else 2048
     lengths = lengths_of(kind, tokens)
-    batches = {name: OUR_BATCH if name.startswith("ours") else best_batch(side, kind, lengths) for name, side in pairs.items()}
+    batches = {name: OUR_BATCH if name.startswith("ours") else best_batch(side, kind) for name, side in pairs.items()}
     vectors = {name: side.run(batches[name], lengths)[1] for name, side in pairs.items()}
     speeds = {name: [] for name in pairs}
-    for _ in range(5 if ctx.quick else 15 if ctx.long else 9):
+    begun, turns = time.monotonic(), 0
+    while turns < MIN_TURNS or (turns < MAX_TURNS and time.monotonic() - begun < ctx.args.seconds):
+        turns += 1
         for name, side in pairs.items():
             time.sleep(0.02)  # whoever spins after a turn has gone to sleep
             speeds[name].append(len(lengths) / side.run(batches[name], lengths)[0])
     if st:
         speeds["st_f32"] = [len(lengths) / st.run(32, lengths)[0] for _ in range(3)]
-    ctx.say(f"  {kind}: {len(lengths)} texts, rival's batch " + ", ".join(f"{n} {batches[n]}" for n in pairs if n.startswith("rival")))
+    ctx.say(f"  {kind}: {len(lengths)} texts, {turns} turns, rival's batch " + ", ".join(f"{n} {batches[n]}" for n in pairs if n.startswith("rival")))
     return speeds, vectors
 
 
@@ -143,15 +149,15 @@ def bench(ctx):
         sys.exit(f"bench embed: no model in {model}: run scripts/models.sh or name one with --model")
     CACHE.mkdir(parents=True, exist_ok=True)
     ours = ctx.bin / "bench_embed"
-    pairs = {"ours_f32": Side(ours, model, "f32", THREADS)}
+    pairs = {"ours_f32": Side(ours, model, "f32", ctx.args.threads)}
     if ctx.rival:
         program, libraries = rival_program()
         files = gguf_files(model)
-        pairs["rival_f32"] = Side(program, files["f32"], THREADS, libraries)
-    pairs["ours_int8"] = Side(ours, model, "int8", THREADS)
+        pairs["rival_f32"] = Side(program, files["f32"], ctx.args.threads, libraries)
+    pairs["ours_int8"] = Side(ours, model, "int8", ctx.args.threads)
     if ctx.rival:
-        pairs["rival_int8"] = Side(program, files["q8_0"], THREADS, libraries)
-    st = Side(ctx.args.st, HERE / "st.py", model, THREADS) if ctx.args.st else None
+        pairs["rival_int8"] = Side(program, files["q8_0"], ctx.args.threads, libraries)
+    st = Side(ctx.args.st, HERE / "st.py", model, ctx.args.threads) if ctx.args.st else None
     figures, rival = {}, {}
     for kind in [ctx.args.only] if ctx.args.only else LENGTHS:
         speeds, vectors = measure(ctx, kind, pairs, st)
