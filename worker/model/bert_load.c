@@ -29,9 +29,8 @@ ops_status ops_bert_kern(ops_kern_status st, const char *what, ops_err *reterr)
     return ops_fail(reterr, means[st].status, "%s: the device says: %s", what, means[st].words);
 }
 
-/* The tensor `name`, which must have this shape (columns 0: a vector). */
-static ops_status find(loader *l, const char *name, const char *old_name, int rows, int columns,
-                       const ops_safetensor **ret)
+/* The tensor `name`, which must have this shape (columns 0: a vector); NULL: OPS_ECORRUPT, told. */
+static const ops_safetensor *find(loader *l, const char *name, const char *old_name, int rows, int columns)
 {
     char full[160];
     (void)snprintf(full, sizeof full, "%s%s", l->prefix, name);
@@ -40,16 +39,18 @@ static ops_status find(loader *l, const char *name, const char *old_name, int ro
         (void)snprintf(full, sizeof full, "%s%s", l->prefix, old_name);
         t = ops_safetensors_find(l->st, full);
     }
-    if (t == NULL)
-        return ops_fail(l->reterr, OPS_ECORRUPT, "the model lacks the tensor '%s%s'", l->prefix, name);
+    if (t == NULL) {
+        (void)ops_fail(l->reterr, OPS_ECORRUPT, "the model lacks the tensor '%s%s'", l->prefix, name);
+        return NULL;
+    }
     const int rank = columns > 0 ? 2 : 1;
-    if (t->rank != rank || t->dim[0] != (uint64_t)rows || (rank == 2 && t->dim[1] != (uint64_t)columns))
-        return ops_fail(l->reterr, OPS_ECORRUPT,
-                        "tensor '%s' has rank %d and starts %llu x %llu, config.json says %d x %d", t->name,
-                        t->rank, (unsigned long long)(t->rank > 0 ? t->dim[0] : 1),
-                        (unsigned long long)(t->rank > 1 ? t->dim[1] : 1), rows, columns > 0 ? columns : 1);
-    *ret = t;
-    return OPS_OK;
+    if (t->rank == rank && t->dim[0] == (uint64_t)rows && (rank == 1 || t->dim[1] == (uint64_t)columns))
+        return t;
+    (void)ops_fail(l->reterr, OPS_ECORRUPT,
+                   "tensor '%s' has rank %d and starts %llu x %llu, config.json says %d x %d", t->name,
+                   t->rank, (unsigned long long)(t->rank > 0 ? t->dim[0] : 1),
+                   (unsigned long long)(t->rank > 1 ? t->dim[1] : 1), rows, columns > 0 ? columns : 1);
+    return NULL;
 }
 
 /* Up to three tensors of one shape, one under the other, to *ret: packed, or as they are. */
@@ -59,9 +60,9 @@ static ops_status load_joined(loader *l, const char *const *names, int n_names, 
     const ops_safetensor *t[3] = {NULL};
     size_t count = 0;
     for (int i = 0; i < n_names; i++) {
-        const ops_status st = find(l, names[i], old_name, rows, columns, &t[i]);
-        if (st != OPS_OK)
-            return st;
+        t[i] = find(l, names[i], old_name, rows, columns);
+        if (t[i] == NULL)
+            return OPS_ECORRUPT;
         count += (size_t)t[i]->count;
     }
     OPS_AUTO(ops_free) void *memory = ops_calloc(count, sizeof(float));
