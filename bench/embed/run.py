@@ -99,6 +99,16 @@ class Side:
         values = [float(x) for x in line]
         return values[0], values[1:]
 
+    def rest(self):
+        """Until its threads have gone to sleep: the rival's spin for a while after a turn, on a processor the next one needs."""
+        def ticks():
+            return pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11]
+        until = time.monotonic() + 3
+        before, now = None, ticks()
+        while before != now and time.monotonic() < until:
+            time.sleep(0.04)
+            before, now = now, ticks()
+
     def close(self):
         self.process.stdin.close()
         self.process.wait(60)
@@ -130,13 +140,15 @@ def measure(ctx, kind, pairs, st):
     lengths = lengths_of(kind, tokens)
     batches = {name: OUR_BATCH if name.startswith("ours") else best_batch(side, kind) for name, side in pairs.items()}
     vectors = {name: side.run(batches[name], lengths)[1] for name, side in pairs.items()}
+    for side in pairs.values():
+        side.rest()
     speeds = {name: [] for name in pairs}
     begun, turns = time.monotonic(), 0
     while turns < MIN_TURNS or (turns < MAX_TURNS and time.monotonic() - begun < ctx.args.seconds):
         turns += 1
         for name, side in pairs.items():
-            time.sleep(0.02)  # whoever spins after a turn has gone to sleep
             speeds[name].append(len(lengths) / side.run(batches[name], lengths)[0])
+            side.rest()
     if st:
         speeds["st_f32"] = [len(lengths) / st.run(32, lengths)[0] for _ in range(3)]
     ctx.say(f"  {kind}: {len(lengths)} texts, {turns} turns, rival's batch " + ", ".join(f"{n} {batches[n]}" for n in pairs if n.startswith("rival")))
