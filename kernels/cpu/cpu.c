@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernels/cpu/cpu_internal.h"
+#include "kernels/cpu/quant.h"
 
 void *ops_cpu_memory(size_t bytes)
 {
@@ -50,11 +51,44 @@ static ops_kern_status pack(ops_kern_dev *d, ops_kern_type type, int n, int k, c
     const ops_kern_status st = buf_new(d, p.bytes, ret);
     if (st != OPS_KERN_OK)
         return st;
-    (*ret)->packed = 1;
+    (*ret)->packed = OPS_CPU_DENSE;
     (*ret)->type = type;
     (*ret)->n = n;
     (*ret)->k = k;
     ops_ref_pack(&p, w, (*ret)->p);
+    return OPS_KERN_OK;
+}
+
+typedef struct quant_source {
+    ops_kern_quant_type type;
+    int n, k, parts;
+    const void *from;
+    void *to;
+} quant_source;
+
+static void pack_part(void *ctx, size_t task, int thread)
+{
+    const quant_source *q = ctx;
+    (void)thread;
+    ops_quant_pack(q->type, q->n, q->k, q->from, q->to, (int)task, q->parts);
+}
+
+static ops_kern_status pack_quant(ops_kern_dev *d, int type, int n, int k, const void *from, size_t bytes,
+                                  ops_kern_buf **ret)
+{
+    *ret = NULL;
+    if (!ops_cpu_extent_ok(n) || !ops_cpu_extent_ok(k) || ops_quant_packed_bytes(type, n, k) == 0 ||
+        bytes != ops_kern_quant_bytes(type, (size_t)n * (size_t)k))
+        return OPS_KERN_EINVAL;
+    ops_kern_status st = buf_new(d, ops_quant_packed_bytes(type, n, k), ret);
+    if (st != OPS_KERN_OK)
+        return st;
+    quant_source q = {(ops_kern_quant_type)type, n, k, ops_cpu_threads_count(d->threads), from, (*ret)->p};
+    ops_cpu_each(d->threads, (size_t)q.parts, bytes / (size_t)q.parts, pack_part, &q);
+    (*ret)->packed = OPS_CPU_QUANT;
+    (*ret)->type = type;
+    (*ret)->n = n;
+    (*ret)->k = k;
     return OPS_KERN_OK;
 }
 
@@ -134,8 +168,11 @@ static void run_until(ops_kern_dev *d, ops_kern_fence fence)
 
 static int arg_ok(const ops_kern_plan *p, size_t i, const ops_kern_buf *b)
 {
-    if (p->op->packed > 0 && i == (size_t)p->op->packed)
-        return b->packed && b->type == p->s.type && b->n == p->s.n && b->k == p->s.k;
+    if (p->op->packed != 0 && i == (size_t)abs(p->op->packed)) {
+        int quant = p->op->packed < 0, type = quant ? (int)p->s.decoder.type : (int)p->s.type;
+        return b->packed == (quant ? OPS_CPU_QUANT : OPS_CPU_DENSE) && b->type == type && b->n == p->s.n &&
+               b->k == p->s.k;
+    }
     return !b->packed && b->bytes >= p->bytes[i];
 }
 
@@ -233,6 +270,7 @@ const ops_kern *ops_kern_cpu(void)
                                    .submit = submit,
                                    .wait = wait_fence,
                                    .dev_free = dev_free,
-                                   .pack = pack};
+                                   .pack = pack,
+                                   .pack_quant = pack_quant};
     return &table;
 }

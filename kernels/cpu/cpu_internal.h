@@ -5,12 +5,14 @@
 #include "kernels/cpu/threads.h"
 #include "kernels/include/kern.h"
 
+/* Which function of the table packed a buffer, or must have. */
+typedef enum ops_cpu_packed { OPS_CPU_BYTES, OPS_CPU_DENSE, OPS_CPU_QUANT } ops_cpu_packed;
+
 struct ops_kern_buf {
     size_t bytes;
     void *p;
-    int packed; /* by `pack`, as this: */
-    ops_kern_type type;
-    int n, k;
+    ops_cpu_packed packed; /* as this: */
+    int type, n, k;
 };
 
 typedef struct ops_cpu_op ops_cpu_op;
@@ -50,13 +52,21 @@ struct ops_cpu_op {
     size_t (*sizes)(const ops_kern_shape *, size_t bytes[OPS_KERN_ARGS_MAX]);
     size_t (*scratch)(const ops_kern_dev *, const ops_kern_shape *); /* NULL: none */
     ops_kern_status (*run)(ops_kern_dev *, const ops_kern_shape *, void *const *args);
-    int packed; /* the argument that comes from `pack`; 0: none (the first is never one) */
+    /* The argument that comes from `pack`, or minus the one from `pack_quant`; 0: none (the first is never one). */
+    int packed;
 };
 const ops_cpu_op *ops_cpu_op_find(ops_kern_op op); /* NULL: unknown */
 
 /* The rows of the dense group. */
 extern const ops_cpu_op ops_cpu_gemm, ops_cpu_layernorm, ops_cpu_gelu, ops_cpu_add, ops_cpu_embed,
     ops_cpu_attend, ops_cpu_pool, ops_cpu_linear, ops_cpu_linear_add, ops_cpu_attend_qkv;
+
+/* Those of the decoder group. */
+extern const ops_cpu_op ops_decoder_op_qlinear, ops_decoder_op_qembed, ops_decoder_op_head,
+    ops_decoder_op_topk;
+extern const ops_cpu_op ops_decoder_op_rmsnorm, ops_decoder_op_rope_table, ops_decoder_op_rope,
+    ops_decoder_op_gate, ops_decoder_op_gelu_tanh, ops_decoder_op_add_row;
+extern const ops_cpu_op ops_decoder_op_append, ops_decoder_op_paged, ops_decoder_op_causal;
 
 void *ops_cpu_memory(size_t bytes); /* zeroed, on a line of the cache; free with free; NULL: none left */
 

@@ -57,7 +57,7 @@ const ops_cpu_level ops_cpu_level_avx2 = LEVEL(avx2, 8, avx2);
 const ops_cpu_level ops_cpu_level_avx512 = LEVEL(avx512, 16, avx512);
 const ops_cpu_level ops_cpu_level_vnni = LEVEL(avx512, 16, vnni);
 
-static int has_avx2(void)
+int ops_cpu_has_avx2(void)
 {
     unsigned a, b, c = 0, d; /* clang 14 does not know the name of F16C */
     const int f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
@@ -66,11 +66,11 @@ static int has_avx2(void)
 
 static int has_avx512(void)
 {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    return ops_cpu_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-static int has_vnni(void)
+int ops_cpu_has_vnni(void)
 {
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
@@ -88,9 +88,9 @@ const ops_cpu_level *ops_cpu_level_find(const char *name)
         int (*had)(void);
     } rows[] = {
 #if defined(OPS_KERN_X86)
-        {&ops_cpu_level_vnni, has_vnni},
+        {&ops_cpu_level_vnni, ops_cpu_has_vnni},
         {&ops_cpu_level_avx512, has_avx512},
-        {&ops_cpu_level_avx2, has_avx2},
+        {&ops_cpu_level_avx2, ops_cpu_has_avx2},
 #endif
         {&ops_cpu_level_plain, always}
     };

@@ -31,6 +31,8 @@ typedef struct ops_cpu_level {
 extern const ops_cpu_level ops_cpu_level_plain;
 #if defined(OPS_KERN_X86)
 extern const ops_cpu_level ops_cpu_level_avx2, ops_cpu_level_avx512, ops_cpu_level_vnni;
+int ops_cpu_has_avx2(void); /* and FMA and F16C */
+int ops_cpu_has_vnni(void); /* and AVX-512 F, BW, DQ, VL */
 #endif
 
 /* The level of that name if this processor has it (NULL: from the environment or the best), else NULL. */

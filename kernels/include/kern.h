@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/include/kern_quant.h"
+
 typedef enum ops_kern_status {
     OPS_KERN_OK = 0,
     OPS_KERN_EINVAL, /* a shape, a buffer too small for it, or an id or offset inside the data out of range */
@@ -35,6 +37,31 @@ typedef enum ops_kern_op {
     OPS_KERN_LINEAR,     /* x[m,k], w, bias[n], y[m,n]: act(x w^T + bias) */
     OPS_KERN_LINEAR_ADD, /* x[m,k], w, bias[n], r[m,n], y[m,n]: act(x w^T + bias) + r */
     OPS_KERN_ATTEND_QKV, /* qkv[m,3n], starts[seqs+1], y[m,n]: ATTEND with q, k and v side by side in each row */
+
+    /* Decoder group; its parameters are in shape.decoder, called d here. Weights w come from pack_quant with the shape's
+     * n, k and d.type. rows[m,2] says of each token which sequence (row of the table) it belongs to and its position. */
+    OPS_KERN_QLINEAR, /* x[m,k], w, y[m,n]: x w^T, activations brought to 8 bits per 32 of them unless d.exact or the type
+                         is of floats; a row's result depends on nothing else in the batch */
+    OPS_KERN_QEMBED, /* ids[m], w, y[m,k]: d.scale times row ids[i] of the table w[n,k] */
+    OPS_KERN_HEAD, /* x[m,k], w, mask[m, (n+31)/32], y[m,n]: as QLINEAR; minus infinity where the column's bit is 0,
+                         and rows of w that no token of the batch may choose are not computed */
+    OPS_KERN_TOPK, /* x[m,n], y[m, d.top+1] of {int32 id; f32 value}: the greatest d.top, lower ids first among equals,
+                         id -1 where there are no more; then {how many took part, ln of the sum of their e^x}. Minus
+                         infinity and NaN take no part. With d.top 1 it is the argmax */
+    OPS_KERN_RMSNORM, /* x[m,n], gain[n], y[m,n]: x / sqrt(mean(x^2) + eps) * (gain + d.shift) */
+    OPS_KERN_ROPE_TABLE, /* rows[m,2], factors[d.rotary/2], y[m,d.rotary]: for pair i the cosines, then the sines, of
+                            position * d.theta^(-2i / d.rotary) / factors[i] */
+    OPS_KERN_ROPE, /* x[m,n], turns[m,d.rotary], y[m,n]: the first d.rotary elements of each of `heads` heads turned in
+                        pairs: neighbours, or halves apart with d.half_split; y may be x */
+    OPS_KERN_GATE, /* a[m,n], b[m,n], y[m,n]: act(a) b, act SiLU, or GELU by tanh with d.gelu; y may be a or b */
+    OPS_KERN_GELU_TANH, /* x[m,n], y[m,n] */
+    OPS_KERN_ADD_ROW,   /* x[m,n], b[n], y[m,n]: b to every row; y may be x */
+    OPS_KERN_KV_APPEND, /* k[m,kv], v[m,kv], rows[m,2], table[seqs,d.table], cache; kv = d.kv_heads * d.width: each row to
+                           the place of its position: block table[seq][position / d.block] of the cache */
+    OPS_KERN_ATTEND_PAGED, /* q[m,n], cache, rows[m,2], table[seqs,d.table], y[m,n]: each row over its sequence's keys up to
+                              its own position, the last d.window of them unless that is 0: softmax(q k^T d.scale) v per
+                              head, n = heads * d.width, heads / d.kv_heads queries to a key head */
+    OPS_KERN_ATTEND_CAUSAL, /* q[m,n], k[m,kv], v[m,kv], starts[seqs+1], y[m,n]: the same over packed sequences */
 } ops_kern_op;
 
 /* How `pack` keeps weights. F16 and BF16 are rounded to nearest even when packed and computed in f32. I8: each row w of
@@ -46,13 +73,27 @@ enum { OPS_KERN_I8_K_MAX = 65536 }; /* the sums stay within 32 bits */
 
 typedef enum ops_kern_act { OPS_KERN_ACT_NONE, OPS_KERN_ACT_GELU } ops_kern_act;
 
+/* What the decoder group needs beside the extents. */
+typedef struct ops_kern_decoder {
+    ops_kern_quant_type type; /* of the weights */
+    int exact; /* by the formula in double, from dequantised weights: slow, what the other way is judged by */
+    int top;   /* at most 1024 */
+    float scale, shift, theta;
+    int rotary, half_split, gelu;
+    int kv_heads, width, window; /* width at most 512 */
+    int half;                    /* the cache holds f16, else f32 */
+    int block, blocks,
+        table; /* tokens a block (any, fastest in multiples of 16), blocks of the cache, entries a sequence */
+} ops_kern_decoder;
+
 typedef struct ops_kern_shape {
     ops_kern_op op;
     int m, n, k;
     int heads, seqs;
-    float eps;          /* LAYERNORM only */
+    float eps;          /* LAYERNORM, RMSNORM */
     ops_kern_type type; /* dense group */
     ops_kern_act act;
+    ops_kern_decoder decoder;
 } ops_kern_shape;
 
 typedef struct ops_kern_dev ops_kern_dev;
@@ -76,7 +117,20 @@ typedef struct ops_kern {
     /* A weight matrix w[n,k], f32 in the host's memory, laid out as this device computes best: once, at load. The buffer
      * goes to the `w` of the dense group only; its bytes can not be transferred. */
     ops_kern_status (*pack)(ops_kern_dev *, ops_kern_type, int n, int k, const float *w, ops_kern_buf **ret);
+    /* A matrix w[n,k] in a file's own blocks (kern_quant.h), in the host's memory, laid out as this device computes best.
+     * The buffer goes to the `w` of the decoder group only; its bytes can not be transferred. EINVAL: no such type, k no
+     * whole number of blocks, or `bytes` not what n rows of k take. */
+    ops_kern_status (*pack_quant)(ops_kern_dev *, int quant_type, int n, int k, const void *from,
+                                  size_t bytes, ops_kern_buf **ret);
 } ops_kern;
+
+/* Bytes of a cache of keys and values as KV_APPEND and ATTEND_PAGED use it: [blocks][kv_heads]{k[width][block],
+ * v[block][width]}; 0 when it passes what a size can say. */
+size_t ops_kern_cache_bytes(const ops_kern_decoder *d);
+/* The factors[rotary / 2] of Llama 3's longer contexts, from its published rule: a pair whose wave is longer than
+ * context / low turns `factor` times slower, one shorter than context / high as before, those between in proportion. */
+void ops_kern_rope_factors(int rotary, float theta, float factor, float low, float high, int context,
+                           float *ret);
 
 /* The processor as a device. Levels: "plain" is the reference in plain C and the definition of correct; "avx2" (with FMA
  * and F16C), "avx512" (F, BW, DQ, VL) and "vnni" are the same functions for processors that have these. A result depends

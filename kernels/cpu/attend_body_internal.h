@@ -1,0 +1,223 @@
+/* Attention in tiles with the softmax taken online (docs/attention.md), over 16 lanes; included by each level's file.
+ *
+ * A tile is up to four rows (a query token and head) of one sequence and one key head. Keys pass in spans of 64, aligned
+ * to positions, 16 to a register; what a row does with a span is fixed by its own position alone, so it does not matter
+ * with which others it shares a tile: keys out of its range have weight 0 and change nothing. */
+#ifndef OPS_KERNELS_CPU_ATTEND_BODY_INTERNAL_H
+#define OPS_KERNELS_CPU_ATTEND_BODY_INTERNAL_H
+
+#include "kernels/cpu/decoder_internal.h"
+#include "kernels/cpu/lanes_internal.h"
+
+enum { TILE = 4, SPAN = 64, PAGES = SPAN / LANES };
+
+typedef struct attend_tile {
+    const ops_decoder_keys *keys;
+    int rows, width;
+    int from[TILE], to[TILE]; /* keys [from, to] */
+    float *y[TILE];
+    float q[TILE][OPS_DECODER_WIDTH_MAX]; /* scaled */
+    float acc[TILE][OPS_DECODER_WIDTH_MAX];
+    float top[TILE], weight[TILE][SPAN], decay[TILE];
+    v16 sum[TILE];
+    /* of the span */
+    int first, pages; /* position of the first key, a multiple of 16; pages from there */
+    const char *k[PAGES], *v[PAGES];
+} attend_tile;
+
+INLINE v16 element(int half, const char *base, size_t at)
+{
+    return half ? v16_halves((const uint16_t *)(const void *)base + at)
+                : v16_load((const float *)(const void *)base + at);
+}
+
+INLINE v16 element_n(int half, const char *base, size_t at, int n)
+{
+    if (!half)
+        return v16_load_n((const float *)(const void *)base + at, n);
+    uint16_t h[LANES] = {0};
+    memcpy(h, (const uint16_t *)(const void *)base + at, (size_t)n * sizeof *h);
+    return v16_halves(h);
+}
+
+static void find_pages(attend_tile *t, int last)
+{
+    const ops_decoder_keys *keys = t->keys;
+    size_t size = keys->half ? 2 : 4;
+    t->pages = last / LANES - t->first / LANES + 1;
+    for (int i = 0; i < t->pages; i++) {
+        size_t at = (size_t)t->first + (size_t)i * LANES, block = 0;
+        if (keys->table) {
+            block = (size_t)keys->table[at / (size_t)keys->block] * keys->stride;
+            at %= (size_t)keys->block;
+        }
+        t->k[i] = (const char *)keys->k + (block + at) * size;
+        t->v[i] = (const char *)keys->v + (block + at * keys->v_step) * size;
+    }
+}
+
+/* Scores of `pages` pages from `page` on for all rows, into weight. */
+INLINE void scores(attend_tile *t, int half, int rows, int pages, int page)
+{
+    v16 s[TILE][PAGES];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int i = 0; i < pages; i++) s[r][i] = v16_set(0);
+    size_t step = t->keys->k_step;
+    for (int c = 0; c < t->width; c++)
+        UNROLL for (int i = 0; i < pages; i++)
+        {
+            v16 k = element(half, t->k[page + i], step * (size_t)c);
+            UNROLL for (int r = 0; r < rows; r++) s[r][i] = v16_fma(v16_set(t->q[r][c]), k, s[r][i]);
+        }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int i = 0; i < pages; i++)
+        v16_store(t->weight[r] + (size_t)(page + i) * LANES, s[r][i]);
+}
+
+/* Scores of row r become weights relative to the greatest score so far; what was gathered before decays to it. */
+INLINE void soften(attend_tile *t, int r)
+{
+    float *w = t->weight[r];
+    int last = t->first + t->pages * LANES - 1;
+    if (t->to[r] < t->first || t->from[r] > last) {
+        memset(w, 0, (size_t)t->pages * LANES * sizeof *w);
+        t->decay[r] = 1;
+        return;
+    }
+    v16 low = v16_set(-INFINITY), top = low, s[PAGES];
+    v16 from = v16_set((float)(t->from[r] - t->first)), to = v16_set((float)(t->to[r] - t->first));
+    for (int i = 0; i < t->pages; i++) {
+        v16 at = v16_add(v16_count(), v16_set((float)(i * LANES)));
+        s[i] = v16_load(w + (size_t)i * LANES);
+        s[i] = v16_less(at, from, low, v16_less(to, at, low, s[i]));
+        top = v16_max(s[i], top);
+    }
+    float most = v16_top(top);
+    most = most > t->top[r] ? most : t->top[r];
+    float gone[LANES]; /* at first e^(-infinity), 0 */
+    v16_store(gone, v16_exp(v16_set(t->top[r] - most)));
+    t->decay[r] = gone[0];
+    t->top[r] = most;
+    v16 sum = v16_mul(t->sum[r], v16_set(t->decay[r]));
+    for (int i = 0; i < t->pages; i++) {
+        s[i] = v16_exp(v16_sub(s[i], v16_set(most)));
+        sum = v16_add(sum, s[i]);
+        v16_store(w + (size_t)i * LANES, s[i]);
+    }
+    t->sum[r] = sum;
+}
+
+/* 16 * `columns` elements of the values from c on, `n` of the last sixteen, weighted and added to what was gathered. */
+INLINE void gather(attend_tile *t, int half, int rows, int columns, int n, int c, int from, int to)
+{
+    v16 a[TILE][2];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int i = 0; i < columns; i++) a[r][i] =
+        v16_mul(v16_load(t->acc[r] + c + (size_t)i * LANES), v16_set(t->decay[r]));
+    size_t step = t->keys->v_step;
+    for (int at = from; at <= to; at++) {
+        const char *v = t->v[at / LANES];
+        size_t row = step * (size_t)(at % LANES) + (size_t)c;
+        UNROLL for (int i = 0; i < columns; i++)
+        {
+            v16 x = n == LANES ? element(half, v, row + (size_t)i * LANES) : element_n(half, v, row, n);
+            UNROLL for (int r = 0; r < rows; r++) a[r][i] = v16_fma(v16_set(t->weight[r][at]), x, a[r][i]);
+        }
+    }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int i = 0; i < columns; i++)
+        v16_store(t->acc[r] + c + (size_t)i * LANES, a[r][i]);
+}
+
+INLINE void span(attend_tile *t, int half, int rows, int first, int last)
+{
+    t->first = first / LANES * LANES;
+    find_pages(t, last);
+    if (t->pages == PAGES)
+        scores(t, half, rows, PAGES, 0);
+    else
+        for (int i = 0; i < t->pages; i++)
+            scores(t, half, rows, 1, i);
+    for (int r = 0; r < rows; r++)
+        soften(t, r);
+    int c = 0, from = first - t->first, to = last - t->first;
+    for (; c + 2 * LANES <= t->width; c += 2 * LANES)
+        gather(t, half, rows, 2, LANES, c, from, to);
+    for (; c + LANES <= t->width; c += LANES)
+        gather(t, half, rows, 1, LANES, c, from, to);
+    if (c < t->width)
+        gather(t, half, rows, 1, t->width - c, c, from, to);
+}
+
+INLINE void tile_of(attend_tile *t, int half, int rows)
+{
+    int from = t->from[0], to = t->to[0];
+    for (int r = 0; r < rows; r++) {
+        from = t->from[r] < from ? t->from[r] : from;
+        to = t->to[r] > to ? t->to[r] : to;
+        t->top[r] = -INFINITY;
+        t->sum[r] = v16_set(0);
+        t->decay[r] = 0;
+        memset(t->acc[r], 0, ((size_t)t->width + LANES - 1) / LANES * LANES * sizeof(float));
+    }
+    for (int at = from / SPAN * SPAN; at <= to; at += SPAN)
+        span(t, half, rows, at < from ? from : at, at + SPAN - 1 < to ? at + SPAN - 1 : to);
+    for (int r = 0; r < rows; r++) {
+        float sum = v16_sum(t->sum[r]);
+        for (int c = 0; c < t->width; c++)
+            t->y[r][c] = t->acc[r][c] / sum;
+    }
+}
+
+static void tile_do(attend_tile *t)
+{
+    int half = t->keys->half;
+    switch (t->rows) {
+    case 1:
+        half ? tile_of(t, 1, 1) : tile_of(t, 0, 1);
+        return;
+    case 2:
+        half ? tile_of(t, 1, 2) : tile_of(t, 0, 2);
+        return;
+    case 3:
+        half ? tile_of(t, 1, 3) : tile_of(t, 0, 3);
+        return;
+    default:
+        half ? tile_of(t, 1, 4) : tile_of(t, 0, 4);
+        return;
+    }
+}
+
+/* Of the rows (token, head of the group) of one key head, those from `at` on that fill a tile. */
+static void tile_fill(attend_tile *t, const ops_decoder_attend *a, int row, int pos, int kv, int at, int end)
+{
+    int group = a->heads / a->kv_heads;
+    t->rows = end - at < TILE ? end - at : TILE;
+    t->width = a->width;
+    for (int r = 0; r < t->rows; r++) {
+        int token = (at + r) / group, head = kv * group + (at + r) % group;
+        size_t off = ((size_t)(row + token) * a->heads + head) * a->width;
+        t->y[r] = a->y + off;
+        t->to[r] = pos + token;
+        t->from[r] = a->window > 0 && t->to[r] >= a->window ? t->to[r] - a->window + 1 : 0;
+        for (int c = 0; c < a->width; c++)
+            t->q[r][c] = a->q[off + c] * a->scale;
+    }
+}
+
+static void attend(const ops_decoder_attend *a, int part, int parts)
+{
+    attend_tile t;
+    int group = a->heads / a->kv_heads, unit = 0;
+    for (int row = 0, len; row < a->m; row += len) {
+        int seq, pos;
+        len = ops_decoder_run_of(a, row, &seq, &pos);
+        for (int kv = 0; kv < a->kv_heads; kv++) {
+            ops_decoder_keys keys = ops_decoder_keys_of(a, seq, kv);
+            t.keys = &keys;
+            for (int at = 0; at < len * group; at += TILE, unit++) {
+                if (unit % parts != part)
+                    continue;
+                tile_fill(&t, a, row, pos, kv, at, len * group);
+                tile_do(&t);
+            }
+        }
+    }
+}
+#endif

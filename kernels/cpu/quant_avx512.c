@@ -1,0 +1,281 @@
+/* AVX-512 VNNI: 16 columns a register, the activations broadcast by vpdpbusd itself. One inlined tile serves all formats
+ * and shapes; format, rows and panels are constants wherever it is used. */
+#include <immintrin.h>
+#include <string.h>
+
+#include "kernels/cpu/quant_internal.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+enum { AHEAD = 4096 }; /* bytes of weights asked for before they are needed when only one row uses them */
+
+/* Vector v of the 32 elements at p; x holds the nibble vectors and h the planes of extra bits. */
+INLINE __m512i quant_vector(quant_plane plane, const uint8_t *p, const __m512i x[4], const __m512i h[2],
+                            int v)
+{
+    if (plane == PLANE_8)
+        return _mm512_loadu_si512(p + 64 * v);
+    __m512i q = v < 4 ? x[v] : _mm512_srli_epi16(x[v - 4], 4);
+    q = _mm512_and_si512(q, _mm512_set1_epi8(15));
+    if (plane == PLANE_4)
+        return q;
+    int shift = plane == PLANE_5 ? 4 - v : 4 - 2 * (v % 4);
+    __m512i e = h[plane == PLANE_6 ? v / 4 : 0];
+    if (shift > 0)
+        e = _mm512_slli_epi16(e, (unsigned)(shift > 0 ? shift : 0));
+    else if (shift < 0)
+        e = _mm512_srli_epi16(e, (unsigned)(shift < 0 ? -shift : 0));
+    /* q | (e & mask) */
+    return _mm512_ternarylogic_epi32(q, e, _mm512_set1_epi8(plane == PLANE_5 ? 0x10 : 0x30), 0xf8);
+}
+
+INLINE __m512 halves(const uint8_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+}
+
+INLINE __m512 small(const uint8_t *p, int is_signed)
+{
+    __m128i b = _mm_loadu_si128((const void *)p);
+    return _mm512_cvtepi32_ps(is_signed ? _mm512_cvtepi8_epi32(b) : _mm512_cvtepu8_epi32(b));
+}
+
+/* scale[0], scale[1] of the two halves of group g, and the shift (subtracted for SCALE_K). */
+INLINE void group_scales(quant_scale kind, const uint8_t *scales, int g, __m512 scale[2], __m512 *shift)
+{
+    if (kind == SCALE_D || kind == SCALE_DM) {
+        const uint8_t *at = scales + (size_t)g * (kind == SCALE_D ? 32 : 64);
+        scale[0] = scale[1] = halves(at);
+        *shift = kind == SCALE_DM ? halves(at + 32) : _mm512_setzero_ps();
+        return;
+    }
+    const uint8_t *super = scales + (size_t)(g / 8) * (kind == SCALE_K ? 320 : 288);
+    const uint8_t *at = super + (kind == SCALE_K ? 64 : 32) + (size_t)(g % 8) * 32;
+    __m512 d = halves(super);
+    scale[0] = scale[1] = _mm512_mul_ps(d, small(at, kind == SCALE_K6));
+    if (kind == SCALE_K6)
+        scale[1] = _mm512_mul_ps(d, small(at + 16, 1));
+    *shift = kind == SCALE_K ? _mm512_mul_ps(halves(super + 32), small(at + 16, 0)) : _mm512_setzero_ps();
+}
+
+INLINE __m512i four(const int8_t *q)
+{
+    int32_t v;
+    memcpy(&v, q, sizeof v);
+    return _mm512_set1_epi32(v);
+}
+
+/* One group of one panel for `rows` rows. */
+INLINE void group(quant_plane plane, quant_scale kind, int rows, const uint8_t *p, const uint8_t *scales,
+                  int g, const quant_cell *cell, __m512 *acc)
+{
+    __m512i x[4], h[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, dot[QUANT_TILE];
+    __m512 scale[2], shift;
+    if (plane != PLANE_8)
+        UNROLL for (int i = 0; i < 4; i++) x[i] = _mm512_loadu_si512(p + 64 * i);
+    if (plane == PLANE_5 || plane == PLANE_6)
+        h[0] = _mm512_loadu_si512(p + 256);
+    if (plane == PLANE_6)
+        h[1] = _mm512_loadu_si512(p + 320);
+    UNROLL for (int r = 0; r < rows; r++) dot[r] =
+        kind == SCALE_D || kind == SCALE_K6 ? _mm512_set1_epi32(cell[r].z[0]) : _mm512_setzero_si512();
+    UNROLL for (int v = 0; v < 4; v++)
+    {
+        __m512i q = quant_vector(plane, p, x, h, v);
+        UNROLL for (int r = 0; r < rows; r++) dot[r] =
+            _mm512_dpbusd_epi32(dot[r], q, four(cell[r].q + 4 * v));
+    }
+    group_scales(kind, scales, g, scale, &shift);
+    if (kind == SCALE_K6)
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[r]), _mm512_set1_ps(cell[r].s)),
+                                     scale[0], acc[r]);
+            dot[r] = _mm512_set1_epi32(cell[r].z[1]);
+        }
+    UNROLL for (int v = 4; v < 8; v++)
+    {
+        __m512i q = quant_vector(plane, p, x, h, v);
+        UNROLL for (int r = 0; r < rows; r++) dot[r] =
+            _mm512_dpbusd_epi32(dot[r], q, four(cell[r].q + 4 * v));
+    }
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[r]), _mm512_set1_ps(cell[r].s)),
+                                 scale[1], acc[r]);
+        if (kind == SCALE_DM)
+            acc[r] = _mm512_fmadd_ps(_mm512_set1_ps(cell[r].bs), shift, acc[r]);
+        else if (kind == SCALE_K)
+            acc[r] = _mm512_fnmadd_ps(_mm512_set1_ps(cell[r].bs), shift, acc[r]);
+    }
+}
+
+INLINE void put(const ops_quant_job *j, int row, int p, int rows, const __m512 *acc)
+{
+    int left = j->n - p * OPS_QUANT_COLS;
+    __mmask16 keep = (__mmask16)(left >= OPS_QUANT_COLS ? 0xffff : (1u << left) - 1);
+    UNROLL for (int r = 0; r < rows; r++)
+        _mm512_mask_storeu_ps(j->y + (size_t)(row + r) * j->n + p * OPS_QUANT_COLS, keep, acc[r]);
+}
+
+/* Rows [row, row + rows) of panels [p, p + panels); row is a multiple of what makes the rows lie in one tile. */
+INLINE void tile(quant_plane plane, quant_scale kind, int rows, int panels, const ops_quant_job *j, int row,
+                 int p)
+{
+    int groups = j->k / OPS_KERN_QUANT_GROUP;
+    size_t plane_bytes = quant_plane_bytes(plane),
+           panel_bytes = quant_panel_bytes((quant_format){plane, kind, 0}, j->k);
+    const uint8_t *w = (const uint8_t *)j->w + panel_bytes * (size_t)p;
+    const quant_cell *cell = (const quant_cell *)j->rows + quant_cell_at(groups, row, 0);
+    __m512 acc[4 * QUANT_TILE];
+    UNROLL for (int i = 0; i < rows * panels; i++) acc[i] = _mm512_setzero_ps();
+    for (int g = 0; g < groups; g++, cell += QUANT_TILE)
+        UNROLL for (int i = 0; i < panels; i++)
+        {
+            const uint8_t *panel = w + panel_bytes * (size_t)i, *at = panel + plane_bytes * (size_t)g;
+            if (rows == 1)
+                UNROLL for (size_t o = 0; o < plane_bytes; o += 64)
+                    _mm_prefetch((const void *)(at + AHEAD + o), _MM_HINT_T0);
+            group(plane, kind, rows, at, panel + plane_bytes * (size_t)groups, g, cell, acc + rows * i);
+        }
+    UNROLL for (int i = 0; i < panels; i++) put(j, row, p + i, rows, acc + rows * i);
+}
+
+INLINE __m512 float_vector(quant_plane plane, const uint8_t *p)
+{
+    if (plane == PLANE_F32)
+        return _mm512_loadu_ps(p);
+    __m256i half = _mm256_loadu_si256((const void *)p);
+    if (plane == PLANE_F16)
+        return _mm512_cvtph_ps(half);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+INLINE void float_tile(quant_plane plane, int rows, int panels, const ops_quant_job *j, int row, int p)
+{
+    size_t step = quant_plane_bytes(plane),
+           panel_bytes = quant_panel_bytes((quant_format){plane, SCALE_D, 0}, j->k);
+    const uint8_t *w = (const uint8_t *)j->w + panel_bytes * (size_t)p;
+    const float *x = j->x + (size_t)row * j->k;
+    __m512 acc[2 * QUANT_TILE];
+    UNROLL for (int i = 0; i < rows * panels; i++) acc[i] = _mm512_setzero_ps();
+    for (int c = 0; c < j->k; c++)
+        UNROLL for (int i = 0; i < panels; i++)
+        {
+            const uint8_t *at = w + panel_bytes * (size_t)i + step * (size_t)c;
+            if (rows == 1 && c % 2 == 0)
+                _mm_prefetch((const void *)(at + AHEAD / 4), _MM_HINT_T0);
+            __m512 v = float_vector(plane, at);
+            UNROLL for (int r = 0; r < rows; r++) acc[rows * i + r] =
+                _mm512_fmadd_ps(_mm512_set1_ps(x[(size_t)r * j->k + c]), v, acc[rows * i + r]);
+        }
+    UNROLL for (int i = 0; i < panels; i++) put(j, row, p + i, rows, acc + rows * i);
+}
+
+/* Rows [row, to) of `panels` panels at p, 4 or 1: tall tiles panel by panel, single rows over all panels at once. */
+INLINE void panel_rows(quant_plane plane, quant_scale kind, int panels, const ops_quant_job *j, int row,
+                       int to, int p)
+{
+    int tall = row + (to - row) / 4 * 4;
+    for (int i = 0; i < panels; i++)
+        for (int at = row; at < tall;)
+            if (at + QUANT_TILE <= tall) {
+                tile(plane, kind, QUANT_TILE, 1, j, at, p + i);
+                at += QUANT_TILE;
+            } else {
+                tile(plane, kind, 4, 1, j, at, p + i);
+                at += 4;
+            }
+    for (int at = tall; at < to; at++)
+        if (panels == 4)
+            tile(plane, kind, 1, 4, j, at, p);
+        else
+            tile(plane, kind, 1, 1, j, at, p);
+}
+
+/* Row blocks whose activations stay in the second cache while the panels pass. */
+INLINE int block_rows(const ops_quant_job *j)
+{
+    size_t rows = (size_t)384 * 1024 / (sizeof(quant_cell) * (size_t)(j->k / OPS_KERN_QUANT_GROUP));
+    return rows < QUANT_TILE ? QUANT_TILE : (int)(rows / QUANT_TILE) * QUANT_TILE;
+}
+
+INLINE void run(quant_plane plane, quant_scale kind, const ops_quant_job *j, int from, int to)
+{
+    int step = block_rows(j);
+    for (int row = 0; row < j->m; row += step)
+        for (int p = from, panels; p < to; p += panels) {
+            panels = !j->mask && p + 4 <= to ? 4 : 1;
+            if (quant_wanted(j, p))
+                panel_rows(plane, kind, panels, j, row, j->m - row < step ? j->m : row + step, p);
+        }
+}
+
+INLINE void float_panels(quant_plane plane, int panels, const ops_quant_job *j, int row, int to, int p)
+{
+    int tall = row + (to - row) / 8 * 8;
+    for (int at = row; at < tall; at += 8)
+        if (panels == 4) {
+            for (int i = 0; i < 4; i += 2)
+                float_tile(plane, 8, 2, j, at, p + i);
+        } else {
+            float_tile(plane, 8, 1, j, at, p);
+        }
+    for (int at = tall; at < to; at++)
+        if (panels == 4)
+            float_tile(plane, 1, 4, j, at, p);
+        else
+            float_tile(plane, 1, 1, j, at, p);
+}
+
+INLINE void float_run(quant_plane plane, const ops_quant_job *j, int from, int to)
+{
+    int step =
+        96 * 1024 / j->k < 8 ? 8 : 96 * 1024 / j->k / 8 * 8; /* rows of x that stay in the second cache */
+    for (int row = 0; row < j->m; row += step)
+        for (int p = from, panels; p < to; p += panels) {
+            panels = !j->mask && p + 4 <= to ? 4 : 1;
+            if (quant_wanted(j, p))
+                float_panels(plane, panels, j, row, j->m - row < step ? j->m : row + step, p);
+        }
+}
+
+void ops_quant_avx512(const ops_quant_job *j, int from, int to)
+{
+    switch (j->type) {
+    case OPS_KERN_QUANT_Q4_0:
+        run(PLANE_4, SCALE_D, j, from, to);
+        return;
+    case OPS_KERN_QUANT_Q4_1:
+        run(PLANE_4, SCALE_DM, j, from, to);
+        return;
+    case OPS_KERN_QUANT_Q5_0:
+        run(PLANE_5, SCALE_D, j, from, to);
+        return;
+    case OPS_KERN_QUANT_Q5_1:
+        run(PLANE_5, SCALE_DM, j, from, to);
+        return;
+    case OPS_KERN_QUANT_Q8_0:
+        run(PLANE_8, SCALE_D, j, from, to);
+        return;
+    case OPS_KERN_QUANT_Q4_K:
+        run(PLANE_4, SCALE_K, j, from, to);
+        return;
+    case OPS_KERN_QUANT_Q5_K:
+        run(PLANE_5, SCALE_K, j, from, to);
+        return;
+    case OPS_KERN_QUANT_Q6_K:
+        run(PLANE_6, SCALE_K6, j, from, to);
+        return;
+    case OPS_KERN_QUANT_F16:
+        float_run(PLANE_F16, j, from, to);
+        return;
+    case OPS_KERN_QUANT_BF16:
+        float_run(PLANE_BF16, j, from, to);
+        return;
+    case OPS_KERN_QUANT_F32:
+        float_run(PLANE_F32, j, from, to);
+        return;
+    }
+}

@@ -1,0 +1,116 @@
+#ifndef OPS_KERNELS_CPU_QUANT_INTERNAL_H
+#define OPS_KERNELS_CPU_QUANT_INTERNAL_H
+/* The packed layout, shared by the files that write and read it.
+ *
+ * A format is a plane of quants (4 bits; 4 and a plane of fifth bits; 4 and a plane of two more; 8) and a kind of scale.
+ * Of 32 elements of 16 columns, quant vector v (0..7) is 64 bytes: byte 4c+i is element 4v+i of column c.
+ *   nibbles   [4][64]: low nibble of vector j, high nibble of vector j+4
+ *   fifth     [64]: bit v belongs to vector v
+ *   two       [2][64]: bits 2(v%4) and 2(v%4)+1 of byte plane v/4 belong to vector v
+ *   bytes     [8][64], Q8_0 with 128 added
+ * Scales per panel, after all quants: SCALE_D half d[16] per 32; SCALE_DM half d[16], m[16] per 32; SCALE_K per 256 half
+ * d[16], e[16], then u8 s[16], t[16] per 32; SCALE_K6 per 256 half d[16], then i8 s[16] per 16.
+ * Float formats: [k][16] elements. */
+#include "kernels/cpu/quant.h"
+
+typedef enum quant_plane { PLANE_4, PLANE_5, PLANE_6, PLANE_8, PLANE_F32, PLANE_F16, PLANE_BF16 } quant_plane;
+typedef enum quant_scale { SCALE_D, SCALE_DM, SCALE_K, SCALE_K6 } quant_scale;
+
+typedef struct quant_format {
+    quant_plane plane;
+    quant_scale scale;
+    int offset; /* q - offset is multiplied by the scale */
+} quant_format;
+
+static inline quant_format quant_format_of(ops_kern_quant_type type)
+{
+    switch (type) {
+    case OPS_KERN_QUANT_Q4_0:
+        return (quant_format){PLANE_4, SCALE_D, 8};
+    case OPS_KERN_QUANT_Q4_1:
+        return (quant_format){PLANE_4, SCALE_DM, 0};
+    case OPS_KERN_QUANT_Q5_0:
+        return (quant_format){PLANE_5, SCALE_D, 16};
+    case OPS_KERN_QUANT_Q5_1:
+        return (quant_format){PLANE_5, SCALE_DM, 0};
+    case OPS_KERN_QUANT_Q8_0:
+        return (quant_format){PLANE_8, SCALE_D, 128};
+    case OPS_KERN_QUANT_Q4_K:
+        return (quant_format){PLANE_4, SCALE_K, 0};
+    case OPS_KERN_QUANT_Q5_K:
+        return (quant_format){PLANE_5, SCALE_K, 0};
+    case OPS_KERN_QUANT_Q6_K:
+        return (quant_format){PLANE_6, SCALE_K6, 32};
+    case OPS_KERN_QUANT_F16:
+        return (quant_format){PLANE_F16, SCALE_D, 0};
+    case OPS_KERN_QUANT_BF16:
+        return (quant_format){PLANE_BF16, SCALE_D, 0};
+    case OPS_KERN_QUANT_F32:
+        break;
+    }
+    return (quant_format){PLANE_F32, SCALE_D, 0};
+}
+
+static inline int quant_is_float(quant_format f)
+{
+    return f.plane >= PLANE_F32;
+}
+
+/* Bytes of the quants of 32 elements of a panel; of one element for the float formats. */
+static inline size_t quant_plane_bytes(quant_plane plane)
+{
+    static const uint16_t bytes[] = {256, 320, 384, 512, 64, 32, 32};
+    return bytes[plane];
+}
+
+static inline size_t quant_scale_bytes(quant_scale scale, int groups)
+{
+    size_t n = (size_t)groups;
+    return scale == SCALE_D ? n * 32 : scale == SCALE_DM ? n * 64 : n / 8 * (scale == SCALE_K ? 320 : 288);
+}
+
+static inline size_t quant_panel_bytes(quant_format f, int k)
+{
+    if (quant_is_float(f))
+        return (quant_plane_bytes(f.plane) * (size_t)k + 63) & ~(size_t)63;
+    int groups = k / OPS_KERN_QUANT_GROUP;
+    return (quant_plane_bytes(f.plane) * (size_t)groups + quant_scale_bytes(f.scale, groups) + 63) &
+           ~(size_t)63;
+}
+
+static inline int quant_panels(int n)
+{
+    return (n + OPS_QUANT_COLS - 1) / OPS_QUANT_COLS;
+}
+
+/* 32 activations of one row: value s * q. Cells of QUANT_TILE rows lie together, group by group, so that a tile of the
+ * product walks one pointer. */
+typedef struct quant_cell {
+    int8_t q[32];
+    float s, bs; /* scale, scale * sum of q */
+    int32_t z
+        [2]; /* minus offset times the sum of q: of all 32 in the first, or of each 16 where scales are per 16 */
+} quant_cell;
+
+enum { QUANT_TILE = 12 };
+
+/* The cell of row i and group g of rows with so many groups; the next row of the same tile is the next cell. */
+static inline size_t quant_cell_at(int groups, int i, int g)
+{
+    return ((size_t)(i / QUANT_TILE) * groups + g) * QUANT_TILE + i % QUANT_TILE;
+}
+
+/* Does panel p of the job have a column the mask wants? */
+static inline int quant_wanted(const ops_quant_job *j, int p)
+{
+    return !j->mask || (j->mask[p / 2] >> (p % 2 * 16) & 0xffff);
+}
+
+void ops_quant_plain(const ops_quant_job *job, int from, int to); /* panels [from, to) */
+#ifdef __x86_64__
+void ops_quant_avx2(const ops_quant_job *job, int from, int to);
+void ops_quant_avx512(const ops_quant_job *job, int from, int to);
+void ops_quant_cell_avx2(quant_format f, const float x[32], quant_cell *ret);
+#endif
+void ops_quant_cell_plain(quant_format f, const float x[32], quant_cell *ret);
+#endif

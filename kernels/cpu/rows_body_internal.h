@@ -1,0 +1,167 @@
+/* What is done to rows one at a time: norm, rotation, gate, selection; included by each level's file. */
+#ifndef OPS_KERNELS_CPU_ROWS_BODY_INTERNAL_H
+#define OPS_KERNELS_CPU_ROWS_BODY_INTERNAL_H
+
+#include "kernels/cpu/decoder_internal.h"
+#include "kernels/cpu/lanes_internal.h"
+
+static void rmsnorm(const ops_decoder_rows *j, int part, int parts)
+{
+    int to = decoder_from(j->m, part + 1, parts);
+    for (int i = decoder_from(j->m, part, parts); i < to; i++) {
+        const float *x = j->a + (size_t)i * j->n;
+        float *y = j->y + (size_t)i * j->n;
+        v16 squares = v16_set(0), shift = v16_set(j->shift);
+        int c = 0, whole = j->n / LANES * LANES, n = j->n - whole;
+        for (; c < whole; c += LANES)
+            squares = v16_fma(v16_load(x + c), v16_load(x + c), squares);
+        if (n)
+            squares = v16_fma(v16_load_n(x + c, n), v16_load_n(x + c, n), squares);
+        v16 scale = v16_set(1 / sqrtf(v16_sum(squares) / (float)j->n + j->eps));
+        for (c = 0; c < whole; c += LANES)
+            v16_store(y + c, v16_mul(v16_mul(v16_load(x + c), scale), v16_add(v16_load(j->b + c), shift)));
+        if (n)
+            v16_store_n(
+                y + c, v16_mul(v16_mul(v16_load_n(x + c, n), scale), v16_add(v16_load_n(j->b + c, n), shift)),
+                n);
+    }
+}
+
+/* Pairs are elements i and i + rotary / 2, or neighbours; x and y may be the same. */
+static void rope_head(const ops_decoder_rows *j, const float *turn, const float *x, float *y, int width)
+{
+    int pairs = j->rotary / 2, first = j->half_split ? 1 : 2, second = j->half_split ? pairs : 1;
+    for (int p = 0; p < pairs; p++) {
+        float a = x[first * p], b = x[first * p + second];
+        y[first * p] = a * turn[p] - b * turn[pairs + p];
+        y[first * p + second] = a * turn[pairs + p] + b * turn[p];
+    }
+    if (y != x)
+        memcpy(y + j->rotary, x + j->rotary, (size_t)(width - j->rotary) * sizeof *y);
+}
+
+static void rope(const ops_decoder_rows *j, int part, int parts)
+{
+    int to = decoder_from(j->m, part + 1, parts), width = j->n / j->heads;
+    for (int i = decoder_from(j->m, part, parts); i < to; i++)
+        for (int h = 0; h < j->heads; h++) {
+            size_t at = (size_t)i * j->n + (size_t)h * width;
+            rope_head(j, j->b + (size_t)i * j->rotary, j->a + at, j->y + at, width);
+        }
+}
+
+/* x / (1 + e^-t): t = x is SiLU; t = 2 sqrt(2 / pi) (x + 0.044715 x^3) is GELU's form by tanh. */
+INLINE v16 act(v16 x, int gelu)
+{
+    v16 t = x;
+    if (gelu) {
+        v16 square = v16_mul(x, x);
+        t = v16_mul(v16_mul(x, v16_set(1.595769122f)), v16_fma(square, v16_set(0.044715f), v16_set(1)));
+    }
+    return v16_div(x, v16_add(v16_set(1), v16_exp(v16_sub(v16_set(0), t))));
+}
+
+static void gate(const ops_decoder_rows *j, int part, int parts)
+{
+    size_t from = (size_t)decoder_from(j->m, part, parts) * j->n;
+    size_t to = (size_t)decoder_from(j->m, part + 1, parts) * j->n;
+    for (size_t at = from; at < to; at += LANES) {
+        int n = to - at < LANES ? (int)(to - at) : LANES;
+        v16 y = act(n == LANES ? v16_load(j->a + at) : v16_load_n(j->a + at, n), j->gelu);
+        if (j->b)
+            y = v16_mul(y, n == LANES ? v16_load(j->b + at) : v16_load_n(j->b + at, n));
+        if (n == LANES)
+            v16_store(j->y + at, y);
+        else
+            v16_store_n(j->y + at, y, n);
+    }
+}
+
+/* A heap with the pair that goes next at its root. Ids come in order, so a later equal never displaces an earlier. */
+static int before(ops_decoder_pair a, ops_decoder_pair b)
+{
+    return a.value > b.value || (a.value == b.value && a.id < b.id);
+}
+
+static void sink(ops_decoder_pair *heap, int n, int at)
+{
+    for (int child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && before(heap[child], heap[child + 1]))
+            child++;
+        if (!before(heap[at], heap[child]))
+            return;
+        ops_decoder_pair t = heap[at];
+        heap[at] = heap[child];
+        heap[child] = t;
+    }
+}
+
+static int keep(ops_decoder_pair *heap, int n, int top, ops_decoder_pair now)
+{
+    if (n < top) {
+        heap[n++] = now;
+        for (int i = n == top ? n / 2 : 0; i-- > 0;)
+            sink(heap, n, i);
+        return n;
+    }
+    if (before(now, heap[0])) {
+        heap[0] = now;
+        sink(heap, n, 0);
+    }
+    return n;
+}
+
+static int pick(const float *x, int n, int top, ops_decoder_pair *heap)
+{
+    int have = 0;
+    for (int at = 0; at < n; at += LANES) {
+        int len = n - at < LANES ? n - at : LANES;
+        if (have == top && len == LANES) {
+            v16 v = v16_load(x + at), least = v16_set(heap[0].value);
+            if (v16_sum(v16_less(least, v, v16_set(1), v16_set(0))) == 0)
+                continue;
+        }
+        for (int c = at; c < at + len; c++)
+            if (x[c] > -INFINITY)
+                have = keep(heap, have, top, (ops_decoder_pair){c, x[c]});
+    }
+    for (int i = have / 2; i-- > 0;) /* a heap that never filled is none yet */
+        sink(heap, have, i);
+    for (int i = have; i-- > 1;) {
+        ops_decoder_pair t = heap[0];
+        heap[0] = heap[i];
+        heap[i] = t;
+        sink(heap, i, 0);
+    }
+    return have;
+}
+
+static ops_decoder_pair all_of(const float *x, int n, float most)
+{
+    v16 sum = v16_set(0), count = sum, low = v16_set(-INFINITY), one = v16_set(1);
+    for (int at = 0; at < n; at += LANES) {
+        v16 v = n - at >= LANES ? v16_load(x + at) : v16_load_n(x + at, n - at);
+        if (n - at < LANES)
+            v = v16_less(v16_count(), v16_set((float)(n - at)), v, low);
+        count = v16_add(count, v16_less(low, v, one, v16_set(0)));
+        v = v16_less(low, v, v, low);
+        sum = v16_add(sum, v16_exp(v16_sub(v, v16_set(most))));
+    }
+    int took = (int)v16_sum(count);
+    float log_sum = took == 0 ? -INFINITY : most == INFINITY ? INFINITY : most + logf(v16_sum(sum));
+    return (ops_decoder_pair){took, log_sum};
+}
+
+static void top(const ops_decoder_top *j, int part, int parts)
+{
+    int to = decoder_from(j->m, part + 1, parts);
+    for (int i = decoder_from(j->m, part, parts); i < to; i++) {
+        const float *x = j->x + (size_t)i * j->n;
+        ops_decoder_pair *y = j->y + (size_t)i * (j->top + 1);
+        int have = pick(x, j->n, j->top, y);
+        for (int r = have; r < j->top; r++)
+            y[r] = (ops_decoder_pair){-1, -INFINITY};
+        y[j->top] = all_of(x, j->n, y[0].value);
+    }
+}
+#endif
