@@ -1,0 +1,50 @@
+/* The parts of a component, for its own files. */
+#ifndef OPS_METRIC_COMPONENT_STATE_H
+#define OPS_METRIC_COMPONENT_STATE_H
+
+#include "coordinator/analysis/metric/baseline_state.h"
+#include "coordinator/analysis/metric/component.h"
+#include "coordinator/analysis/metric/episode.h"
+#include "coordinator/analysis/metric/tail.h"
+
+enum { DAY_BINS = 48 };
+
+struct ops_component {
+    size_t columns;
+    uint64_t train, rows;
+    int64_t first_ns, last_ns;
+    uint32_t late_run;
+    bool fitted;
+    double taught, fit_rows, since_fit; /* rows: in the moments, when fitted, since then */
+    double typical;                     /* mean distance of what was taught */
+    double brief, lasting;              /* smoothed distance */
+    double score;
+    ops_tail tail;
+    ops_episode episode;
+    ops_baseline **column;
+    double bin_rows[DAY_BINS];
+    /* All of these lie in one block of ops_component_doubles() doubles, in this order. */
+    double *origin, *sum, *off_mean, *off_day, *sd, *row, *solved; /* columns */
+    double *bin_sum, *profile;                                     /* DAY_BINS x columns */
+    double *cross, *factor;                                        /* columns x columns; lower triangles */
+};
+
+static inline size_t ops_component_doubles(size_t columns)
+{
+    return 7 * columns + 2 * (size_t)DAY_BINS * columns + 2 * columns * columns;
+}
+
+static inline int ops_component_bin(int64_t time_ns)
+{
+    int64_t phase = time_ns % OPS_DAY_NS;
+    return (int)((phase < 0 ? phase + OPS_DAY_NS : phase) / (OPS_DAY_NS / DAY_BINS));
+}
+
+/* Adds a row (relative to origin) to the moments. */
+void ops_component_teach(ops_component *c, int64_t time_ns, const double *row);
+/* Learns profile, spread and factor from the moments. */
+void ops_component_fit(ops_component *c);
+/* Distance of a row (relative to origin) from what is expected; the most deviant column and its distance. */
+double ops_component_distance(ops_component *c, int64_t time_ns, const double *row, size_t *ret_column);
+
+#endif
