@@ -31,11 +31,31 @@ class Dispatch(unittest.TestCase):
         self.assertIn("'offlin'", got.stderr.decode())
 
     def test_what_is_not_built_says_so_and_fails(self):
-        for verb in ("sequences", "metrics", "rca", "incident", "search", "answer"):
+        for verb in ("sequences", "rca", "incident", "search", "answer"):
             got = run("offline", verb)
             self.assertEqual(got.returncode, 1, verb)
             self.assertEqual(got.stdout, b"")
             self.assertIn("does not have", got.stderr.decode())
+
+    def test_metrics_answers_every_row_as_it_comes(self):
+        rows = ["timestamp,value"] + ["%d,%d" % (1700000000 + 60 * i, 100 + i * i % 7) for i in range(600)] + ["1700036000,900"]
+        got = run("offline", "metrics", "-", stdin=("\n".join(rows) + "\n").encode())
+        self.assertEqual((got.returncode, got.stderr), (0, b""))
+        answers = got.stdout.decode().splitlines()
+        self.assertEqual(len(answers), 601)
+        self.assertEqual([a.split(",")[1] for a in answers[:600]], ["0"] * 600)
+        self.assertEqual(answers[600].split(",")[1], "1")
+        short = run("offline", "metrics", "-", "--train", "100", stdin=("\n".join(rows[:301]) + "\n").encode())
+        self.assertEqual(short.stdout.decode().splitlines(), answers[:300])
+
+    def test_metrics_names_the_line_that_is_wrong(self):
+        for stdin, said in ((b"", "line 1"), (b"time,value\n", "'timestamp'"), (b"timestamp\n", "no value column"),
+                            (b"timestamp,value\n1,2\nx,3\n", "line 3"), (b"timestamp,value\n1,2,3\n", "line 2")):
+            got = run("offline", "metrics", "-", stdin=stdin)
+            self.assertNotEqual(got.returncode, 0)
+            self.assertIn(said, got.stderr.decode())
+        self.assertEqual(run("offline", "metrics").returncode, 2)
+        self.assertEqual(run("offline", "metrics", "--train", "many", "-").returncode, 2)
 
     def test_completion_scripts_are_sound_shell(self):
         script = run("completion", "bash").stdout
