@@ -26,6 +26,8 @@
 #define ODD  2.0F
 #define CALM 3
 
+/* A period of a century is none. */
+#define PERIOD_MAX_NS 3.2e18
 /* The calendar's seasons are learnt when a cycle has at least so many samples. */
 #define DAY_SAMPLES_MIN  24
 #define WEEK_SAMPLES_MIN 7
@@ -265,12 +267,11 @@ static void search_period(ops_baseline *b, double x)
         return;
     if (b->samples == 0)
         b->search->origin = x;
-    int64_t samples = ops_period_add(b->search, x);
-    if (samples > 0 && b->interval_ns < INT64_MAX / samples) {
-        int64_t off_day = samples * b->interval_ns - OPS_DAY_NS; /* the day is a season already */
-        if (off_day < -OPS_DAY_NS / 10 || off_day > OPS_DAY_NS / 10)
-            b->period_ns = samples * b->interval_ns;
-    }
+    double samples = ops_period_add(b->search, x);
+    double period_ns = samples * (double)b->interval_ns;
+    /* The day is a season already. */
+    if (samples > 0 && period_ns < PERIOD_MAX_NS && fabs(period_ns - OPS_DAY_NS) > OPS_DAY_NS / 10)
+        b->period_ns = (int64_t)period_ns;
     if (samples > 0 || b->search->stride > OPS_PERIOD_STRIDE_MAX) {
         ops_free(b->search);
         b->search = NULL;
@@ -288,7 +289,8 @@ static void tell(asked *a, int64_t time_ns)
     v->since_ns = v->score < ODD ? time_ns : b->odd_since_ns;
     if (v->kind == OPS_BASELINE_STUCK)
         v->since_ns = b->same_since_ns;
-    v->alert = ops_episode_tell(&b->episode, time_ns, v->score, a->need);
+    bool same = b->episode.alerts > 0 && v->since_ns <= b->episode.alert_ns;
+    v->alert = ops_episode_tell(&b->episode, time_ns, v->score, same, a->need);
 }
 
 ops_status ops_baseline_add(ops_baseline *b, int64_t time_ns, double value, ops_baseline_verdict *ret)

@@ -1,14 +1,15 @@
 /* What is usual for one series, and how unusual a sample is, in bounded memory.
  *
- * Seven questions are asked of every sample, each with its own drifting error distribution (tail.h): is it far from the
+ * Eight questions are asked of every sample, each with its own drifting error distribution (tail.h): is it far from the
  * level of late (spike), is the mean of the last few (shift) or of the last fifty (drift), is it outside of what this
  * hour of the day, this hour of the week, or this phase of a period that the series showed by itself usually holds
  * (season), did the noise grow or shrink (spread), and has the value stood still for unusually long (stuck). The score of
  * a sample is that of the most unusual answer: -log10 of its chance.
  *
- * Alerts. The threshold is a budget, the same for every series: each question may be wrong once in
- * `samples_per_false_alert` samples or once in `time_per_false_alert_ns`, whichever is rarer. An episode is told once: then
- * there is silence for half a day of event time and at least ten samples, unless it grows a thousand times more unusual.
+ * Alerts. The threshold is a budget, the same for every series: one false alert in
+ * `samples_per_false_alert` samples or in `time_per_false_alert_ns`, whichever is rarer. Each question's chance is held to
+ * it; that they are several is made up for by the silence after an alert (tests/unit/.../quiet_test.c counts). An episode is told once: then
+ * there is silence for half a day of event time, at least ten samples and as long as the stretch goes on, unless it grows a thousand times more unusual.
  * Nothing is told in the first OPS_TAIL_WARM (150) samples.
  *
  * A lasting change of level becomes the new usual after OPS_BASELINE_SETTLE samples on one side.
@@ -16,7 +17,7 @@
  * Hostile input: no number (NaN), infinite, late and repeated samples are counted and change nothing else; after
  * OPS_BASELINE_LATE_MAX late samples in a row the clock is taken to have been set back. Values beyond 1e30 count as 1e30.
  *
- * Memory: 1.5 KiB, and 0.7 KiB for each of at most three seasons, and 2 KiB while a period is searched for (at most
+ * Memory: 1.3 KiB, and 1.1 KiB for each of at most three seasons, and 2 KiB while a period is searched for (at most
  * 16,384 samples). The answer to a sample depends on it and on earlier ones only.
  *
  * @thread: one owner at a time. Pure: no clock, no I/O. */
@@ -39,7 +40,7 @@ typedef struct ops_baseline ops_baseline;
 
 /* Zero in any field takes the default. */
 typedef struct ops_baseline_budget {
-    double samples_per_false_alert;  /* per question; default 1,000 */
+    double samples_per_false_alert;  /* default 1,000 */
     int64_t time_per_false_alert_ns; /* default two days */
 } ops_baseline_budget;
 
@@ -49,7 +50,7 @@ typedef enum ops_baseline_kind {
     OPS_BASELINE_DRIFT,
     OPS_BASELINE_SPREAD,
     OPS_BASELINE_STUCK,
-    OPS_BASELINE_DAY, /* the three seasons; the last three by intent */
+    OPS_BASELINE_DAY, /* from here on the seasons */
     OPS_BASELINE_WEEK,
     OPS_BASELINE_PERIOD,
     OPS_BASELINE_KINDS

@@ -167,7 +167,7 @@ ops_status ops_component_add(ops_component *c, int64_t time_ns, const double *va
     }
     v.score = c->score;
     v.unusual = together > paid ? together : paid > 0 ? paid : 0;
-    v.alert = ops_episode_tell(&c->episode, time_ns, v.unusual,
+    v.alert = ops_episode_tell(&c->episode, time_ns, v.unusual, false,
                                ops_budget_score(OPS_BUDGET_SAMPLES, OPS_BUDGET_NS, s.interval_ns));
     learn(c, time_ns, together);
     *ret = v;

@@ -1,5 +1,5 @@
-/* An episode is told once: after an alert there is silence for half a day of event time and at least ten samples, unless
- * it grows a thousand times more unusual. And the budget: how unusual an alert must be. Inside the room. */
+/* An episode is told once: after an alert there is silence for half a day of event time and at least ten samples, and as
+ * long as the stretch goes on, unless it grows a thousand times more unusual. And the budget: how unusual an alert must be. Inside the room. */
 #ifndef OPS_METRIC_EPISODE_H
 #define OPS_METRIC_EPISODE_H
 
@@ -38,15 +38,15 @@ static inline float ops_budget_score(double samples, int64_t budget_ns, int64_t 
     return (float)log10(samples > in_time ? samples : in_time);
 }
 
-/* Whether a person is told of a sample with this score. */
-static inline bool ops_episode_tell(ops_episode *e, int64_t time_ns, float score, float need)
+/* Whether a person is told of a sample with this score; `same`: the stretch it belongs to was told already. */
+static inline bool ops_episode_tell(ops_episode *e, int64_t time_ns, float score, bool same, float need)
 {
     e->since += e->since < UINT32_MAX;
     if (score < need)
         return false;
     bool silent =
         e->alerts > 0 && (ops_since(time_ns, e->alert_ns) < OPS_EPISODE_NS || e->since < OPS_EPISODE_SAMPLES);
-    if (silent && score < e->score + OPS_EPISODE_WORSE)
+    if ((silent || same) && score < e->score + OPS_EPISODE_WORSE)
         return false;
     e->alerts++;
     e->alert_ns = time_ns;

@@ -6,9 +6,10 @@
 #define LAG_MIN 4
 #define LAG_MAX (OPS_PERIOD_SAMPLES / 2)
 /* A cycle explains at least half of what varies, and the correlation fell by 0.3 and came back: a trend or a slow walk
- * has no such dip. */
-#define PEAK 0.5F
-#define DIP  0.3F
+ * has no such dip. Two periods later it is still there. */
+#define PEAK  0.5F
+#define DIP   0.3F
+#define AGAIN 0.4F
 
 void ops_period_init(ops_period *p, double near)
 {
@@ -43,15 +44,26 @@ static float correlation(const float *v, int lag)
     return sum / (float)(OPS_PERIOD_SAMPLES - lag);
 }
 
-/* The least lag whose peak is within a tenth of the highest: not a multiple of the period. */
+/* The highest correlation around a lag. */
+static float around(const float *r, int lag)
+{
+    float most = r[lag];
+    for (int i = lag - lag / 16 - 1; i <= lag + lag / 16 + 1 && i < LAG_MAX; i++)
+        most = fmaxf(most, r[i]);
+    return most;
+}
+
+/* The least lag whose peak is within a tenth of the highest and comes again: not a multiple of the period, and no chance
+ * likeness of a few rare events. */
 static int first_peak(const float *r)
 {
     float best = 0, low = 1;
     int at = 0;
-    for (int lag = 1; lag < LAG_MAX; lag++) {
+    for (int lag = 1; 2 * lag < LAG_MAX; lag++) {
         low = fminf(low, r[lag]);
-        if (lag >= LAG_MIN && r[lag] >= r[lag - 1] && r[lag] > r[lag + 1] && r[lag] >= PEAK &&
-            r[lag] - low >= DIP && r[lag] > best * 1.1F) {
+        if (lag < LAG_MIN || r[lag] < r[lag - 1] || r[lag] <= r[lag + 1])
+            continue;
+        if (r[lag] >= PEAK && r[lag] - low >= DIP && r[lag] > best * 1.1F && around(r, 2 * lag) >= AGAIN) {
             best = r[lag];
             at = lag;
         }
@@ -59,7 +71,24 @@ static int first_peak(const float *r)
     return at;
 }
 
-static uint32_t search(ops_period *p)
+/* Later peaks lie at multiples of the period, so the last of them tells it to a part of a sample. */
+static double refine(const float *r, int lag)
+{
+    if (lag == 0)
+        return 0;
+    double period = lag;
+    for (int k = 2; (k + 0.25) * period < LAG_MAX; k++) {
+        int near = (int)(k * period + 0.5), reach = lag / 8 + 1, at = near;
+        for (int i = near - reach; i <= near + reach && i < LAG_MAX; i++)
+            at = r[i] > r[at] ? i : at;
+        if (r[at] < PEAK)
+            break;
+        period = (double)at / k;
+    }
+    return period;
+}
+
+static double search(ops_period *p)
 {
     float v[OPS_PERIOD_SAMPLES], r[LAG_MAX + 1];
     memcpy(v, p->v, sizeof v);
@@ -69,10 +98,10 @@ static uint32_t search(ops_period *p)
     r[0] = 1;
     for (int lag = 1; lag <= LAG_MAX; lag++)
         r[lag] = correlation(v, lag) / variance;
-    return (uint32_t)first_peak(r) * p->stride;
+    return refine(r, first_peak(r)) * p->stride;
 }
 
-uint32_t ops_period_add(ops_period *p, double x)
+double ops_period_add(ops_period *p, double x)
 {
     if (p->stride > OPS_PERIOD_STRIDE_MAX || ++p->skipped < p->stride)
         return 0;
@@ -80,7 +109,7 @@ uint32_t ops_period_add(ops_period *p, double x)
     p->v[p->n++] = (float)(x - p->origin);
     if (p->n < OPS_PERIOD_SAMPLES)
         return 0;
-    uint32_t found = search(p);
+    double found = search(p);
     for (int i = 0; i < OPS_PERIOD_SAMPLES / 2;
          i++) /* what is kept is what the doubled stride would have kept */
         p->v[i] = p->v[2 * i + 1];

@@ -16,7 +16,8 @@ typedef struct ops_period {
 } ops_period;
 
 void ops_period_init(ops_period *p, double near);
-/* Takes a sample. Answers the period in samples when it is found, else 0. */
-uint32_t ops_period_add(ops_period *p, double x);
+/* Takes a sample. Answers the period in samples when it is found, else 0; a part of a sample is told as far as later
+ * peaks show it. */
+double ops_period_add(ops_period *p, double x);
 
 #endif

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "coordinator/analysis/metric/episode.h"
 #include "coordinator/analysis/metric/level.h"
 
 #define OFFSET_RATE (1.0 / 200) /* as the level's */
@@ -15,7 +16,8 @@ void ops_season_init(ops_season *s, int64_t period_ns, int64_t step_ns, double n
     memset(s, 0, sizeof *s);
     int64_t rows = period_ns / (step_ns > 0 ? step_ns : 1);
     s->period_ns = period_ns;
-    s->bins = (uint16_t)(rows < 4 ? 4 : rows > OPS_SEASON_BINS ? OPS_SEASON_BINS : rows);
+    int64_t bins = period_ns > OPS_DAY_NS ? OPS_SEASON_BINS : OPS_SEASON_DAY_BINS;
+    s->bins = (uint16_t)(rows < 4 ? 4 : rows > bins ? bins : rows);
     int64_t warm = rows / 2;
     s->warm = (uint32_t)(warm < OPS_TAIL_WARM       ? OPS_TAIL_WARM
                          : warm > OPS_TAIL_FULL / 2 ? OPS_TAIL_FULL / 2
@@ -24,13 +26,14 @@ void ops_season_init(ops_season *s, int64_t period_ns, int64_t step_ns, double n
     s->at = -1;
 }
 
-static int bin_of(const ops_season *s, int64_t time_ns)
+/* Where in its cycle a time lies, in bins. */
+static float position_of(const ops_season *s, int64_t time_ns)
 {
     int64_t phase = time_ns % s->period_ns;
     if (phase < 0)
         phase += s->period_ns;
-    int b = (int)((double)phase * s->bins / (double)s->period_ns);
-    return b < s->bins ? b : s->bins - 1;
+    float position = (float)((double)phase * s->bins / (double)s->period_ns);
+    return position < s->bins ? position : 0;
 }
 
 static void end_visit(ops_season *s)
@@ -46,20 +49,25 @@ static void end_visit(ops_season *s)
     s->visit = 0;
 }
 
-/* Distance outside the profile around bin b, with its sign; false when a phase there is unknown yet. */
-static bool outside(const ops_season *s, int b, double y, double *ret, ops_season_view *view)
+/* The profile at a position, in bins and between the middles of bins; false when a phase there is unknown yet. */
+static bool profile_at(const ops_season *s, float position, float *ret)
 {
-    float lo = s->mean[b], hi = s->mean[b];
-    for (int i = b - 1; i <= b + 1; i++) {
-        int j = i < 0 ? s->bins - 1 : i == s->bins ? 0 : i;
-        if (s->cycles[j] < OPS_SEASON_CYCLES)
-            return false;
-        lo = fminf(lo, s->mean[j]);
-        hi = fmaxf(hi, s->mean[j]);
-    }
-    *ret = y > hi ? y - hi : y < lo ? y - lo : 0;
-    view->low = s->origin + s->offset + lo;
-    view->high = s->origin + s->offset + hi;
+    float whole = floorf(position - 0.5F), part = position - 0.5F - whole;
+    int i = (int)whole < 0 ? (int)whole + s->bins : (int)whole, j = i + 1 == s->bins ? 0 : i + 1;
+    *ret = s->mean[i] + part * (s->mean[j] - s->mean[i]);
+    return s->cycles[i] >= OPS_SEASON_CYCLES && s->cycles[j] >= OPS_SEASON_CYCLES;
+}
+
+/* What the profile holds within half a bin of a position, and there. */
+static bool expect(const ops_season *s, float position, float *ret_low, float *ret_at, float *ret_high)
+{
+    float before = position < 0.5F ? position - 0.5F + s->bins : position - 0.5F;
+    float after = position + 0.5F >= s->bins ? position + 0.5F - s->bins : position + 0.5F;
+    float a, b;
+    if (!profile_at(s, before, &a) || !profile_at(s, position, ret_at) || !profile_at(s, after, &b))
+        return false;
+    *ret_low = fminf(*ret_at, fminf(a, b));
+    *ret_high = fmaxf(*ret_at, fmaxf(a, b));
     return true;
 }
 
@@ -72,28 +80,35 @@ static void judge(ops_season *s, double e, double least_scale, ops_season_view *
     ops_tail_add(&s->tail, place);
 }
 
+/* Moves offset and scale towards a sample that lies `d` from profile and offset. */
+static void follow(ops_season *s, double d)
+{
+    if (s->scored > LEARN)
+        d = ops_level_cap(d, s->scale);
+    double first = 1.0 / s->scored;
+    s->scale += (first > OFFSET_RATE / 2 ? first : OFFSET_RATE / 2) * (fabs(d) - s->scale);
+    s->offset += OFFSET_RATE * d;
+}
+
 void ops_season_add(ops_season *s, int64_t time_ns, double x, double least_scale, ops_season_view *ret)
 {
-    int b = bin_of(s, time_ns);
-    double y = x - s->origin, e = 0;
+    float position = position_of(s, time_ns), low, at, high;
+    double y = x - s->origin - s->offset;
     memset(ret, 0, sizeof *ret);
-    if (outside(s, b, y - s->offset, &e, ret)) {
-        if (s->scored < UINT32_MAX)
-            s->scored++;
+    if (expect(s, position, &low, &at, &high)) {
+        ret->low = s->origin + s->offset + low;
+        ret->high = s->origin + s->offset + high;
+        s->scored += s->scored < UINT32_MAX;
         if (s->scored > LEARN + s->bins / 4U)
-            judge(s, e, least_scale, ret);
-        double d = y - s->offset - s->mean[b];
-        if (s->scored > LEARN)
-            d = ops_level_cap(d, s->scale);
-        double first = 1.0 / s->scored;
-        s->scale += (first > OFFSET_RATE / 2 ? first : OFFSET_RATE / 2) * (fabs(d) - s->scale);
-        s->offset += OFFSET_RATE * d;
+            judge(s, y > high ? y - high : y < low ? y - low : 0, least_scale, ret);
+        follow(s, y - at);
     }
+    int b = (int)position;
     if (b != s->at) {
         end_visit(s);
         s->at = (int16_t)b;
     }
-    s->sum += y;
+    s->sum += x - s->origin;
     s->visit++;
 }
 

@@ -1,7 +1,7 @@
 /* One repeating pattern of a series: a profile over the phases of a period, learnt by the cycle.
  *
- * A sample is judged by how far it lies outside of what its phase and the two beside it hold, so that an edge which
- * comes a little early or late is none. Until a phase was seen in two cycles it says nothing.
+ * A sample is judged by how far it lies outside of what the profile holds within half a bin of its phase, so that an
+ * edge which comes a little early or late is none. Until a phase was seen in two cycles it says nothing.
  * Inside the room. @thread: one owner at a time. */
 #ifndef OPS_METRIC_SEASON_H
 #define OPS_METRIC_SEASON_H
@@ -11,7 +11,8 @@
 
 #include "coordinator/analysis/metric/tail.h"
 
-enum { OPS_SEASON_BINS = 96, OPS_SEASON_CYCLES = 2 };
+/* Hours of a week: a week's working days end where a bin ends. A day has quarters of hours. */
+enum { OPS_SEASON_BINS = 168, OPS_SEASON_DAY_BINS = 96, OPS_SEASON_CYCLES = 2 };
 
 typedef struct ops_season {
     int64_t period_ns;
