@@ -20,6 +20,8 @@
 #define LAST_DIGITS 1e-9
 /* Within two mean distances nothing is unusual, whatever the tail says: place of 2 (tail.h). */
 #define TELLS_LEAST 28.0F
+/* And of four: the cap of a level. */
+#define BEYOND 32.0F
 /* So many equal values are nothing in any series. */
 #define STUCK_LEAST 8
 /* From this score on a sample belongs to an unusual stretch; so many usual ones end it. */
@@ -231,17 +233,14 @@ static void ask_seasons(asked *a, int64_t time_ns, double x)
 /* After a lasting change of level the old one is no use: the level starts anew from the mean of the last few. */
 static void settle(ops_baseline *b, double x)
 {
-    double most = OPS_LEVEL_CAP * b->slow.scale, e = x - b->slow.at;
-    int side = e > most ? 1 : e < -most ? -1 : 0;
-    b->side_run = side != 0 && side == b->side ? b->side_run + 1 : 0;
-    b->side = side;
-    if (b->side_run < OPS_BASELINE_SETTLE)
+    if (!ops_level_settles(&b->settling, x - b->slow.at, b->slow.scale))
         return;
     b->slow.at = b->fast;
     b->slower.at = b->fast;
     b->shift = 0;
     b->drift = 0;
-    b->side_run = 0;
+    for (int i = OPS_BASELINE_SPIKE; b->settling.rare && i <= OPS_BASELINE_DRIFT; i++)
+        ops_tail_forget(&b->tail[i], OPS_LEVEL_SETTLE, BEYOND);
 }
 
 static void learn(ops_baseline *b, double x)

@@ -6,13 +6,13 @@
  * (season), did the noise grow or shrink (spread), and has the value stood still for unusually long (stuck). The score of
  * a sample is that of the most unusual answer: -log10 of its chance.
  *
- * Alerts. The threshold is a budget, the same for every series: one false alert in
- * `samples_per_false_alert` samples or in `time_per_false_alert_ns`, whichever is rarer. Each question's chance is held to
- * it; that they are several is made up for by the silence after an alert (tests/unit/.../quiet_test.c counts). An episode is told once: then
- * there is silence for half a day of event time, at least ten samples and as long as the stretch goes on, unless it grows a thousand times more unusual.
- * Nothing is told in the first OPS_TAIL_WARM (150) samples.
+ * Alerts. The threshold is a budget, the same for every series: one false alert in `samples_per_false_alert` samples or in
+ * `time_per_false_alert_ns`, whichever is rarer. Each question's chance is held to it; that they are several is made up for
+ * by the silence after an alert (the unit tests count on quiet series of every kind). An episode is told once: then there
+ * is silence for half a day of event time, at least ten samples and as long as the stretch goes on, unless it grows a
+ * thousand times more unusual. Nothing is told in the first OPS_TAIL_WARM (150) samples.
  *
- * A lasting change of level becomes the new usual after OPS_BASELINE_SETTLE samples on one side.
+ * A lasting change of level becomes the new usual after sixty samples beyond its edge on one side.
  *
  * Hostile input: no number (NaN), infinite, late and repeated samples are counted and change nothing else; after
  * OPS_BASELINE_LATE_MAX late samples in a row the clock is taken to have been set back. Values beyond 1e30 count as 1e30.
@@ -33,7 +33,6 @@
 #include "base/text/slice.h"
 #include "base/text/strbuf.h"
 
-#define OPS_BASELINE_SETTLE   60
 #define OPS_BASELINE_LATE_MAX 16
 
 typedef struct ops_baseline ops_baseline;

@@ -17,10 +17,9 @@ struct ops_baseline {
     uint64_t samples, late, repeated, no_number;
     int64_t first_ns, last_ns, interval_ns;
     uint32_t late_run; /* late samples in a row */
-    uint32_t side_run; /* samples in a row beyond the cap on one side */
     uint32_t same_run; /* equal values in a row */
     uint32_t calm_run; /* usual samples since the last odd one */
-    int32_t side;
+    ops_settling settling;
     double last, quantum; /* newest value; least step seen, 0 before */
     ops_level slow, slower;
     double fast;                /* mean of the last few */

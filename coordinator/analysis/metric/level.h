@@ -5,6 +5,7 @@
 #define OPS_METRIC_LEVEL_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define OPS_LEVEL_CAP   4.0
@@ -20,6 +21,36 @@ static inline double ops_level_cap(double e, double scale)
 {
     double most = OPS_LEVEL_CAP * scale;
     return e > most ? most : e < -most ? -most : e;
+}
+
+/* After so many the change is taken to last. */
+#define OPS_LEVEL_SETTLE 60
+
+/* Changes that come more often than this are the nature of the series, and stay among its errors. */
+#define OPS_LEVEL_RARE 4000
+
+/* Samples in a row that lie beyond the cap on one side. */
+typedef struct ops_settling {
+    uint32_t run;
+    uint32_t since; /* samples since the level last started anew */
+    int16_t side;
+    bool rare; /* that had not happened for long */
+} ops_settling;
+
+/* True when a change has lasted and the level must start anew. */
+static inline bool ops_level_settles(ops_settling *s, double e, double scale)
+{
+    double most = OPS_LEVEL_CAP * scale;
+    int16_t side = e > most ? 1 : e < -most ? -1 : 0;
+    s->run = side != 0 && side == s->side ? s->run + 1 : 0;
+    s->side = side;
+    s->since += s->since < UINT32_MAX;
+    if (s->run < OPS_LEVEL_SETTLE)
+        return false;
+    s->rare = s->since >= OPS_LEVEL_RARE;
+    s->since = 0;
+    s->run = 0;
+    return true;
 }
 
 /* Takes the n-th sample (from 0); `rate` is the share of a sample once enough were seen. */

@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "coordinator/analysis/metric/episode.h"
-#include "coordinator/analysis/metric/level.h"
 
 #define OFFSET_RATE (1.0 / 200) /* as the level's */
 #define CYCLE_RATE  0.15F       /* a cycle's share once seven were seen: a week of days */
 #define LEARN       30          /* samples compared before a distance is told */
 #define TELLS_LEAST 28.0F       /* place of two mean distances */
+#define BEYOND      32.0F       /* of four: the cap */
 
 void ops_season_init(ops_season *s, int64_t period_ns, int64_t step_ns, double near)
 {
@@ -83,6 +83,12 @@ static void judge(ops_season *s, double e, double least_scale, ops_season_view *
 /* Moves offset and scale towards a sample that lies `d` from profile and offset. */
 static void follow(ops_season *s, double d)
 {
+    if (ops_level_settles(&s->settling, d, s->scale)) {
+        s->offset += d;
+        if (s->settling.rare)
+            ops_tail_forget(&s->tail, OPS_LEVEL_SETTLE, BEYOND);
+        return;
+    }
     if (s->scored > LEARN)
         d = ops_level_cap(d, s->scale);
     double first = 1.0 / s->scored;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "coordinator/analysis/metric/level.h"
 #include "coordinator/analysis/metric/tail.h"
 
 /* Hours of a week: a week's working days end where a bin ends. A day has quarters of hours. */
@@ -25,6 +26,7 @@ typedef struct ops_season {
     uint32_t warm;   /* samples before its tail says anything */
     uint16_t bins;
     int16_t at; /* -1 before the first sample */
+    ops_settling settling;
     float mean[OPS_SEASON_BINS];
     uint8_t cycles[OPS_SEASON_BINS]; /* stops at 255 */
     ops_tail tail;

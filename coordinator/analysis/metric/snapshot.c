@@ -30,6 +30,17 @@ static void io_level(ops_state_io *io, ops_level *l)
     ops_io_expect(io, l->scale >= 0);
 }
 
+static void io_settling(ops_state_io *io, ops_settling *s)
+{
+    uint8_t rare = s->rare;
+    OPS_IO(io, s->run);
+    OPS_IO(io, s->since);
+    OPS_IO(io, s->side);
+    OPS_IO(io, rare);
+    ops_io_expect(io, rare <= 1 && s->run < OPS_LEVEL_SETTLE);
+    s->rare = rare == 1;
+}
+
 static void io_episode(ops_state_io *io, ops_episode *e)
 {
     OPS_IO(io, e->alerts);
@@ -50,6 +61,7 @@ static void io_season(ops_state_io *io, ops_season *s)
     OPS_IO(io, s->warm);
     OPS_IO(io, s->bins);
     OPS_IO(io, s->at);
+    io_settling(io, &s->settling);
     for (int i = 0; i < OPS_SEASON_BINS; i++)
         ops_io_f32(io, &s->mean[i]);
     OPS_IO(io, s->cycles);
@@ -91,10 +103,9 @@ static void io_numbers(ops_state_io *io, ops_baseline *b)
     OPS_IO(io, b->last_ns);
     OPS_IO(io, b->interval_ns);
     OPS_IO(io, b->late_run);
-    OPS_IO(io, b->side_run);
     OPS_IO(io, b->same_run);
     OPS_IO(io, b->calm_run);
-    OPS_IO(io, b->side);
+    io_settling(io, &b->settling);
     ops_io_f64(io, &b->last);
     ops_io_f64(io, &b->quantum);
     io_level(io, &b->slow);

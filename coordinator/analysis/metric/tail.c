@@ -37,6 +37,8 @@ float ops_tail_magnitude(float place)
 /* Where the outermost hundredth starts, and the mean excess over it. */
 static void look(ops_tail *t)
 {
+    if (t->n == 0)
+        return;
     float k = (float)t->n / TAIL_SHARE, c = 0, sum = 0;
     if (k < 4.0F * OPS_TAIL_UNIT)
         k = 4.0F * OPS_TAIL_UNIT;
@@ -78,6 +80,18 @@ void ops_tail_add(ops_tail *t, float place)
     t->unseen++;
     if ((float)(b + 1) > t->from || t->unseen >= LOOK_EVERY)
         look(t);
+}
+
+void ops_tail_forget(ops_tail *t, uint32_t values, float least)
+{
+    uint32_t left = values * OPS_TAIL_UNIT;
+    for (int i = OPS_TAIL_BINS - 1; left > 0 && (float)i >= least; i--) {
+        uint16_t n = t->bin[i] < left ? t->bin[i] : (uint16_t)left;
+        t->bin[i] = (uint16_t)(t->bin[i] - n);
+        t->n -= n;
+        left -= n;
+    }
+    look(t);
 }
 
 float ops_tail_score(const ops_tail *t, float place, float least, uint32_t warm)

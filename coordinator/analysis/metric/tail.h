@@ -36,6 +36,8 @@ float ops_tail_place(float magnitude);
 float ops_tail_magnitude(float place);
 
 void ops_tail_add(ops_tail *t, float place);
+/* Takes the outermost `values` back, none below `least`: they were one event and not so many errors. */
+void ops_tail_forget(ops_tail *t, uint32_t values, float least);
 /* -log10 of the chance of a value at least this far out, 0 to OPS_TAIL_SCORE_MAX; 0 before `warm` values. Positions
  * below `least` are never in the tail. */
 float ops_tail_score(const ops_tail *t, float place, float least, uint32_t warm);

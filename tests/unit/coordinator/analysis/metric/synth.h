@@ -68,7 +68,8 @@ static inline double synth_quiet(synth *s, quiet_kind kind, int64_t time_ns, int
     case QUIET_DAILY:
         return 200 + 100 * synth_day(time_ns) + 5 * synth_noise(s);
     case QUIET_WEEKLY:
-        return (time_ns / SECOND_NS / 86400 % 7 < 5 ? 300 + 100 * synth_day(time_ns) : 100) + 5 * synth_noise(s);
+        return (time_ns / SECOND_NS / 86400 % 7 < 5 ? 300 + 100 * synth_day(time_ns) : 100) +
+               5 * synth_noise(s);
     case QUIET_HOURLY:
         return 50 + 30 * sin((double)(time_ns / SECOND_NS % 7000) / 7000 * 6.283185307) + 2 * synth_noise(s);
     case QUIET_GROWING:
