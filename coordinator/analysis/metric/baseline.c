@@ -90,6 +90,13 @@ ops_status ops_baseline_prepare(ops_baseline *b)
     return st;
 }
 
+/* `gap`, at most `most` of it. */
+static int64_t towards(int64_t gap, int64_t most)
+{
+    return gap > most ? most : gap < -most ? -most : gap;
+}
+
+/* The interval is a running median: it moves by a fiftieth, whatever the gap. */
 static ops_baseline_taken place_in_time(ops_baseline *b, int64_t time_ns)
 {
     if (b->samples > 0 && time_ns <= b->last_ns) {
@@ -105,11 +112,8 @@ static ops_baseline_taken place_in_time(ops_baseline *b, int64_t time_ns)
         int64_t step = ops_since(time_ns, b->last_ns);
         if (b->interval_ns == 0)
             b->interval_ns = step;
-        else if (step != b->interval_ns) /* a running median: it moves by a fiftieth, whatever the gap */
-            b->interval_ns +=
-                (step > b->interval_ns ? 1 : -1) * (b->interval_ns / 50 + (b->interval_ns < 50));
-        if (b->interval_ns < 1)
-            b->interval_ns = 1;
+        else
+            b->interval_ns += towards(step - b->interval_ns, b->interval_ns / 50 + (b->interval_ns < 50));
     } else {
         b->first_ns = time_ns;
         b->odd_since_ns = time_ns;
