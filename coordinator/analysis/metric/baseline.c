@@ -273,7 +273,7 @@ static void search_period(ops_baseline *b, double x)
     double samples = ops_period_add(b->search, x);
     double period_ns = samples * (double)b->interval_ns;
     /* The day is a season already. */
-    if (samples > 0 && period_ns < PERIOD_MAX_NS && fabs(period_ns - OPS_DAY_NS) > OPS_DAY_NS / 10)
+    if (samples > 0 && period_ns < PERIOD_MAX_NS && fabs(period_ns - OPS_DAY_NS) > OPS_DAY_NS * 0.1)
         b->period_ns = (int64_t)period_ns;
     if (samples > 0 || b->search->stride > OPS_PERIOD_STRIDE_MAX) {
         ops_free(b->search);

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-#define LAG_MIN 4
-#define LAG_MAX (OPS_PERIOD_SAMPLES / 2)
+enum { LAG_MIN = 4, LAG_MAX = OPS_PERIOD_SAMPLES / 2 };
+
 /* A cycle explains at least half of what varies, and the correlation fell by 0.3 and came back: a trend or a slow walk
  * has no such dip. Two periods later it is still there. */
 #define PEAK  0.5F

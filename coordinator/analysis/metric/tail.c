@@ -5,8 +5,9 @@
 
 /* One value in this many is in the tail: enough of them for a slope in a day of minutes, and far enough out to be one. */
 #define TAIL_SHARE 100
-/* The prior of the slope: as if so many values had exceeded the start by one bin on average. */
-#define PRIOR_COUNT  4.0F
+/* The prior of the slope: as if so many values had exceeded the start by one bin on average. As much as a series shows by
+ * itself in 800 samples. */
+#define PRIOR_COUNT  8.0F
 #define PRIOR_EXCESS 1.0F
 /* The tail is looked at again after so many values that did not touch it. */
 #define LOOK_EVERY 64
