@@ -123,14 +123,16 @@ static ops_baseline_taken place_in_time(ops_baseline *b, int64_t time_ns)
     return OPS_BASELINE_TAKEN;
 }
 
+/* What is usual is told in units of the winner's question; the range is worked out once, for the winner. */
 typedef struct asked {
     ops_baseline *b;
     ops_baseline_verdict *v;
-    double least; /* least distance that means anything */
-    float need;   /* score of an alert */
+    double least;    /* least distance that means anything */
+    double at, unit; /* of the winner: the middle of the range, and one mean distance */
+    float need;      /* score of an alert */
 } asked;
 
-/* Judges magnitude `u` by one question's past, learns it, and keeps the answer when it is the most unusual. */
+/* Judges a place by one question's past, learns it, and keeps the answer when it is the most unusual. */
 static bool ask(asked *a, ops_baseline_kind kind, float place, float least)
 {
     ops_tail *t = &a->b->tail[kind];
@@ -143,16 +145,11 @@ static bool ask(asked *a, ops_baseline_kind kind, float place, float least)
     return true;
 }
 
-static float reach(const asked *a, ops_baseline_kind kind, float least)
-{
-    return ops_tail_magnitude(ops_tail_at(&a->b->tail[kind], a->need, least));
-}
-
-static void usual(asked *a, double value, double at, double distance)
+static void won(asked *a, double value, double at, double unit)
 {
     a->v->value = value;
-    a->v->low = at - distance;
-    a->v->high = at + distance;
+    a->at = at;
+    a->unit = unit;
 }
 
 static double scale_of(const ops_level *l, double least)
@@ -173,20 +170,16 @@ static void ask_levels(asked *a, double x)
     b->shift += SHIFT * (within(z) - b->shift);
     b->drift += DRIFT * (within((x - b->slower.at) / slower) - b->drift);
     if (ask(a, OPS_BASELINE_SPIKE, ops_tail_place((float)fabs(z)), TELLS_LEAST))
-        usual(a, x, b->slow.at, slow * reach(a, OPS_BASELINE_SPIKE, TELLS_LEAST));
+        won(a, x, b->slow.at, slow);
     if (ask(a, OPS_BASELINE_SHIFT, ops_tail_place((float)fabs(b->shift)), 0))
-        usual(a, b->slow.at + b->shift * slow, b->slow.at, slow * reach(a, OPS_BASELINE_SHIFT, 0));
+        won(a, b->slow.at + b->shift * slow, b->slow.at, slow);
     if (ask(a, OPS_BASELINE_DRIFT, ops_tail_place((float)fabs(b->drift)), 0))
-        usual(a, b->slower.at + b->drift * slower, b->slower.at, slower * reach(a, OPS_BASELINE_DRIFT, 0));
+        won(a, b->slower.at + b->drift * slower, b->slower.at, slower);
     /* The noise in mean distances is 1 when all is well; its logarithm is as far below as above. */
     b->noise += DRIFT * (fmin(fabs(z), DISTANCE_MAX) - b->noise);
     float octaves = (float)fabs(log2(b->noise > 1e-6 ? b->noise : 1e-6));
-    if (ask(a, OPS_BASELINE_SPREAD, ops_tail_place(octaves), 0)) {
-        float far = reach(a, OPS_BASELINE_SPREAD, 0);
-        a->v->value = b->noise * slow;
-        a->v->low = slow * exp2(-far);
-        a->v->high = slow * exp2(far);
-    }
+    if (ask(a, OPS_BASELINE_SPREAD, ops_tail_place(octaves), 0))
+        won(a, b->noise * slow, 0, slow);
 }
 
 /* Runs of equal values: a run is learnt when it ends, and judged as long as it lasts. */
@@ -209,9 +202,7 @@ static void ask_stuck(asked *a, int64_t time_ns, double x)
     if (score > a->v->score) {
         a->v->score = score;
         a->v->kind = OPS_BASELINE_STUCK;
-        a->v->value = b->same_run;
-        a->v->low = 1;
-        a->v->high = exp2f(ops_tail_at(t, a->need, 0));
+        won(a, b->same_run, 0, 1);
     }
 }
 
@@ -225,12 +216,34 @@ static void ask_seasons(asked *a, int64_t time_ns, double x)
         ops_season_add(s, time_ns, x, a->least, &view);
         if (!view.ready || view.score <= a->v->score)
             continue;
-        double far = ops_season_reach(s, a->need, a->least);
         a->v->score = view.score;
         a->v->kind = (ops_baseline_kind)(TAILS + i);
-        a->v->value = x;
-        a->v->low = view.low - far;
-        a->v->high = view.high + far;
+        won(a, x, (view.low + view.high) / 2, (view.high - view.low) / 2);
+    }
+}
+
+/* The range within which the winner's question would not have told. */
+static void tell_range(asked *a)
+{
+    ops_baseline_verdict *v = a->v;
+    const ops_baseline *b = a->b;
+    if (v->score <= 0)
+        return;
+    if (v->kind > OPS_BASELINE_STUCK) {
+        double far = a->unit + ops_season_reach(b->season[(int)v->kind - TAILS], a->need, a->least);
+        v->low = a->at - far;
+        v->high = a->at + far;
+        return;
+    }
+    float place = ops_tail_at(&b->tail[v->kind], a->need, v->kind == OPS_BASELINE_SPIKE ? TELLS_LEAST : 0);
+    double far = v->kind == OPS_BASELINE_STUCK ? place : ops_tail_magnitude(place);
+    if (v->kind == OPS_BASELINE_STUCK ||
+        v->kind == OPS_BASELINE_SPREAD) { /* octaves: of a run, of the noise */
+        v->high = a->unit * exp2(far);
+        v->low = v->kind == OPS_BASELINE_STUCK ? 1 : a->unit * exp2(-far);
+    } else {
+        v->low = a->at - a->unit * far;
+        v->high = a->at + a->unit * far;
     }
 }
 
@@ -281,6 +294,16 @@ static void search_period(ops_baseline *b, double x)
     }
 }
 
+/* The score of an alert; worked out again when the interval changes. */
+static float need_of(ops_baseline *b)
+{
+    if (b->need == 0 || b->need_interval_ns != b->interval_ns) {
+        b->need = ops_budget_score(b->samples_per_false_alert, b->time_per_false_alert_ns, b->interval_ns);
+        b->need_interval_ns = b->interval_ns;
+    }
+    return b->need;
+}
+
 /* Episodes: since when, and whether a person is told. */
 static void tell(asked *a, int64_t time_ns)
 {
@@ -311,13 +334,16 @@ ops_status ops_baseline_add(ops_baseline *b, int64_t time_ns, double value, ops_
     }
     if (v.taken == OPS_BASELINE_TAKEN) {
         double x = value > VALUE_MAX ? VALUE_MAX : value < -VALUE_MAX ? -VALUE_MAX : value;
-        asked a = {b, &v, fmax(b->quantum / 2, LAST_DIGITS * fabs(b->slow.at) + 1e-30),
-                   ops_budget_score(b->samples_per_false_alert, b->time_per_false_alert_ns, b->interval_ns)};
+        asked a = {.b = b,
+                   .v = &v,
+                   .least = fmax(b->quantum / 2, LAST_DIGITS * fabs(b->slow.at) + 1e-30),
+                   .need = need_of(b)};
         search_period(b, x);
         if (b->samples > OPS_LEVEL_LEARN)
             ask_levels(&a, x);
         ask_stuck(&a, time_ns, x);
         ask_seasons(&a, time_ns, x);
+        tell_range(&a);
         learn(b, x);
         tell(&a, time_ns);
     }

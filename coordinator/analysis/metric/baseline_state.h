@@ -27,6 +27,8 @@ struct ops_baseline {
     int64_t odd_since_ns, same_since_ns;
     ops_episode episode;
     int64_t period_ns;
+    int64_t need_interval_ns; /* not saved: what `need` was worked out for */
+    float need;
     ops_tail tail[TAILS];
     ops_season *season[SEASONS]; /* day, week, found */
     ops_period *search;
