@@ -14,7 +14,7 @@
  *
  * Hostile input: a value that is no number stands for what is expected of it; late and repeated rows change nothing.
  *
- * Memory: per column a baseline; per component 8 x (columns^2 + 98 x columns) bytes. Time per row grows with columns^2.
+ * Memory: per column a baseline; per component 8 x (2 x columns^2 + 103 x columns) bytes. Time per row grows with columns^2.
  *
  * @thread: one owner at a time. Pure: no clock, no I/O. */
 #ifndef OPS_ANALYSIS_COMPONENT_H
