@@ -229,6 +229,31 @@ static void failed_allocations_cost_the_call(void **state)
     assert_int_equal(ops_alloc_live(), live);
 }
 
+static void a_row_is_not_lost_to_a_failed_allocation(void **state)
+{
+    (void)state;
+    synth s = {.state = 3}, s2 = {.state = 3};
+    OPS_AUTO(ops_component_free) ops_component *a = grown(0, &s), *b = grown(0, &s2);
+    int failed = 0;
+    for (int64_t i = 0; i < 400; i++) {
+        double row[COLUMNS];
+        ops_component_verdict va, vb;
+        int64_t t = 0;
+        for (int j = 0; j < COLUMNS; j++)
+            row[j] = sample(&s, i, &t);
+        assert_int_equal(ops_component_add(a, t, row, &va), OPS_OK);
+        for (long n = 1, st = OPS_ENOMEM; st != OPS_OK; n++) {
+            ops_alloc_fail_at(n);
+            st = ops_component_add(b, t, row, &vb);
+            ops_alloc_fail_at(0);
+            assert_true(st == OPS_OK || st == OPS_ENOMEM);
+            failed += st != OPS_OK;
+        }
+        assert_true(va.score == vb.score && va.alert == vb.alert && va.column == vb.column);
+    }
+    assert_true(failed >= 2 * COLUMNS);
+}
+
 static void failed_allocations_leave_no_component_behind(void **state)
 {
     (void)state;
@@ -271,6 +296,7 @@ int main(void)
         cmocka_unit_test(spoilt_bytes_are_refused_or_harmless),
         cmocka_unit_test(a_spoilt_component_is_refused_or_harmless),
         cmocka_unit_test(failed_allocations_cost_the_call),
+        cmocka_unit_test(a_row_is_not_lost_to_a_failed_allocation),
         cmocka_unit_test(failed_allocations_leave_no_component_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
