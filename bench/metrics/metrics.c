@@ -49,6 +49,8 @@ static double ours(ops_baseline **all, size_t n, size_t from, size_t to, unsigne
     for (size_t i = from; i < to; i++)
         for (size_t k = 0; k < n; k++) {
             ops_baseline_verdict v;
+            ops_baseline_prefetch(all[k + 4 < n ? k + 4 : k], false);
+            ops_baseline_prefetch(all[k + 2 < n ? k + 2 : k], true);
             if (ops_baseline_add(all[k], (int64_t)i * MINUTE_NS, value(k, i), &v) != OPS_OK)
                 exit(1);
             *ret_alerts += v.alert;

@@ -351,6 +351,21 @@ ops_status ops_baseline_add(ops_baseline *b, int64_t time_ns, double value, ops_
     return OPS_OK;
 }
 
+static void prefetch(const void *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64)
+        __builtin_prefetch((const char *)p + i, 1);
+}
+
+void ops_baseline_prefetch(const ops_baseline *b, bool parts)
+{
+    if (!parts)
+        prefetch(b, sizeof *b);
+    for (int i = 0; parts && i < SEASONS; i++)
+        if (b->season[i] != NULL)
+            prefetch(b->season[i], sizeof *b->season[i]);
+}
+
 void ops_baseline_stats_get(const ops_baseline *b, ops_baseline_stats *ret)
 {
     *ret = (ops_baseline_stats){.samples = b->samples,

@@ -90,6 +90,10 @@ OPS_AUTO_DEFINE(ops_baseline, ops_baseline_free)
 OPS_MUST_USE ops_status ops_baseline_add(ops_baseline *b, int64_t time_ns, double value,
                                          ops_baseline_verdict *ret);
 
+/* Hints that `b` is asked soon: with tens of thousands of series the memory is what an answer waits for. Two calls, some
+ * series ahead: the first brings the baseline, the second (`parts`) what it points to. */
+void ops_baseline_prefetch(const ops_baseline *b, bool parts);
+
 void ops_baseline_stats_get(const ops_baseline *b, ops_baseline_stats *ret);
 size_t ops_baseline_bytes(const ops_baseline *b);
 
