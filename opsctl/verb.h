@@ -29,6 +29,9 @@ extern const size_t ops_verb_count;
 ops_status ops_cmd_offline_templates(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_offline_findings(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_offline_metrics(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_offline_incident(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_offline_rca(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_offline_sequences(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_offline_absent(ops_verb_ctx *ctx,
                                   ops_err *reterr); /* commands of the contract not built yet */
 ops_status ops_cmd_get_findings(ops_verb_ctx *ctx, ops_err *reterr);

@@ -31,7 +31,7 @@ class Dispatch(unittest.TestCase):
         self.assertIn("'offlin'", got.stderr.decode())
 
     def test_what_is_not_built_says_so_and_fails(self):
-        for verb in ("sequences", "rca", "incident", "search", "answer"):
+        for verb in ("search", "answer"):
             got = run("offline", verb)
             self.assertEqual(got.returncode, 1, verb)
             self.assertEqual(got.stdout, b"")
@@ -56,6 +56,25 @@ class Dispatch(unittest.TestCase):
             self.assertIn(said, got.stderr.decode())
         self.assertEqual(run("offline", "metrics").returncode, 2)
         self.assertEqual(run("offline", "metrics", "--train", "many", "-").returncode, 2)
+
+    def test_sequences_of_two_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            train, test = pathlib.Path(folder, "train"), pathlib.Path(folder, "test")
+            train.write_text("".join(f"n{i}\t{'a b c' if i % 3 else 'a b b c'}\n" for i in range(60)))
+            test.write_bytes(b"fine\ta b c\nnew\ta z c\n\xff\ta b\n")
+            got = run("offline", "sequences", "--train", str(train), "--test", str(test))
+            self.assertEqual(got.returncode, 0, got.stderr)
+            rows = [line.split(b"\t") for line in got.stdout.splitlines()]
+            self.assertEqual([(r[0], r[2]) for r in rows], [(b"fine", b"0"), (b"new", b"1"), (b"\xff", b"1")])
+            told = run("offline", "sequences", "--train", str(train), "--test", str(test), "--explain").stdout.decode("utf-8", "replace")
+            self.assertIn("z never occurred before", told)
+            self.assertIn("c is missing", told)
+            train.write_text("no tab\n")
+            got = run("offline", "sequences", "--train", str(train), "--test", str(test))
+            self.assertEqual((got.returncode, got.stdout), (1, b""))
+            self.assertIn("training file, line 1", got.stderr.decode())
+        self.assertNotEqual(run("offline", "sequences", "--train", "x").returncode, 0)
+        self.assertEqual(run("offline", "sequences", "--train", "/nonexistent", "--test", "-").returncode, 5)
 
     def test_completion_scripts_are_sound_shell(self):
         script = run("completion", "bash").stdout
@@ -186,6 +205,81 @@ class OfflineFindings(unittest.TestCase):
     def test_no_byte_sequence_stops_it(self):
         hostile = b"\xff\xfe\n\x00\x00\n" + b"x" * 300000 + b"\n2026-03-01 08:00:00 \xc3\n9999-99-99\nlast"
         self.found("-", stdin=hostile)
+
+
+class OfflineCases(unittest.TestCase):
+    """A door, a shop and a store; the store fails half its requests from 1200 s on and says so."""
+
+    def case(self, folder, at=True, end=1400):
+        with open(os.path.join(folder, "metrics.csv"), "w") as f:
+            f.write("time,component,metric,value\n")
+            for c in ("door", "shop", "store"):
+                for t in range(1000, end, 2):
+                    f.write("%d,%s,busy,%.3f\n" % (t, c, 0.2 + t % 7 / 100 + (0.6 if c == "store" and t >= 1200 else 0)))
+        with open(os.path.join(folder, "traces.jsonl"), "w") as f:
+            for t in range(1000, end):
+                bad = t >= 1200 and t % 2
+                for i, c in enumerate(("door", "shop", "store")):
+                    f.write(json.dumps({"trace": "t%d" % t, "span": str(i), "parent": str(i - 1) if i else "", "component": c, "operation": "serve",
+                                        "start": t + i / 100, "duration": 0.1 - i / 50, "status": "error" if bad else "ok"}) + "\n")
+        with open(os.path.join(folder, "logs.jsonl"), "wb") as f:
+            for t in range(1000, end):
+                text = "table <b>%d</b> is broken" % t if t >= 1200 and t % 2 else "request %d done" % t
+                f.write(json.dumps({"time": t, "component": "store", "message": text}).encode() + b"\n")
+            f.write(b'{"time": 1399, "component": "store", "message": "\xff\xfe\x1b[31m"}\nnot json\n')
+        if at:
+            with open(os.path.join(folder, "at.txt"), "w") as f:
+                f.write("1200\n")
+
+    def test_rca_ranks_every_component_once_with_a_reason(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.case(folder)
+            got = run("offline", "rca", "--dir", folder)
+            self.assertEqual(got.returncode, 0, got.stderr)
+            self.assertIn(b"2 of 402 rows left out", got.stderr)
+            rows = [line.split("\t") for line in got.stdout.decode().splitlines()]
+            self.assertEqual(sorted(r[0] for r in rows), ["door", "shop", "store"])
+            self.assertEqual(rows[0][0], "store")
+            scores = [float(r[1]) for r in rows]
+            self.assertEqual(scores, sorted(scores, reverse=True))
+            self.assertTrue(all(len(r) == 3 and r[2] for r in rows))
+            self.assertEqual(got.stdout, run("offline", "rca", "--dir", folder).stdout)
+            self.assertIn(b"errors", run("offline", "rca", "--explain", "--dir", folder).stdout)
+
+    def test_rca_names_what_is_missing(self):
+        self.assertEqual(run("offline", "rca").returncode, 2)
+        with tempfile.TemporaryDirectory() as folder:
+            got = run("offline", "rca", "--dir", folder)
+            self.assertEqual(got.returncode, 5)
+            self.assertIn(b"at.txt", got.stderr)
+            with open(os.path.join(folder, "at.txt"), "w") as f:
+                f.write("noon\n")
+            self.assertIn(b"Unix seconds", run("offline", "rca", "--dir", folder).stderr)
+
+    def test_incident_finds_the_time_and_the_page_is_whole_and_escaped(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.case(folder, at=False, end=1290)
+            page = os.path.join(folder, "report.html")
+            got = run("offline", "incident", "--dir", folder, "--html", page)
+            self.assertEqual(got.returncode, 0, got.stderr)
+            found = [json.loads(line) for line in got.stdout.splitlines()]
+            self.assertEqual(len(found), 1)
+            self.assertEqual(set(found[0]), {"start", "end", "severity", "summary", "components", "causes", "evidence"})
+            self.assertLess(abs(found[0]["start"] - 1200), 60)
+            self.assertEqual(found[0]["causes"][0]["component"], "store")
+            self.assertEqual(set(found[0]["evidence"][0]), {"kind", "component", "at", "text"})
+            with open(page, encoding="utf-8") as f:
+                text = f.read()
+            self.assertIn("&lt;b&gt;", text)
+            for bad in ("<b>", "<script", "http://", "https://", "src="):
+                self.assertNotIn(bad, text)
+
+    def test_all_is_well_prints_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "metrics.csv"), "w") as f:
+                f.write("time,component,metric,value\n" + "".join("%d,a,m,%d\n" % (t, t % 5) for t in range(600)))
+            got = run("offline", "incident", "--dir", folder)
+            self.assertEqual((got.returncode, got.stdout), (0, b""))
 
 
 class RedactTest(unittest.TestCase):
