@@ -151,7 +151,7 @@ static void forward(run *r)
 
 static void zero(float *p, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; p != NULL && i < n; i++)
         p[i] = 0;
 }
 
