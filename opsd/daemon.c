@@ -229,11 +229,11 @@ void opsd_daemon_stop(opsd_daemon *d)
     if (d->api_rpc != NULL)
         ops_rpc_server_stop(d->api_rpc, 1000);
     ops_api_free(d->api);
+    ops_http_free(d->web); /* its handlers ask the dispatch; what they asked is answered when that ends */
     opsd_models_close(d);
     ops_rpc_server_free(d->api_rpc);
     ops_rpc_server_free(d->otlp_rpc);
     ops_otlp_service_free(d->otlp_service);
-    ops_http_free(d->web);
     opsd_gauges_free(d->gauges);
     ops_finder_free(d->finder);
     ops_owners_free(d->owners);

@@ -1,4 +1,5 @@
-/* The operators' HTTP port: probes and metrics. */
+/* The operators' HTTP port: probes, metrics, and models for programs that speak the OpenAI API. */
+#include "coordinator/openai/routes.h"
 #include "opsd/daemon.h"
 
 static bool on_ready(void *user, ops_strbuf *why_not)
@@ -22,5 +23,6 @@ ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr)
     hc.ready = on_ready;
     hc.metrics = on_metrics;
     hc.probe_user = d;
-    return ops_http_new(&hc, &d->web, reterr);
+    ops_status st = ops_http_new(&hc, &d->web, reterr);
+    return st == OPS_OK ? ops_openai_routes(d->web, d->dispatch, reterr) : st;
 }

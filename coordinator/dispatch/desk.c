@@ -265,6 +265,7 @@ static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_disp
                                       .vectors = a->vectors,
                                       .rows = a->rows,
                                       .dim = a->dim,
+                                      .tokens = a->tokens,
                                       .model = m->name,
                                       .content_hash = m->content_hash});
         ops_desk_task_free(t);

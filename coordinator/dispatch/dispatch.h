@@ -45,6 +45,7 @@ typedef struct ops_dispatch_result {
     const char *message; /* why not, "" when OK */
     const float *vectors;
     size_t rows, dim;
+    uint32_t tokens;                  /* that the worker computed for it, as it says */
     uint32_t attempts;                /* sent to a worker so often */
     const char *model, *content_hash; /* what made the vectors */
 } ops_dispatch_result;
@@ -110,6 +111,7 @@ typedef struct ops_dispatch_answer {
     const char *message;
     const float *vectors; /* copied */
     size_t rows, dim;
+    uint32_t tokens;
 } ops_dispatch_answer;
 
 /* A task given up for good, for the dead-letter queue; borrowed for the call. Comes just before its `done`. */

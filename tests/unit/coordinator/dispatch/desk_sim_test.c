@@ -143,7 +143,7 @@ static void step(sim *s, uint64_t *submitted)
         }
         w->held[i] = w->held[--w->n];
         const float v = 1;
-        const ops_dispatch_answer a = {id, OPS_DISPATCH_DONE, "", &v, 1, 1};
+        const ops_dispatch_answer a = {id, OPS_DISPATCH_DONE, "", &v, 1, 1, 7};
         ops_desk_answered(s->k, w->attachment, &a, s->now);
     } else if (what < 92 && !w->draining) {
         w->draining = true;

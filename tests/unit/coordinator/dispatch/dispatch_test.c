@@ -69,7 +69,7 @@ static void work(void *arg)
             continue;
         }
         const float v[DIM] = {(float)id, 0, 0};
-        const ops_dispatch_answer a = {id, OPS_DISPATCH_DONE, "", v, 1, DIM};
+        const ops_dispatch_answer a = {id, OPS_DISPATCH_DONE, "", v, 1, DIM, 7};
         ops_dispatch_heartbeat(w->d, w->attachment, 1);
         (void)(ops_dispatch_answered(w->d, w->attachment, &a, NULL) == OPS_OK);
     }
@@ -266,7 +266,7 @@ static void bad_hellos_are_refused_at_once(void **state)
     assert_int_equal(ops_dispatch_attach(d, &h, &port, &a, &err), OPS_EINVAL);
     assert_non_null(strstr(err.msg, "models"));
     const float v[1] = {0};
-    const ops_dispatch_answer huge = {1, OPS_DISPATCH_DONE, "", v, SIZE_MAX / 2, 4};
+    const ops_dispatch_answer huge = {1, OPS_DISPATCH_DONE, "", v, SIZE_MAX / 2, 4, 0};
     assert_int_equal(ops_dispatch_answered(d, 1, &huge, &err), OPS_ETOOBIG);
     ops_dispatch_detach(d, 99, "unknown"); /* ignored */
     ops_dispatch_free(d);
