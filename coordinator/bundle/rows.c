@@ -9,7 +9,7 @@
 
 enum { ROW_BYTES_MAX = 1 << 20, NUMBER_BYTES = 32 };
 
-/* Cuts one field off the front; a quoted one is unfolded into `own`. False: an open quote. */
+/* Cuts one field off the front; a quoted one is unfolded into `own`. False: an open quote, or more behind a closed one. */
 static bool field(ops_slice *rest, ops_strbuf *own, ops_slice *ret)
 {
     if (rest->n == 0 || rest->p[0] != '"')
@@ -22,7 +22,7 @@ static bool field(ops_slice *rest, ops_strbuf *own, ops_slice *ret)
         i += rest->p[i] == '"';
         ops_strbuf_char(own, rest->p[i]);
     }
-    if (i >= rest->n)
+    if (i >= rest->n || (i + 1 < rest->n && rest->p[i + 1] != ','))
         return false;
     *ret = ops_strbuf_get(own);
     *rest = i + 1 < rest->n ? ops_slice_sub(*rest, i + 2, rest->n) : (ops_slice){NULL, 0};
@@ -41,10 +41,10 @@ static ops_status metric_row(ops_bundle *b, ops_slice line, ops_strbuf *own, ops
     ops_slice rest = line;
     double t = 0, v = 0;
     if (!field(&rest, &own[0], &time) || !field(&rest, &own[1], &component) || rest.n == 0)
-        return ops_fail(reterr, OPS_EINVAL, "fewer than four fields");
+        return ops_fail(reterr, OPS_EINVAL, "fewer than four fields, or a quote that does not enclose one");
     if (rest.p[0] == '"') {
         if (!field(&rest, &own[2], &metric))
-            return ops_fail(reterr, OPS_EINVAL, "a quote is not closed");
+            return ops_fail(reterr, OPS_EINVAL, "a quote does not enclose the metric's name");
         value = rest;
     } else {
         size_t i = rest.n;
@@ -58,7 +58,7 @@ static ops_status metric_row(ops_bundle *b, ops_slice line, ops_strbuf *own, ops
     value = ops_slice_trim(value);
     if (own[0].failed || own[1].failed || own[2].failed)
         return ops_fail(reterr, OPS_ENOMEM, "a row of metrics");
-    if (ops_slice_eq(time, OPS_SLICE("time")))
+    if (ops_slice_eq(time, OPS_SLICE("time"))) /* a header; files put one behind the other have several */
         return OPS_OK;
     if (!ops_slice_to_f64(ops_slice_trim(time), &t))
         return ops_fail(reterr, OPS_EINVAL, "the time is no number");

@@ -61,6 +61,8 @@ static void metrics(void **state)
     wrong(ops_rows_metric, b, "1700000002,shop,cpu,much");
     wrong(ops_rows_metric, b, "1700000002,\"shop,cpu,1");
     wrong(ops_rows_metric, b, "1700000002,shop,\"cpu,1");
+    wrong(ops_rows_metric, b, "1700000002,\"shop\"s,cpu,1");
+    wrong(ops_rows_metric, b, "1700000002,shop,\"cpu\"x,1");
     assert_int_equal(stats_of(b).samples, 4);
     ops_bundle_free(b);
 }
