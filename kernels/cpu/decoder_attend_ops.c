@@ -89,12 +89,14 @@ static size_t paged_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MA
     return 5;
 }
 
-/* Is every block that a row reads or writes one of the cache? `behind`: how many tokens before its own a row sees. */
+/* Is every block that a row reads or writes one of the cache? `behind`: how many tokens before its own a row sees. A
+ * table may be longer than any sequence: positions are extents too, so nothing lies behind `behind`. */
 static int rows_ok(const ops_kern_shape *s, const int32_t *rows, const int32_t *table, int behind)
 {
     const ops_kern_decoder *d = &s->decoder;
     for (int i = 0; i < s->m; i++, rows += 2) {
-        if (rows[0] < 0 || rows[0] >= s->seqs || rows[1] < 0 || rows[1] / d->block >= d->table)
+        if (rows[0] < 0 || rows[0] >= s->seqs || rows[1] < 0 || rows[1] >= OPS_KERN_EXTENT_MAX ||
+            rows[1] / d->block >= d->table)
             return 0;
         /* A row that follows the one before looks at one more block at most. */
         int same = i > 0 && rows[0] == rows[-2] && rows[1] == rows[-1] + 1;

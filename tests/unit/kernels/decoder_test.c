@@ -377,14 +377,39 @@ static void test_attention_refuses(void **state)
         r->t->buf_free(r->d, b[i]);
 }
 
+/* A table that is longer than any sequence may be does not make its far positions real. */
+static void test_far_position(void **state)
+{
+    rig *r = *state;
+    enum { BLOCK = 1 << 20, TABLE = OPS_KERN_EXTENT_MAX / BLOCK + 1 };
+    const ops_kern_shape s = {
+        .op = OPS_KERN_KV_APPEND,
+        .m = 1,
+        .seqs = 1,
+        .decoder = {.kv_heads = 1, .width = 1, .block = BLOCK, .blocks = 1, .table = TABLE}};
+    const float one = 1;
+    float first;
+    ops_kern_buf *b[5] = {buffer(r, &one, 4), buffer(r, &one, 4), buffer(r, NULL, 8),
+                          buffer(r, NULL, TABLE * sizeof(int32_t)),
+                          buffer(r, NULL, ops_kern_cache_bytes(&s.decoder))};
+    int32_t rows[] = {0, OPS_KERN_EXTENT_MAX - 1};
+    assert_int_equal(r->t->upload(r->d, b[2], 0, rows, sizeof rows), OPS_KERN_OK);
+    assert_int_equal(apply(r, s, b, 5, &first, sizeof first), OPS_KERN_OK);
+    rows[1]++;
+    assert_int_equal(r->t->upload(r->d, b[2], 0, rows, sizeof rows), OPS_KERN_OK);
+    assert_int_equal(apply(r, s, b, 5, &first, sizeof first), OPS_KERN_EINVAL);
+    for (int i = 0; i < 5; i++)
+        r->t->buf_free(r->d, b[i]);
+}
+
 int main(void)
 {
     static int late = 1;
 #define BOTH(test)                                                                                           \
     cmocka_unit_test_prestate_setup_teardown(test, open_rig, close_rig, NULL),                               \
         cmocka_unit_test_prestate_setup_teardown(test, open_rig, close_rig, &late)
-    const struct CMUnitTest tests[] = {BOTH(test_linear),    BOTH(test_pack_refuses),
-                                       BOTH(test_rows),      BOTH(test_rope),
-                                       BOTH(test_attention), BOTH(test_attention_refuses)};
+    const struct CMUnitTest tests[] = {
+        BOTH(test_linear),    BOTH(test_pack_refuses),      BOTH(test_rows),        BOTH(test_rope),
+        BOTH(test_attention), BOTH(test_attention_refuses), BOTH(test_far_position)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
