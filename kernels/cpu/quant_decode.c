@@ -1,8 +1,8 @@
 /* Reading of the file formats' blocks: one function that takes a group of 32 apart serves decoding and packing. */
-#include <math.h>
 #include <string.h>
 
 #include "kernels/cpu/quant_group_internal.h"
+#include "kernels/ref/ref.h"
 
 static const struct {
     int type;
@@ -42,38 +42,6 @@ const char *ops_kern_quant_name(int type)
 {
     int i = find(type);
     return i < 0 ? NULL : formats[i].name;
-}
-
-float ops_kern_quant_from_half(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;
-    if (exponent == 0) { /* zero and subnormals: fraction * 2^-24, exact in f32 */
-        float v = (float)fraction * 0x1p-24f;
-        return sign ? -v : v;
-    }
-    uint32_t bits = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13;
-    float v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
-
-uint16_t ops_kern_quant_to_half(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
-    bits &= 0x7fffffff;
-    if (bits > 0x7f800000)
-        return (uint16_t)(sign | 0x7e00 | (bits >> 13 & 0x3ff));
-    if (bits >= 0x477ff000) /* 65520: from here on the nearest is infinity */
-        return sign | 0x7c00;
-    if (bits < 0x38800000) { /* below 2^-14: units of 2^-24; adding 2^23 units rounds to them */
-        float units = fabsf(value) * 0x1p24f + 0x1p23f;
-        memcpy(&bits, &units, sizeof bits);
-        return (uint16_t)(sign | (bits & 0x7ff));
-    }
-    bits += 0xfff + (bits >> 13 & 1);
-    return (uint16_t)(sign | ((bits >> 13) - (112 << 10)));
 }
 
 static uint16_t half_at(const uint8_t *p)
@@ -196,11 +164,7 @@ static void decode_floats(ops_kern_quant_type type, const uint8_t *from, size_t 
     }
     for (size_t i = 0; i < count; i++) {
         uint16_t h = half_at(from + 2 * i);
-        uint32_t bits = (uint32_t)h << 16;
-        if (type == OPS_KERN_QUANT_F16)
-            ret[i] = ops_kern_quant_from_half(h);
-        else
-            memcpy(&ret[i], &bits, sizeof bits);
+        ret[i] = type == OPS_KERN_QUANT_F16 ? ops_kern_quant_from_half(h) : ops_ref_of_bf16(h);
     }
 }
 

@@ -1,63 +1,53 @@
+#include <math.h>
 #include <string.h>
 
 #include "kernels/ref/ref.h"
 
-static uint32_t bits(float v)
+float ops_kern_quant_from_half(uint16_t half)
 {
-    uint32_t b;
-    memcpy(&b, &v, sizeof b);
-    return b;
-}
-
-static float of_bits(uint32_t b)
-{
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 1023;
+    if (exponent == 0) { /* zero and subnormals: fraction * 2^-24, exact in f32 */
+        float v = (float)fraction * 0x1p-24f;
+        return sign ? -v : v;
+    }
+    uint32_t bits = sign | (exponent == 31 ? 255u : exponent + 112) << 23 | fraction << 13;
     float v;
-    memcpy(&v, &b, sizeof v);
+    memcpy(&v, &bits, sizeof v);
     return v;
 }
 
-/* b >> by, to the nearest, ties to even. */
-static uint32_t shift_even(uint32_t b, int by)
+uint16_t ops_kern_quant_to_half(float value)
 {
-    const uint32_t half = (1U << (by - 1)) - 1 + ((b >> by) & 1U);
-    return (b + half) >> by;
-}
-
-uint16_t ops_ref_to_f16(float v)
-{
-    const uint32_t b = bits(v), sign = (b >> 16) & 0x8000U, mag = b & 0x7fffffffU;
-    if (mag > 0x7f800000U)
-        return (uint16_t)(sign | 0x7e00U); /* not a number */
-    if (mag >= 0x477ff000U)
-        return (uint16_t)(sign | 0x7c00U); /* 65520 and more round to infinity */
-    if (mag < 0x33000000U)
-        return (uint16_t)sign; /* below half of the least */
-    if (mag >= 0x38800000U)
-        return (uint16_t)(sign | shift_even(mag - 0x38000000U, 13));
-    const int exponent = (int)(mag >> 23); /* subnormal: the leading one is written out and shifted down */
-    return (uint16_t)(sign | shift_even((mag & 0x7fffffU) | 0x800000U, 126 - exponent));
-}
-
-float ops_ref_of_f16(uint16_t v)
-{
-    const uint32_t sign = (uint32_t)(v & 0x8000U) << 16, mag = v & 0x7fffU;
-    if (mag >= 0x7c00U)
-        return of_bits(sign | 0x7f800000U | (mag & 0x3ffU) << 13);
-    if (mag >= 0x400U)
-        return of_bits(sign | ((mag << 13) + 0x38000000U));
-    const float small = (float)mag * 0x1p-24f;
-    return sign != 0 ? -small : small;
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    bits &= 0x7fffffff;
+    if (bits > 0x7f800000)
+        return (uint16_t)(sign | 0x7e00 | (bits >> 13 & 0x3ff));
+    if (bits >= 0x477ff000) /* 65520: from here on the nearest is infinity */
+        return sign | 0x7c00;
+    if (bits < 0x38800000) { /* below 2^-14: units of 2^-24; adding 2^23 units rounds to them */
+        float units = fabsf(value) * 0x1p24f + 0x1p23f;
+        memcpy(&bits, &units, sizeof bits);
+        return (uint16_t)(sign | (bits & 0x7ff));
+    }
+    bits += 0xfff + (bits >> 13 & 1);
+    return (uint16_t)(sign | ((bits >> 13) - (112 << 10)));
 }
 
 uint16_t ops_ref_to_bf16(float v)
 {
-    const uint32_t b = bits(v);
+    uint32_t b;
+    memcpy(&b, &v, sizeof b);
     if ((b & 0x7fffffffU) > 0x7f800000U)
         return (uint16_t)(b >> 16 | 0x40U);
-    return (uint16_t)shift_even(b, 16);
+    return (uint16_t)((b + 0x7fffU + (b >> 16 & 1U)) >> 16);
 }
 
 float ops_ref_of_bf16(uint16_t v)
 {
-    return of_bits((uint32_t)v << 16);
+    const uint32_t b = (uint32_t)v << 16;
+    float f;
+    memcpy(&f, &b, sizeof f);
+    return f;
 }

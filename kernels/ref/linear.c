@@ -27,7 +27,7 @@ static float weight(const ops_ref_packed *p, size_t i)
     if (p->type == OPS_KERN_F32)
         return ((const float *)p->w)[i];
     const uint16_t v = ((const uint16_t *)p->w)[i];
-    return p->type == OPS_KERN_F16 ? ops_ref_of_f16(v) : ops_ref_of_bf16(v);
+    return p->type == OPS_KERN_F16 ? ops_kern_quant_from_half(v) : ops_ref_of_bf16(v);
 }
 
 static float dot(const ops_ref_linear *l, int i, int j)

@@ -56,7 +56,8 @@ void ops_ref_pack(const ops_ref_packed *p, const float *w, void *at)
             if (p->type == OPS_KERN_F32)
                 ((float *)at)[i] = w[c];
             else
-                ((uint16_t *)at)[i] = p->type == OPS_KERN_F16 ? ops_ref_to_f16(w[c]) : ops_ref_to_bf16(w[c]);
+                ((uint16_t *)at)[i] =
+                    p->type == OPS_KERN_F16 ? ops_kern_quant_to_half(w[c]) : ops_ref_to_bf16(w[c]);
         }
     }
 }

@@ -65,8 +65,6 @@ static inline int ops_ref_up(int v, int to)
     return (v + to - 1) / to * to;
 }
 
-uint16_t ops_ref_to_f16(float v); /* IEEE binary16, nearest even; too large: infinity */
-float ops_ref_of_f16(uint16_t v);
-uint16_t ops_ref_to_bf16(float v); /* the upper half of binary32, nearest even */
+uint16_t ops_ref_to_bf16(float v); /* the upper half of binary32, nearest even; binary16: kern_quant.h */
 float ops_ref_of_bf16(uint16_t v);
 #endif

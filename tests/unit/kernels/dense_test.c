@@ -140,7 +140,7 @@ static int had(const char *level)
 /* The formulas of kern.h in doubles. The 8-bit weights and inputs are rounded here by themselves. */
 static double rounded(ops_kern_type type, float w)
 {
-    return (double)(type == OPS_KERN_F16    ? ops_ref_of_f16(ops_ref_to_f16(w))
+    return (double)(type == OPS_KERN_F16    ? ops_kern_quant_from_half(ops_kern_quant_to_half(w))
                     : type == OPS_KERN_BF16 ? ops_ref_of_bf16(ops_ref_to_bf16(w))
                                             : w);
 }
@@ -426,20 +426,20 @@ static void halves(void **state)
         const int exponent = (int)(h >> 10 & 31), fraction = (int)(h & 1023);
         double want = exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, exponent - 25);
         want = h & 0x8000 ? -want : want;
-        const float got = ops_ref_of_f16((uint16_t)h);
+        const float got = ops_kern_quant_from_half((uint16_t)h);
         if (exponent == 31) {
             assert_true(fraction != 0 ? isnan(got) : isinf(got));
-            assert_true(fraction != 0 ? isnan(ops_ref_of_f16(ops_ref_to_f16(got)))
-                                      : ops_ref_to_f16(got) == h);
+            assert_true(fraction != 0 ? isnan(ops_kern_quant_from_half(ops_kern_quant_to_half(got)))
+                                      : ops_kern_quant_to_half(got) == h);
             continue;
         }
         assert_true((double)got == want);
-        assert_int_equal(ops_ref_to_f16(got), h);
+        assert_int_equal(ops_kern_quant_to_half(got), h);
         const double next = exponent == 0 ? ldexp(1, -24) : ldexp(1, exponent - 25);
         const double middle = fabs(want) + next / 2; /* a tie goes to the even one, a hair beyond goes on */
         const uint16_t up = (uint16_t)((h & 0x7fff) + 1);
-        assert_int_equal(ops_ref_to_f16((float)middle), h & 1 ? up : h & 0x7fff);
-        assert_int_equal(ops_ref_to_f16(nextafterf((float)middle, INFINITY)), up);
+        assert_int_equal(ops_kern_quant_to_half((float)middle), h & 1 ? up : h & 0x7fff);
+        assert_int_equal(ops_kern_quant_to_half(nextafterf((float)middle, INFINITY)), up);
     }
     assert_int_equal(ops_ref_to_bf16(1.0f), 0x3f80);
     assert_int_equal(ops_ref_to_bf16(1.00390625f), 0x3f80); /* 1 + 2^-8: a tie, to even */
