@@ -168,11 +168,11 @@ static void run_until(ops_kern_dev *d, ops_kern_fence fence)
 
 static int arg_ok(const ops_kern_plan *p, size_t i, const ops_kern_buf *b)
 {
-    if (p->op->packed != 0 && i == (size_t)abs(p->op->packed)) {
-        int quant = p->op->packed < 0, type = quant ? (int)p->s.decoder.type : (int)p->s.type;
-        return b->packed == (quant ? OPS_CPU_QUANT : OPS_CPU_DENSE) && b->type == type && b->n == p->s.n &&
-               b->k == p->s.k;
-    }
+    const ops_kern_shape *s = &p->s;
+    const ops_cpu_packed by = p->op->packed_by;
+    if (by != OPS_CPU_BYTES && i == p->op->packed_at)
+        return b->packed == by && b->n == s->n && b->k == s->k &&
+               b->type == (by == OPS_CPU_QUANT ? (int)s->decoder.type : (int)s->type);
     return !b->packed && b->bytes >= p->bytes[i];
 }
 

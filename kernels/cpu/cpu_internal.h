@@ -52,8 +52,8 @@ struct ops_cpu_op {
     size_t (*sizes)(const ops_kern_shape *, size_t bytes[OPS_KERN_ARGS_MAX]);
     size_t (*scratch)(const ops_kern_dev *, const ops_kern_shape *); /* NULL: none */
     ops_kern_status (*run)(ops_kern_dev *, const ops_kern_shape *, void *const *args);
-    /* The argument that comes from `pack`, or minus the one from `pack_quant`; 0: none (the first is never one). */
-    int packed;
+    size_t packed_at;         /* the argument that must come packed; 0: none (the first is never one) */
+    ops_cpu_packed packed_by; /* and by what */
 };
 const ops_cpu_op *ops_cpu_op_find(ops_kern_op op); /* NULL: unknown */
 
@@ -69,6 +69,17 @@ extern const ops_cpu_op ops_decoder_op_rmsnorm, ops_decoder_op_rope_table, ops_d
 extern const ops_cpu_op ops_decoder_op_append, ops_decoder_op_paged, ops_decoder_op_causal;
 
 void *ops_cpu_memory(size_t bytes); /* zeroed, on a line of the cache; free with free; NULL: none left */
+
+/* Are the sequences [starts[i], starts[i+1]) of one row at least, and all m rows theirs? */
+static inline int ops_cpu_starts_ok(const int32_t *starts, int seqs, int m)
+{
+    if (starts[0] != 0 || starts[seqs] != m)
+        return 0;
+    for (int i = 0; i < seqs; i++)
+        if (starts[i + 1] <= starts[i])
+            return 0;
+    return 1;
+}
 
 static inline int ops_cpu_extent_ok(int v)
 {

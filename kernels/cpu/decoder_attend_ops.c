@@ -1,35 +1,5 @@
 /* Operations on keys and values: the cache's and those of packed sequences. */
-#include <string.h>
-
 #include "kernels/cpu/decoder_ops.h"
-
-/* Without VNNI the widest vectors are of no use to products of 8 bits. */
-ops_decoder_run ops_decoder_run_on(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
-{
-    ops_quant_level level = strcmp(d->level->name, "plain") == 0  ? OPS_QUANT_PLAIN
-                            : strcmp(d->level->name, "vnni") == 0 ? OPS_QUANT_AVX512
-                                                                  : OPS_QUANT_AVX2;
-    return (ops_decoder_run){d, s, args, level};
-}
-
-typedef struct team_job {
-    ops_decoder_part *fn;
-    const void *job;
-    int parts;
-} team_job;
-
-static void team_part(void *ctx, size_t task, int thread)
-{
-    const team_job *t = ctx;
-    (void)thread;
-    t->fn(t->job, (int)task, t->parts);
-}
-
-void ops_decoder_each(const ops_decoder_run *r, ops_decoder_part *fn, const void *job, size_t cost)
-{
-    team_job t = {fn, job, ops_cpu_threads_count(r->d->threads)};
-    ops_cpu_each(r->d->threads, (size_t)t.parts, cost / (size_t)t.parts, team_part, &t);
-}
 
 size_t ops_kern_cache_bytes(const ops_kern_decoder *d)
 {
@@ -115,15 +85,14 @@ static void append_part(const void *job, int part, int parts)
     ops_decoder_append_run(job, part, parts);
 }
 
-static ops_kern_status append_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status append_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    const ops_kern_decoder *d = &r->s->decoder;
-    if (!rows_ok(r->s, r->args[2], r->args[3], 0))
+    const ops_kern_decoder *c = &s->decoder;
+    if (!rows_ok(s, args[2], args[3], 0))
         return OPS_KERN_EINVAL;
-    ops_decoder_append job = {r->s->m,    d->kv_heads, d->width,   d->table,   d->block,  d->half,
-                              r->args[0], r->args[1],  r->args[2], r->args[3], r->args[4]};
-    ops_decoder_each(r, append_part, &job, kv_bytes(r->s));
+    ops_decoder_append job = {s->m,    c->kv_heads, c->width, c->table, c->block, c->half,
+                              args[0], args[1],     args[2],  args[3],  args[4]};
+    ops_decoder_each(d, append_part, &job, kv_bytes(s));
     return OPS_KERN_OK;
 }
 
@@ -157,38 +126,36 @@ static size_t attend_cost(const ops_kern_shape *s, const int32_t *rows)
     return keys * (size_t)s->n / 8;
 }
 
-static attend_job job_of(const ops_decoder_run *r)
+static attend_job job_of(const ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_kern_shape *s = r->s;
-    const ops_kern_decoder *d = &s->decoder;
-    return (attend_job){ops_decoder_level_of(r),
+    const ops_kern_decoder *c = &s->decoder;
+    return (attend_job){ops_decoder_level_of(d, s),
                         {.m = s->m,
                          .heads = s->heads,
-                         .kv_heads = d->kv_heads,
-                         .width = d->width,
-                         .window = d->window,
-                         .scale = d->scale,
+                         .kv_heads = c->kv_heads,
+                         .width = c->width,
+                         .window = c->window,
+                         .scale = c->scale,
                          .seqs = s->seqs,
-                         .q = r->args[0],
-                         .y = r->args[4]}};
+                         .q = args[0],
+                         .y = args[4]}};
 }
 
-static ops_kern_status paged_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status paged_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    const ops_kern_decoder *d = &r->s->decoder;
-    if (!rows_ok(r->s, r->args[2], r->args[3], d->window > 0 ? d->window - 1 : OPS_KERN_EXTENT_MAX))
+    const ops_kern_decoder *c = &s->decoder;
+    if (!rows_ok(s, args[2], args[3], c->window > 0 ? c->window - 1 : OPS_KERN_EXTENT_MAX))
         return OPS_KERN_EINVAL;
-    attend_job j = job_of(r);
-    if (d->block % OPS_DECODER_PAGE != 0)
+    attend_job j = job_of(d, s, args);
+    if (c->block % OPS_DECODER_PAGE != 0)
         j.level = &ops_decoder_exact;
-    j.a.cache = r->args[1];
-    j.a.rows = r->args[2];
-    j.a.table = r->args[3];
-    j.a.table_n = d->table;
-    j.a.block = d->block;
-    j.a.half = d->half;
-    ops_decoder_each(r, attend_part, &j, attend_cost(r->s, r->args[2]));
+    j.a.cache = args[1];
+    j.a.rows = args[2];
+    j.a.table = args[3];
+    j.a.table_n = c->table;
+    j.a.block = c->block;
+    j.a.half = c->half;
+    ops_decoder_each(d, attend_part, &j, attend_cost(s, args[2]));
     return OPS_KERN_OK;
 }
 
@@ -211,22 +178,18 @@ static size_t causal_scratch(const ops_kern_dev *d, const ops_kern_shape *s)
     return ops_decoder_turned(s->m, s->seqs, s->decoder.kv_heads, s->decoder.width) * 4;
 }
 
-static ops_kern_status causal_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status causal_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    const int32_t *starts = r->args[3];
-    if (starts[0] != 0 || starts[r->s->seqs] != r->s->m)
+    const int32_t *starts = args[3];
+    if (!ops_cpu_starts_ok(starts, s->seqs, s->m))
         return OPS_KERN_EINVAL;
-    for (int i = 0; i < r->s->seqs; i++)
-        if (starts[i + 1] <= starts[i] || starts[i + 1] > r->s->m)
-            return OPS_KERN_EINVAL;
-    attend_job j = job_of(r);
+    attend_job j = job_of(d, s, args);
     j.a.starts = starts;
-    j.a.k = r->args[1];
-    j.a.v = r->args[2];
-    j.a.turned = r->d->scratch;
-    ops_decoder_each(r, turn_part, &j, kv_bytes(r->s) / 4);
-    ops_decoder_each(r, attend_part, &j, attend_cost(r->s, NULL));
+    j.a.k = args[1];
+    j.a.v = args[2];
+    j.a.turned = d->scratch;
+    ops_decoder_each(d, turn_part, &j, kv_bytes(s) / 4);
+    ops_decoder_each(d, attend_part, &j, attend_cost(s, NULL));
     return OPS_KERN_OK;
 }
 

@@ -28,16 +28,16 @@ static void exact_part(const void *job, int part, int parts)
     ops_quant_exact(&p->job, part, parts);
 }
 
-static void multiply(const ops_decoder_run *r, float *y, void *rows, const uint32_t *mask)
+static void multiply(ops_kern_dev *d, const ops_kern_shape *s, void *const *args, float *y, void *rows,
+                     const uint32_t *mask)
 {
-    const ops_kern_shape *s = r->s;
-    product p = {{s->decoder.type, s->m, s->n, s->k, r->args[1], r->args[0], rows, y, mask}, r->level, rows};
+    product p = {{s->decoder.type, s->m, s->n, s->k, args[1], args[0], rows, y, mask}, d->level->quant, rows};
     if (s->decoder.exact) {
-        ops_decoder_each(r, exact_part, &p, (size_t)s->m * s->n * s->k);
+        ops_decoder_each(d, exact_part, &p, (size_t)s->m * s->n * s->k);
         return;
     }
-    ops_decoder_each(r, rows_part, &p, (size_t)s->m * s->k / 4);
-    ops_decoder_each(r, gemm_part, &p, (size_t)s->m * s->n * s->k / 32);
+    ops_decoder_each(d, rows_part, &p, (size_t)s->m * s->k / 4);
+    ops_decoder_each(d, gemm_part, &p, (size_t)s->m * s->n * s->k / 32);
 }
 
 static int weights_ok(const ops_kern_shape *s)
@@ -61,10 +61,9 @@ static size_t linear_scratch(const ops_kern_dev *d, const ops_kern_shape *s)
     return ops_quant_rows_bytes(s->m, s->k);
 }
 
-static ops_kern_status linear_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status linear_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    multiply(r, r->args[2], r->d->scratch, NULL);
+    multiply(d, s, args, args[2], d->scratch, NULL);
     return OPS_KERN_OK;
 }
 
@@ -72,7 +71,8 @@ const ops_cpu_op ops_decoder_op_qlinear = {.op = OPS_KERN_QLINEAR,
                                            .sizes = linear_sizes,
                                            .scratch = linear_scratch,
                                            .run = linear_run,
-                                           .packed = -1};
+                                           .packed_at = 1,
+                                           .packed_by = OPS_CPU_QUANT};
 
 static size_t embed_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MAX])
 {
@@ -83,25 +83,28 @@ static size_t embed_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MA
     return 3;
 }
 
-static ops_kern_status embed_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status embed_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    const ops_kern_shape *s = r->s;
-    const int32_t *ids = r->args[0];
-    float *y = r->args[2];
+    (void)d;
+    const int32_t *ids = args[0];
+    float *y = args[2];
     for (int i = 0; i < s->m; i++)
         if (ids[i] < 0 || ids[i] >= s->n)
             return OPS_KERN_EINVAL;
     for (int i = 0; i < s->m; i++, y += s->k) {
-        ops_quant_unpack(s->decoder.type, s->k, r->args[1], ids[i], 0, s->k, y);
+        ops_quant_unpack(s->decoder.type, s->k, args[1], ids[i], 0, s->k, y);
         for (int c = 0; c < s->k; c++)
             y[c] *= s->decoder.scale;
     }
     return OPS_KERN_OK;
 }
 
-const ops_cpu_op ops_decoder_op_qembed = {
-    .op = OPS_KERN_QEMBED, .sizes = embed_sizes, .scratch = NULL, .run = embed_run, .packed = -1};
+const ops_cpu_op ops_decoder_op_qembed = {.op = OPS_KERN_QEMBED,
+                                          .sizes = embed_sizes,
+                                          .scratch = NULL,
+                                          .run = embed_run,
+                                          .packed_at = 1,
+                                          .packed_by = OPS_CPU_QUANT};
 
 static size_t mask_words(int n)
 {
@@ -130,27 +133,29 @@ static size_t head_scratch(const ops_kern_dev *d, const ops_kern_shape *s)
     return union_bytes(s) + ops_quant_rows_bytes(s->m, s->k);
 }
 
-static ops_kern_status head_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status head_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    const ops_kern_shape *s = r->s;
     size_t words = mask_words(s->n);
-    const uint32_t *mask = r->args[2];
-    uint32_t *any = r->d->scratch;
-    float *y = r->args[3];
+    const uint32_t *mask = args[2];
+    uint32_t *any = d->scratch;
+    float *y = args[3];
     memset(any, 0, words * 4);
     for (int i = 0; i < s->m; i++)
         for (size_t w = 0; w < words; w++)
             any[w] |= mask[(size_t)i * words + w];
-    multiply(r, y, (char *)r->d->scratch + union_bytes(s), any);
+    multiply(d, s, args, y, (char *)d->scratch + union_bytes(s), any);
     for (int i = 0; i < s->m; i++, y += s->n, mask += words)
         for (int c = 0; c < s->n; c++)
             y[c] = mask[c / 32] >> c % 32 & 1 ? y[c] : -INFINITY;
     return OPS_KERN_OK;
 }
 
-const ops_cpu_op ops_decoder_op_head = {
-    .op = OPS_KERN_HEAD, .sizes = head_sizes, .scratch = head_scratch, .run = head_run, .packed = -1};
+const ops_cpu_op ops_decoder_op_head = {.op = OPS_KERN_HEAD,
+                                        .sizes = head_sizes,
+                                        .scratch = head_scratch,
+                                        .run = head_run,
+                                        .packed_at = 1,
+                                        .packed_by = OPS_CPU_QUANT};
 
 static size_t topk_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MAX])
 {
@@ -172,11 +177,10 @@ static void topk_part(const void *job, int part, int parts)
     j->level->top(&j->top, part, parts);
 }
 
-static ops_kern_status topk_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status topk_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    select_job j = {ops_decoder_level_of(r), {r->s->m, r->s->n, r->s->decoder.top, r->args[0], r->args[1]}};
-    ops_decoder_each(r, topk_part, &j, (size_t)r->s->m * r->s->n);
+    select_job j = {ops_decoder_level_of(d, s), {s->m, s->n, s->decoder.top, args[0], args[1]}};
+    ops_decoder_each(d, topk_part, &j, (size_t)s->m * s->n);
     return OPS_KERN_OK;
 }
 

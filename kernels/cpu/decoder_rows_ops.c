@@ -23,15 +23,14 @@ static size_t norm_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MAX
     return 3;
 }
 
-static ops_kern_status norm_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status norm_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    rows_job j = {ops_decoder_level_of(r)->rmsnorm,
-                  {.m = r->s->m, .n = r->s->n, .eps = r->s->eps, .shift = r->s->decoder.shift}};
-    j.rows.a = r->args[0];
-    j.rows.b = r->args[1];
-    j.rows.y = r->args[2];
-    ops_decoder_each(r, rows_part, &j, (size_t)r->s->m * r->s->n / 4);
+    rows_job j = {ops_decoder_level_of(d, s)->rmsnorm,
+                  {.m = s->m, .n = s->n, .eps = s->eps, .shift = s->decoder.shift}};
+    j.rows.a = args[0];
+    j.rows.b = args[1];
+    j.rows.y = args[2];
+    ops_decoder_each(d, rows_part, &j, (size_t)s->m * s->n / 4);
     return OPS_KERN_OK;
 }
 
@@ -53,11 +52,10 @@ static size_t table_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MA
     return 3;
 }
 
-static ops_kern_status table_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status table_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    ops_decoder_rope_table(r->s->m, r->s->decoder.rotary, r->s->decoder.theta, r->args[0], r->args[1],
-                           r->args[2]);
+    (void)d;
+    ops_decoder_rope_table(s->m, s->decoder.rotary, s->decoder.theta, args[0], args[1], args[2]);
     return OPS_KERN_OK;
 }
 
@@ -74,19 +72,18 @@ static size_t rope_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MAX
     return 3;
 }
 
-static ops_kern_status rope_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status rope_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    rows_job j = {ops_decoder_level_of(r)->rope,
-                  {.m = r->s->m,
-                   .n = r->s->n,
-                   .heads = r->s->heads,
-                   .rotary = r->s->decoder.rotary,
-                   .half_split = r->s->decoder.half_split}};
-    j.rows.a = r->args[0];
-    j.rows.b = r->args[1];
-    j.rows.y = r->args[2];
-    ops_decoder_each(r, rows_part, &j, (size_t)r->s->m * r->s->n / 4);
+    rows_job j = {ops_decoder_level_of(d, s)->rope,
+                  {.m = s->m,
+                   .n = s->n,
+                   .heads = s->heads,
+                   .rotary = s->decoder.rotary,
+                   .half_split = s->decoder.half_split}};
+    j.rows.a = args[0];
+    j.rows.b = args[1];
+    j.rows.y = args[2];
+    ops_decoder_each(d, rows_part, &j, (size_t)s->m * s->n / 4);
     return OPS_KERN_OK;
 }
 
@@ -109,16 +106,14 @@ static size_t three_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MA
     return 3;
 }
 
-static ops_kern_status gate_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status gate_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    int two = r->s->op == OPS_KERN_GELU_TANH;
-    rows_job j = {ops_decoder_level_of(r)->gate,
-                  {.m = r->s->m, .n = r->s->n, .gelu = two || r->s->decoder.gelu}};
-    j.rows.a = r->args[0];
-    j.rows.b = two ? NULL : r->args[1];
-    j.rows.y = r->args[two ? 1 : 2];
-    ops_decoder_each(r, rows_part, &j, (size_t)r->s->m * r->s->n / 4);
+    int two = s->op == OPS_KERN_GELU_TANH;
+    rows_job j = {ops_decoder_level_of(d, s)->gate, {.m = s->m, .n = s->n, .gelu = two || s->decoder.gelu}};
+    j.rows.a = args[0];
+    j.rows.b = two ? NULL : args[1];
+    j.rows.y = args[two ? 1 : 2];
+    ops_decoder_each(d, rows_part, &j, (size_t)s->m * s->n / 4);
     return OPS_KERN_OK;
 }
 
@@ -127,13 +122,13 @@ const ops_cpu_op ops_decoder_op_gate = {
 const ops_cpu_op ops_decoder_op_gelu_tanh = {
     .op = OPS_KERN_GELU_TANH, .sizes = two_sizes, .scratch = NULL, .run = gate_run};
 
-static ops_kern_status add_row_run(ops_kern_dev *dev, const ops_kern_shape *shape, void *const *args)
+static ops_kern_status add_row_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    const ops_decoder_run run = ops_decoder_run_on(dev, shape, args), *r = &run;
-    const float *x = r->args[0], *b = r->args[1];
-    float *y = r->args[2];
-    for (int i = 0; i < r->s->m; i++)
-        for (int c = 0; c < r->s->n; c++, x++, y++)
+    (void)d;
+    const float *x = args[0], *b = args[1];
+    float *y = args[2];
+    for (int i = 0; i < s->m; i++)
+        for (int c = 0; c < s->n; c++, x++, y++)
             *y = *x + b[c];
     return OPS_KERN_OK;
 }

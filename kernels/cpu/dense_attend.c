@@ -13,16 +13,6 @@ typedef struct attend_job {
     int parts;             /* tasks of one head, for the longest sequence */
 } attend_job;
 
-static int starts_ok(const ops_kern_shape *s, const int32_t *starts)
-{
-    if (starts[0] != 0 || starts[s->seqs] != s->m)
-        return 0;
-    for (int i = 0; i < s->seqs; i++)
-        if (starts[i] < 0 || starts[i + 1] <= starts[i])
-            return 0;
-    return 1;
-}
-
 /* On a line of the cache for each thread. */
 static size_t thread_floats(const ops_kern_dev *d, const ops_kern_shape *s)
 {
@@ -63,7 +53,7 @@ static void attend_task(void *ctx, size_t task, int thread)
 static ops_kern_status attend(ops_kern_dev *d, attend_job *j)
 {
     const ops_kern_shape *s = j->s;
-    if (!starts_ok(s, j->starts))
+    if (!ops_cpu_starts_ok(j->starts, s->seqs, s->m))
         return OPS_KERN_EINVAL;
     int longest = 0;
     for (int i = 0; i < s->seqs; i++)
@@ -133,7 +123,7 @@ static void pool_task(void *ctx, size_t task, int thread)
 static ops_kern_status run_pool(ops_kern_dev *d, const ops_kern_shape *s, void *const *a)
 {
     attend_job j = {.level = d->level, .s = s, .q = a[0], .starts = a[1], .y = a[2]};
-    if (!starts_ok(s, j.starts))
+    if (!ops_cpu_starts_ok(j.starts, s->seqs, s->m))
         return OPS_KERN_EINVAL;
     ops_cpu_each(d->threads, (size_t)s->seqs, (size_t)s->m / s->seqs * s->n / 8, pool_task, &j);
     return OPS_KERN_OK;
@@ -149,6 +139,7 @@ static size_t sizes_pool(const ops_kern_shape *s, size_t *bytes)
     return 3;
 }
 
-const ops_cpu_op ops_cpu_attend = {OPS_KERN_ATTEND, sizes_attend, scratch, run_attend, 0};
-const ops_cpu_op ops_cpu_attend_qkv = {OPS_KERN_ATTEND_QKV, sizes_attend_qkv, scratch, run_attend_qkv, 0};
-const ops_cpu_op ops_cpu_pool = {OPS_KERN_POOL, sizes_pool, NULL, run_pool, 0};
+const ops_cpu_op ops_cpu_attend = {OPS_KERN_ATTEND, sizes_attend, scratch, run_attend, 0, OPS_CPU_BYTES};
+const ops_cpu_op ops_cpu_attend_qkv = {OPS_KERN_ATTEND_QKV, sizes_attend_qkv, scratch, run_attend_qkv, 0,
+                                       OPS_CPU_BYTES};
+const ops_cpu_op ops_cpu_pool = {OPS_KERN_POOL, sizes_pool, NULL, run_pool, 0, OPS_CPU_BYTES};

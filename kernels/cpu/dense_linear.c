@@ -58,7 +58,8 @@ static void divide(linear_job *j, int threads)
 {
     const int blocks = (j->m + ROWS - 1) / ROWS, rows = j->m < ROWS ? j->m : ROWS;
     const size_t cost = (size_t)rows * j->p.k * j->p.panel / 16 + 1;
-    const int worth = (int)(TASK_COST / cost) + 1, fair = j->panels * blocks / (4 * threads) + 1;
+    const int worth = (int)(TASK_COST / cost) + 1,
+              fair = (int)((size_t)j->panels * blocks / (4 * (size_t)threads)) + 1;
     j->group = worth < fair ? worth : fair;
     j->groups = (j->panels + j->group - 1) / j->group;
 }
@@ -113,5 +114,6 @@ static size_t sizes_linear_add(const ops_kern_shape *s, size_t *bytes)
     return sizes_linear(s, bytes) != 0 ? 5 : 0;
 }
 
-const ops_cpu_op ops_cpu_linear = {OPS_KERN_LINEAR, sizes_linear, scratch, run_linear, 1};
-const ops_cpu_op ops_cpu_linear_add = {OPS_KERN_LINEAR_ADD, sizes_linear_add, scratch, run_linear_add, 1};
+const ops_cpu_op ops_cpu_linear = {OPS_KERN_LINEAR, sizes_linear, scratch, run_linear, 1, OPS_CPU_DENSE};
+const ops_cpu_op ops_cpu_linear_add = {OPS_KERN_LINEAR_ADD, sizes_linear_add, scratch, run_linear_add, 1,
+                                       OPS_CPU_DENSE};

@@ -148,8 +148,9 @@ static size_t sizes_embed(const ops_kern_shape *s, size_t *bytes)
     return 3;
 }
 
-const ops_cpu_op ops_cpu_gemm = {OPS_KERN_GEMM, sizes_gemm, NULL, run_gemm, 0};
-const ops_cpu_op ops_cpu_layernorm = {OPS_KERN_LAYERNORM, sizes_layernorm, NULL, run_layernorm, 0};
-const ops_cpu_op ops_cpu_gelu = {OPS_KERN_GELU, sizes_gelu, NULL, run_gelu, 0};
-const ops_cpu_op ops_cpu_add = {OPS_KERN_ADD, sizes_add, NULL, run_add, 0};
-const ops_cpu_op ops_cpu_embed = {OPS_KERN_EMBED, sizes_embed, NULL, run_embed, 0};
+const ops_cpu_op ops_cpu_gemm = {OPS_KERN_GEMM, sizes_gemm, NULL, run_gemm, 0, OPS_CPU_BYTES};
+const ops_cpu_op ops_cpu_layernorm = {OPS_KERN_LAYERNORM, sizes_layernorm, NULL, run_layernorm, 0,
+                                      OPS_CPU_BYTES};
+const ops_cpu_op ops_cpu_gelu = {OPS_KERN_GELU, sizes_gelu, NULL, run_gelu, 0, OPS_CPU_BYTES};
+const ops_cpu_op ops_cpu_add = {OPS_KERN_ADD, sizes_add, NULL, run_add, 0, OPS_CPU_BYTES};
+const ops_cpu_op ops_cpu_embed = {OPS_KERN_EMBED, sizes_embed, NULL, run_embed, 0, OPS_CPU_BYTES};

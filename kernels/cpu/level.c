@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#if defined(OPS_KERN_X86)
+#ifdef __x86_64__
 #include <cpuid.h>
 #endif
 
@@ -18,6 +18,7 @@ static void attend(const ops_cpu_attend_job *j)
 }
 
 const ops_cpu_level ops_cpu_level_plain = {.name = "plain",
+                                           .quant = OPS_QUANT_PLAIN,
                                            .panel = 1,
                                            .linear = ops_ref_linear_run,
                                            .linear_i8 = ops_ref_linear_run,
@@ -29,7 +30,7 @@ const ops_cpu_level ops_cpu_level_plain = {.name = "plain",
                                            .add = ops_ref_add,
                                            .pool = ops_ref_pool};
 
-#if defined(OPS_KERN_X86)
+#ifdef __x86_64__
 /* simd_*.c, compiled once a level. */
 #define DECLARE(at)                                                                                          \
     extern void ops_##at##_linear(const ops_ref_linear *, int, int, int);                                    \
@@ -46,16 +47,16 @@ extern void ops_avx2_linear_i8(const ops_ref_linear *, int, int, int);
 extern void ops_avx512_linear_i8(const ops_ref_linear *, int, int, int);
 extern void ops_vnni_linear_i8(const ops_ref_linear *, int, int, int);
 
-#define LEVEL(at, lanes, i8)                                                                                 \
+#define LEVEL(at, lanes, i8, group)                                                                          \
     {                                                                                                        \
-        .name = #i8, .panel = 3 * (lanes), .linear = ops_##at##_linear, .linear_i8 = ops_##i8##_linear_i8,   \
-        .quantise = ops_##at##_quantise, .attend = ops_##at##_attend,                                        \
+        .name = #i8, .quant = (group), .panel = 3 * (lanes), .linear = ops_##at##_linear,                    \
+        .linear_i8 = ops_##i8##_linear_i8, .quantise = ops_##at##_quantise, .attend = ops_##at##_attend,     \
         .attend_scratch = ops_##at##_attend_scratch, .layernorm = ops_##at##_layernorm,                      \
         .gelu = ops_##at##_gelu, .add = ops_##at##_add, .pool = ops_##at##_pool                              \
     }
-const ops_cpu_level ops_cpu_level_avx2 = LEVEL(avx2, 8, avx2);
-const ops_cpu_level ops_cpu_level_avx512 = LEVEL(avx512, 16, avx512);
-const ops_cpu_level ops_cpu_level_vnni = LEVEL(avx512, 16, vnni);
+const ops_cpu_level ops_cpu_level_avx2 = LEVEL(avx2, 8, avx2, OPS_QUANT_AVX2);
+const ops_cpu_level ops_cpu_level_avx512 = LEVEL(avx512, 16, avx512, OPS_QUANT_AVX2);
+const ops_cpu_level ops_cpu_level_vnni = LEVEL(avx512, 16, vnni, OPS_QUANT_AVX512);
 
 int ops_cpu_has_avx2(void)
 {
@@ -87,13 +88,12 @@ const ops_cpu_level *ops_cpu_level_find(const char *name)
         const ops_cpu_level *level;
         int (*had)(void);
     } rows[] = {
-#if defined(OPS_KERN_X86)
+#ifdef __x86_64__
         {&ops_cpu_level_vnni, ops_cpu_has_vnni},
         {&ops_cpu_level_avx512, has_avx512},
         {&ops_cpu_level_avx2, ops_cpu_has_avx2},
 #endif
-        {&ops_cpu_level_plain, always}
-    };
+        {&ops_cpu_level_plain, always}};
     if (name == NULL)
         name = getenv("OPS_KERN_LEVEL");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

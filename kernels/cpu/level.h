@@ -2,6 +2,7 @@
 #ifndef OPS_KERNELS_CPU_LEVEL_H
 #define OPS_KERNELS_CPU_LEVEL_H
 
+#include "kernels/cpu/quant.h"
 #include "kernels/ref/ref.h"
 
 /* Some query rows of one head. */
@@ -14,7 +15,8 @@ enum { OPS_CPU_QUERIES = 64 };
 
 typedef struct ops_cpu_level {
     const char *name;
-    int panel; /* rows of w side by side in packed weights */
+    ops_quant_level quant; /* the decoder group's; below VNNI the widest vectors are of no use to it */
+    int panel;             /* rows of w side by side in packed weights */
     /* Rows [0, m) and the columns of some panels; pointers are those of the first row. The second is for i8. */
     void (*linear)(const ops_ref_linear *l, int m, int panel_from, int panel_to);
     void (*linear_i8)(const ops_ref_linear *l, int m, int panel_from, int panel_to);
@@ -29,7 +31,7 @@ typedef struct ops_cpu_level {
 } ops_cpu_level;
 
 extern const ops_cpu_level ops_cpu_level_plain;
-#if defined(OPS_KERN_X86)
+#ifdef __x86_64__
 extern const ops_cpu_level ops_cpu_level_avx2, ops_cpu_level_avx512, ops_cpu_level_vnni;
 int ops_cpu_has_avx2(void); /* and FMA and F16C */
 int ops_cpu_has_vnni(void); /* and AVX-512 F, BW, DQ, VL */

@@ -6,7 +6,7 @@ int ops_quant_has(ops_quant_level level)
 {
     if (level == OPS_QUANT_PLAIN)
         return 1;
-#if defined(OPS_KERN_X86)
+#ifdef __x86_64__
     return level == OPS_QUANT_AVX2 ? ops_cpu_has_avx2() : level == OPS_QUANT_AVX512 && ops_cpu_has_vnni();
 #else
     return 0;

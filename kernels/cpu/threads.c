@@ -37,7 +37,7 @@ struct ops_cpu_threads {
 
 static void relax(void)
 {
-#if defined(__x86_64__)
+#ifdef __x86_64__
     __builtin_ia32_pause();
 #endif
 }
