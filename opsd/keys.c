@@ -187,6 +187,10 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
     [KEY_WORKER_COORDINATORS] = {"worker.coordinators", OPS_CONF_LIST, "127.0.0.1:7443",
                                  .help = "Coordinators that a worker alone attaches to.",
                                  .help_zh = "独立工作进程所连接的协调器。"},
+    [KEY_WORKER_HTTP] = {"worker.http", OPS_CONF_STR, "off",
+                         .help =
+                             "Address of a lone worker's own HTTP port: its model through the OpenAI API.",
+                         .help_zh = "独立工作进程自身的 HTTP 地址：以 OpenAI API 提供其模型。"},
     [KEY_WORKER_TOKEN_FILE] = {"worker.token_file", OPS_CONF_STR, "",
                                .help = "File of the token that a worker alone shows.",
                                .help_zh = "独立工作进程出示的令牌文件。"},

@@ -60,8 +60,8 @@ static ops_status check_address(const ops_conf *c, size_t row, ops_err *reterr)
 
 ops_status opsd_options_check(const ops_conf *c, ops_err *reterr)
 {
-    static const size_t addresses[] = {KEY_OTLP_GRPC, KEY_OTLP_HTTP,  KEY_API,
-                                       KEY_WEB,       KEY_SYSLOG_TCP, KEY_SYSLOG_UDP};
+    static const size_t addresses[] = {KEY_OTLP_GRPC,  KEY_OTLP_HTTP,  KEY_API,        KEY_WEB,
+                                       KEY_SYSLOG_TCP, KEY_SYSLOG_UDP, KEY_WORKER_HTTP};
     static const size_t files[] = {KEY_ACCESS_TOKENS, KEY_TLS_CERT,        KEY_TLS_KEY,
                                    KEY_TLS_CLIENT_CA, KEY_REDACT_KEY_FILE, KEY_WORKER_CA,
                                    KEY_WORKER_CERT,   KEY_WORKER_KEY,      KEY_ANALYSIS_PINS};

@@ -7,6 +7,7 @@
 #include "base/mem/alloc.h"
 #include "opsd/daemon.h"
 #include "opsd/pem.h"
+#include "opsd/worker_http.h"
 #include "worker/engine/engine_bert.h"
 #include "worker/serve/serve.h"
 
@@ -44,7 +45,13 @@ ops_status opsd_worker_run(const opsd_options *o, const sigset_t *signals, ops_e
     size_t count;
     ops_engine *engine = NULL;
     ops_worker *worker = NULL;
+    opsd_worker_http *http = NULL;
     const char *const *coordinators = ops_conf_list(o->conf, KEY_WORKER_COORDINATORS, &count);
+    if (opsd_worker_http_aip() && strcmp(ops_conf_origin(o->conf, KEY_WORKER_COORDINATORS), "default") == 0)
+        count = 0; /* as a container on its own it has nobody to attach to */
+    if (count == 0 && !opsd_worker_http_wanted(o->conf))
+        return ops_fail(reterr, OPS_EINVAL,
+                        "worker.coordinators is empty and worker.http is off: nobody could ask this worker");
     ops_log_init((ops_log_level)ops_conf_uint(o->conf, KEY_LOG_LEVEL), -1,
                  ops_conf_uint(o->conf, KEY_LOG_FORMAT) == 1 ? OPS_LOG_JSON : OPS_LOG_LOGFMT);
     ops_status st = read_token(ops_conf_str(o->conf, KEY_WORKER_TOKEN_FILE), token, reterr);
@@ -61,15 +68,20 @@ ops_status opsd_worker_run(const opsd_options *o, const sigset_t *signals, ops_e
     if (st == OPS_OK)
         st = ops_worker_new(&wc, engine, &worker, reterr);
     opsd_pem_done(&pem);
-    if (st != OPS_OK)
+    if (st == OPS_OK && opsd_worker_http_wanted(o->conf))
+        st = opsd_worker_http_open(o->conf, ops_worker_runner(worker), &http, reterr);
+    if (st != OPS_OK) {
+        ops_worker_free(worker);
         return st;
+    }
     OPS_LOG(OPS_LOG_INFO, "ready", OPS_KV_STR("version", OPS_VERSION), OPS_KV_STR("role", "worker"),
-            OPS_KV_U64("coordinators", count));
+            OPS_KV_U64("coordinators", count), OPS_KV_INT("http", opsd_worker_http_port(http)));
     int got = 0;
     while (got != SIGTERM && got != SIGINT)
         if (sigwait(signals, &got) != 0)
             got = 0;
     OPS_LOG(OPS_LOG_INFO, "stopping", OPS_KV_INT("signal", got));
+    opsd_worker_http_close(http, (unsigned)ops_conf_uint(o->conf, KEY_DRAIN));
     ops_worker_drain(worker, "stopping", (uint32_t)ops_conf_uint(o->conf, KEY_DRAIN));
     ops_worker_free(worker);
     return OPS_OK;

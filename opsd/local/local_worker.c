@@ -19,7 +19,7 @@ enum { AGAIN_MS = 1000 };
 
 struct ops_local_worker {
     ops_dispatch *d;
-    ops_runner *runner;
+    ops_runner *runner, *owned; /* owned: the runner when it goes with this */
     ops_thread *keeper;
     char id[OPS_DISPATCH_NAME_MAX];
     uint32_t credits;
@@ -156,16 +156,16 @@ static void keep(void *arg)
     }
 }
 
-ops_status ops_local_worker_new(ops_dispatch *d, const char *worker_id, uint32_t credits, ops_engine *engine,
-                                ops_local_worker **ret, ops_err *reterr)
+ops_status ops_local_worker_over(ops_dispatch *d, const char *worker_id, uint32_t credits, ops_runner *runner,
+                                 ops_local_worker **ret, ops_err *reterr)
 {
-    OPS_AUTO(ops_engine_free) ops_engine *owned = engine;
     if (worker_id[0] == '\0' || strlen(worker_id) >= OPS_DISPATCH_NAME_MAX)
         return ops_fail(reterr, OPS_EINVAL, "a worker id has 1 to %d bytes", OPS_DISPATCH_NAME_MAX - 1);
     ops_local_worker *w = ops_calloc(1, sizeof *w);
     if (w == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "local worker");
     w->d = d;
+    w->runner = runner;
     w->credits = credits;
     (void)snprintf(w->id, sizeof w->id, "%s", worker_id);
     pthread_condattr_t attr;
@@ -174,15 +174,29 @@ ops_status ops_local_worker_new(ops_dispatch *d, const char *worker_id, uint32_t
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, &attr);
     pthread_condattr_destroy(&attr);
-    ops_status st = ops_runner_new(owned, 0, NULL, &w->runner, reterr);
-    if (st == OPS_OK) {
-        (void)OPS_STEAL(owned);
-        st = ops_thread_start(keep, w, "local-worker", &w->keeper, reterr);
-    }
+    const ops_status st = ops_thread_start(keep, w, "local-worker", &w->keeper, reterr);
     if (st != OPS_OK) {
         ops_local_worker_free(w, 0);
         return st;
     }
+    *ret = w;
+    return OPS_OK;
+}
+
+ops_status ops_local_worker_new(ops_dispatch *d, const char *worker_id, uint32_t credits, ops_engine *engine,
+                                ops_local_worker **ret, ops_err *reterr)
+{
+    OPS_AUTO(ops_engine_free) ops_engine *owned = engine;
+    OPS_AUTO(ops_runner_free) ops_runner *runner = NULL;
+    ops_status st = ops_runner_new(owned, 0, NULL, &runner, reterr);
+    if (st != OPS_OK)
+        return st;
+    (void)OPS_STEAL(owned);
+    ops_local_worker *w = NULL;
+    st = ops_local_worker_over(d, worker_id, credits, runner, &w, reterr);
+    if (st != OPS_OK)
+        return st;
+    w->owned = OPS_STEAL(runner);
     *ret = w;
     return OPS_OK;
 }
@@ -197,7 +211,7 @@ void ops_local_worker_free(ops_local_worker *w, uint32_t drain_ms)
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
     ops_thread_join(w->keeper);
-    ops_runner_free(w->runner);
+    ops_runner_free(w->owned);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     ops_free(w);

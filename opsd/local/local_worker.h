@@ -7,6 +7,7 @@
 #include "base/status/status.h"
 #include "coordinator/dispatch/dispatch.h"
 #include "worker/engine/engine.h"
+#include "worker/serve/runner.h"
 
 typedef struct ops_local_worker ops_local_worker;
 
@@ -15,6 +16,9 @@ typedef struct ops_local_worker ops_local_worker;
 OPS_MUST_USE ops_status ops_local_worker_new(ops_dispatch *d, const char *worker_id, uint32_t credits,
                                              ops_engine *take_engine, ops_local_worker **ret,
                                              ops_err *reterr);
+/* The same over a runner that is somebody else's and outlives it. */
+OPS_MUST_USE ops_status ops_local_worker_over(ops_dispatch *d, const char *worker_id, uint32_t credits,
+                                              ops_runner *runner, ops_local_worker **ret, ops_err *reterr);
 /* Says it drains, waits up to drain_ms for what runs, detaches. Before ops_dispatch_free(). NULL is fine. */
 void ops_local_worker_free(ops_local_worker *w, uint32_t drain_ms);
 

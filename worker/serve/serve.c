@@ -312,8 +312,8 @@ static ops_status start_links(ops_worker *w, const ops_worker_conf *conf, ops_er
 ops_status ops_worker_new(const ops_worker_conf *conf, ops_engine *engine, ops_worker **ret, ops_err *reterr)
 {
     OPS_AUTO(ops_engine_free) ops_engine *owned = engine;
-    if (conf->coordinator_count < 1 || conf->coordinator_count > OPS_WORKER_COORDINATORS_MAX)
-        return ops_fail(reterr, OPS_EINVAL, "%zu coordinators: 1 to %d", conf->coordinator_count,
+    if (conf->coordinator_count > OPS_WORKER_COORDINATORS_MAX)
+        return ops_fail(reterr, OPS_EINVAL, "%zu coordinators: at most %d", conf->coordinator_count,
                         OPS_WORKER_COORDINATORS_MAX);
     if (conf->worker_id != NULL && (conf->worker_id[0] == '\0' || strlen(conf->worker_id) >= ID_BYTES))
         return ops_fail(reterr, OPS_EINVAL, "a worker id has 1 to %d bytes", ID_BYTES - 1);
@@ -339,6 +339,11 @@ ops_status ops_worker_new(const ops_worker_conf *conf, ops_engine *engine, ops_w
     }
     *ret = w;
     return OPS_OK;
+}
+
+ops_runner *ops_worker_runner(ops_worker *w)
+{
+    return w->runner;
 }
 
 size_t ops_worker_streams(ops_worker *w)

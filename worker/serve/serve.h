@@ -10,12 +10,13 @@
 #include "base/status/status.h"
 #include "rpc/client.h"
 #include "worker/engine/engine.h"
+#include "worker/serve/runner.h"
 
 enum { OPS_WORKER_COORDINATORS_MAX = 16 };
 
 typedef struct ops_worker_conf {
     const char *const *coordinators; /* "host:port" */
-    size_t coordinator_count;        /* 1 to OPS_WORKER_COORDINATORS_MAX */
+    size_t coordinator_count;        /* up to OPS_WORKER_COORDINATORS_MAX; 0: only its own process asks it */
     const char *bearer;              /* token; NULL: none */
     const ops_rpc_tls *tls;          /* NULL: plain */
     const char *worker_id;           /* NULL: "<host name>-<pid>" */
@@ -35,6 +36,8 @@ void ops_worker_drain(ops_worker *w, const char *reason, uint32_t drain_ms);
 void ops_worker_free(ops_worker *w);
 OPS_AUTO_DEFINE(ops_worker, ops_worker_free)
 
+ops_runner *
+ops_worker_runner(ops_worker *w); /* borrowed: for others in this process, as long as they end first */
 size_t ops_worker_streams(ops_worker *w); /* that were welcomed and stand. @thread any */
 
 #endif

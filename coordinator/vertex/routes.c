@@ -1,0 +1,99 @@
+/* Handlers. A request waits in the dispatch, not on a thread. */
+#include "coordinator/vertex/routes.h"
+
+#include "base/mem/alloc.h"
+#include "coordinator/vertex/predict.h"
+
+#define JSON "application/json"
+enum { ANSWER_BYTES_MAX = 64 << 20, RETRY_MS = 1000 };
+
+typedef struct call {
+    ops_http_req *req;
+    ops_predict *asked;
+} call;
+
+static void reply(ops_http_req *req, unsigned code, ops_strbuf *b)
+{
+    if (b->failed)
+        ops_http_reply_error(req, OPS_ENOMEM, "the answer does not fit");
+    else
+        ops_http_reply(req, code, JSON, ops_strbuf_get(b));
+    ops_strbuf_done(b);
+}
+
+static void refuse(ops_http_req *req, ops_status st, const char *message)
+{
+    ops_strbuf b;
+    ops_strbuf_init(&b, 1 << 16);
+    ops_predict_error(message, &b);
+    if (ops_status_retriable(st))
+        ops_http_retry_after(req, RETRY_MS);
+    reply(req, ops_http_code(st), &b);
+}
+
+static void on_health(ops_http_req *req, void *user)
+{
+    ops_dispatch_worker one;
+    const bool there = ops_dispatch_workers(user, &one, 1) > 0;
+    ops_http_reply(req, there ? 200 : 503, "text/plain",
+                   there ? OPS_SLICE("ok\n") : OPS_SLICE("no model yet\n"));
+}
+
+static void on_done(void *ctx, const ops_dispatch_result *r)
+{
+    call *c = ctx;
+    if (r->status != OPS_OK)
+        refuse(c->req, r->status, r->message);
+    else {
+        ops_strbuf b;
+        ops_strbuf_init(&b, ANSWER_BYTES_MAX);
+        ops_predict_answer(r->vectors, r->rows, r->dim, &b);
+        reply(c->req, 200, &b);
+    }
+    ops_predict_free(c->asked);
+    ops_free(c);
+}
+
+static void on_predict(ops_http_req *req, void *user)
+{
+    uint64_t id;
+    ops_err err = {0};
+    call *c = ops_calloc(1, sizeof *c);
+    if (c == NULL) {
+        refuse(req, OPS_ENOMEM, "out of memory");
+        return;
+    }
+    c->req = req;
+    ops_status st = ops_predict_read(ops_http_body(req), &c->asked, &err);
+    if (st == OPS_OK) {
+        ops_dispatch_task task = {.work_class = OPS_DISPATCH_INTERACTIVE,
+                                  .key = ops_slice_str(ops_http_identity(req)->tenant),
+                                  .deadline_ms = OPS_VERTEX_DEADLINE_MS,
+                                  .done = on_done,
+                                  .ctx = c};
+        task.texts = ops_predict_texts(c->asked, &task.text_count);
+        st = ops_dispatch_submit(user, &task, &id, &err);
+    }
+    if (st == OPS_OK)
+        return; /* on_done has it now */
+    ops_predict_free(c->asked);
+    ops_free(c);
+    refuse(req, st, err.msg);
+}
+
+ops_status ops_vertex_routes(ops_http *h, ops_dispatch *d, const char *health, const char *predict,
+                             ops_err *reterr)
+{
+    const ops_http_route routes[] = {
+        {.method = "GET", .path = health, .role = OPS_ROLE_NONE, .handler = on_health, .user = d},
+        {.method = "POST",
+         .path = predict,
+         .body_max = OPS_VERTEX_BODY_MAX,
+         .role = OPS_ROLE_VIEWER,
+         .handler = on_predict,
+         .user = d}};
+    ops_status st = OPS_OK;
+    for (size_t i = 0; st == OPS_OK && i < sizeof routes / sizeof *routes; i++)
+        st = ops_http_route_add(h, &routes[i], reterr);
+    return st;
+}
