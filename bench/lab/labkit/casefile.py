@@ -1,5 +1,6 @@
 """Turns what a scenario left behind into a CASE folder and packs it."""
 import calendar
+import gzip
 import json
 import os
 import re
@@ -12,6 +13,8 @@ POSTGRES = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\.(\d{3}) UTC ")
 REDIS = re.compile(r"(\d+:[A-Z]) (\d\d \w{3} \d{4} \d\d:\d\d:\d\d)\.(\d{3}) ")
 ACCESS = re.compile(r"(\S+ \S+ \S+) \[(\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d) \+0000\] ")
 NGINX = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) ")
+SUPERVISE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3})Z (?=supervise: )")
+DNSMASQ = re.compile(r"(\w{3} [ \d]\d \d\d:\d\d:\d\d) (?=dnsmasq\[)")
 MESSAGE_MAX = 16384
 
 
@@ -19,8 +22,24 @@ def stamp(text, shape, millis="0"):
     return calendar.timegm(time.strptime(text, shape)) + int(millis) / 1000.0
 
 
-def parse(component, line):
-    """(time, message) of a line that begins a record, None of one that goes on."""
+def nearest_year(text, near):
+    """Unix seconds of a time without a year: of all years the one nearest to `near`."""
+    year = time.gmtime(near).tm_year
+    times = [stamp(f"{y} {text}", "%Y %b %d %H:%M:%S") for y in (year - 1, year, year + 1)]
+    return min(times, key=lambda at: abs(at - near))
+
+
+def parse(component, line, near=0.0):
+    """(time, message) of a line that begins a record, None of one that goes on.
+
+    `near` is a time not far from the line's: some shapes have no year.
+    """
+    m = SUPERVISE.match(line)
+    if m:
+        return stamp(m[1], "%Y-%m-%dT%H:%M:%S", m[2]), line[m.end():]
+    if component == "dns":
+        m = DNSMASQ.match(line)
+        return m and (nearest_year(m[1], near), line[m.end():])
     if component in ("shop", "pricing"):
         m = APP.match(line)
         return m and (stamp(m[1], "%Y-%m-%d %H:%M:%S", m[2]), line[m.end():])
@@ -42,7 +61,7 @@ def records(component, lines, first_at):
     out = []
     for raw in lines:
         line = raw.rstrip("\n")
-        got = parse(component, line)
+        got = parse(component, line, first_at)
         if got:
             out.append([got[0], got[1]])
         elif not line:
@@ -68,6 +87,14 @@ def proxy_spans(path):
                    "duration": took, "status": "error" if status >= 500 else "ok"}
 
 
+def whole(line):
+    """The span of a line; None of one that its process did not live to end."""
+    try:
+        return json.loads(line) if line.endswith("\n") else None
+    except ValueError:
+        return None
+
+
 def write(world, metrics, truth, case):
     """Writes the CASE folder `case` from what lies in the world's directory."""
     os.makedirs(os.path.join(case, "logs"))
@@ -85,8 +112,8 @@ def write(world, metrics, truth, case):
             file.write(json.dumps({"time": round(at, 3), "component": component, "message": message}) + "\n")
     spans = list(proxy_spans(world.path("spans", "proxy.raw")))
     for role in ("shop", "pricing"):
-        with open(world.path("spans", role + ".jsonl"), encoding="utf-8") as file:
-            spans.extend(json.loads(line) for line in file if line.endswith("\n"))
+        with open(world.path("spans", role + ".jsonl"), encoding="utf-8", errors="replace") as file:
+            spans.extend(span for span in map(whole, file) if span)
     spans.sort(key=lambda row: row["start"])
     with open(os.path.join(case, "traces.jsonl"), "w", encoding="utf-8") as file:
         for span in spans:
@@ -112,7 +139,8 @@ def pack(case, archive):
         info.mtime = 0
         return info
     part = archive + ".part"
-    with tarfile.open(part, "w:gz", compresslevel=9) as tar:
+    with open(part, "wb") as out, gzip.GzipFile("", "wb", 9, out, mtime=0) as zipped, \
+            tarfile.open(fileobj=zipped, mode="w") as tar:
         tar.add(case, arcname=os.path.basename(case), filter=plain)
     os.replace(part, archive)
 
