@@ -3,7 +3,8 @@
 
 Ordinary threads, ordinary logging, real SQL and real redis. A connection to PostgreSQL is opened per
 request, as many a web application does. Spans go to a file, one JSON object a line.
-Release 2 of the shop says several things in other words, as a deploy does.
+Release 2 of the shop says several things in other words, as a deploy does. Release 3 of pricing keeps what it
+should not.
 """
 import argparse
 import http.client
@@ -12,6 +13,7 @@ import logging
 import os
 import secrets
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -21,10 +23,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import psycopg2
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from labkit import settings  # noqa: E402
+from labkit.audit import Audit  # noqa: E402
 from labkit.resp import Redis, RedisError  # noqa: E402
 
 PRICING_TIMEOUT_S = 2.0
 STATEMENT_TIMEOUT_MS = 3000
+WORKER_WAIT_S = 10.0
+PAGE_ROWS = 16000     # of the page that release 3 renders for each quote
 WORDS = {
     1: {"served": "%s %s answered %d in %.1f ms", "hit": "catalog item %s found in cache",
         "placed": "order %d placed: customer %s, %d x item %s, total %s EUR",
@@ -33,6 +39,7 @@ WORDS = {
         "placed": "accepted order id=%d customer=%s quantity=%d item=%s amount=%s",
         "cart": "saved cart customer=%s lines=%d", "sweep": "inventory check finished, low=%d total=%d"},
 }
+WORDS[3] = WORDS[1]
 
 
 class Spans:
@@ -78,6 +85,18 @@ class App:
         self.words = WORDS[args.release]
         self.lock = threading.Lock()
         self.counts = {"requests": 0, "errors": 0, "seconds": 0.0}
+        self.quotes = {}      # release 3: answered quotes, to be used again
+        self.audit, self.slots = None, None
+        self.configure()
+
+    def configure(self):
+        """Takes up the configuration file; called at start and on SIGHUP."""
+        conf = settings.read(self.args.config)
+        workers = conf.get("workers", 0)
+        self.slots = threading.BoundedSemaphore(workers) if workers else None
+        if self.audit:
+            self.audit.end()
+        self.audit = Audit(self.args.role, conf["audit"], conf.get("audit_retry_s", 5.0)) if "audit" in conf else None
 
     def count(self, status, seconds):
         with self.lock:
@@ -129,12 +148,32 @@ class Base(BaseHTTPRequestHandler):
         app = self.server.app
         if self.path == "/metrics":
             return self.answer(200, app.counts, quiet=True)
+        slots = app.slots     # as it stands now: SIGHUP may put another in its place
+        if not slots:
+            return self.work(app)
+        if not slots.acquire(timeout=WORKER_WAIT_S):
+            app.log.error("no worker became free within %.0f s for %s %s", WORKER_WAIT_S, self.command, self.path)
+            return self.answer(503, {"error": "busy"})
+        try:
+            return self.work(app)
+        except TimeoutError:
+            app.log.warning("body of %s %s from %s did not arrive within %d s", self.command, self.path,
+                            self.client_address[0], self.timeout)
+            raise
+        finally:
+            slots.release()
+
+    def work(self, app):
         parts = self.headers.get("traceparent", "").split("-")
         self.trace = parts[1] if len(parts) == 4 else secrets.token_hex(8)
         parent = parts[2] if len(parts) == 4 else ""
         self.span = secrets.token_hex(4)
         size = min(int(self.headers.get("Content-Length") or 0), 65536)
         self.body = self.rfile.read(size) if size else b""
+        if len(self.body) < size:
+            app.log.warning("body of %s %s from %s ended after %d of %d bytes", self.command, self.path,
+                            self.client_address[0], len(self.body), size)
+            return self.answer(400, {"error": "incomplete"})
         start = time.time()
         operation = f"{self.command} /{self.path.split('?')[0].split('/')[1]}"
         try:
@@ -204,6 +243,8 @@ class Shop(Base):
             return 200, {"order": rows[0]}
         if name == "cart" and key:
             return self.cart(key)
+        if name == "export":
+            return self.export()
         self.server.app.log.warning("no route for %s %s", self.command, self.path)
         return 404, {"error": "no such page"}
 
@@ -230,7 +271,10 @@ class Shop(Base):
     def quote(self, item, quantity):
         log = logging.getLogger("shop.orders")
         with Step(self, "pricing GET /quote") as step:
-            call = http.client.HTTPConnection("pricing", 8081, timeout=PRICING_TIMEOUT_S)
+            trust = self.server.app.args.pricing_ca
+            call = http.client.HTTPSConnection(
+                "pricing", 8081, timeout=PRICING_TIMEOUT_S, context=ssl.create_default_context(cafile=trust)) \
+                if trust else http.client.HTTPConnection("pricing", 8081, timeout=PRICING_TIMEOUT_S)
             try:
                 call.request("GET", f"/quote/{item}?n={quantity}",
                              headers={"traceparent": f"00-{self.trace}-{step.span}-01"})
@@ -245,6 +289,12 @@ class Shop(Base):
                 raise
             finally:
                 call.close()
+
+    def export(self):
+        """Sales with their items for the back office. The join lacks its condition: every order with every item."""
+        logging.getLogger("shop.export").info("exporting all sales")
+        rows = self.sql("export", "SELECT o.id, o.customer, o.note, i.name, i.price::text FROM orders o, item i")
+        return 200, {"sales": rows}
 
     def place(self):
         order = json.loads(self.body)
@@ -295,6 +345,12 @@ class Pricing(Base):
         total = f"{rows[0][0]:.2f}"
         logging.getLogger("pricing").info("quoted item %s x %d at %s EUR with tariff %d",
                                           parts[1], count, total, rows[0][1])
+        app = self.server.app
+        if app.args.release == 3:   # the key holds the trace, so nothing is ever found again, and nothing thrown away
+            page = "".join(f"<tr><td>{i}</td><td>{total}</td></tr>\n" for i in range(PAGE_ROWS))
+            app.quotes[parts[1], count, self.trace] = page
+        if app.audit:
+            app.audit.entries += 1
         return 200, {"total": total}
 
 
@@ -303,14 +359,30 @@ class Server(ThreadingHTTPServer):
     allow_reuse_port = True
     daemon_threads = False
     request_queue_size = 64
+    tls = None      # an ssl.SSLContext: each connection's thread shakes hands for itself
+
+    def finish_request(self, request, client_address):
+        if not self.tls:
+            return super().finish_request(request, client_address)
+        request.settimeout(Base.timeout)
+        try:
+            with self.tls.wrap_socket(request, server_side=True) as secure:
+                super().finish_request(secure, client_address)
+        except OSError as err:
+            self.app.log.warning("TLS with %s failed: %s", client_address[0], err)
+        return None
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--role", choices=("shop", "pricing"), required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--release", type=int, default=1, choices=(1, 2))
+    parser.add_argument("--release", type=int, default=1, choices=(1, 2, 3))
     parser.add_argument("--spans", required=True)
+    parser.add_argument("--config", help="JSON file, read again on SIGHUP")
+    parser.add_argument("--cert", help="serve TLS with this certificate")
+    parser.add_argument("--key", help="and this private key")
+    parser.add_argument("--pricing-ca", help="call pricing over TLS and trust this authority")
     args = parser.parse_args()
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(level=logging.INFO, stream=sys.stderr,
@@ -319,12 +391,22 @@ def main():
     server = Server(("0.0.0.0", args.port), Shop if args.role == "shop" else Pricing)
     server.app = app
     stop = threading.Event()
+    if args.cert:
+        server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.tls.load_cert_chain(args.cert, args.key)
+
+    def on_hup(*_):
+        app.configure()
+        if args.cert:
+            server.tls.load_cert_chain(args.cert, args.key)
+        app.log.info("configuration read again")
 
     def on_term(*_):
         app.log.info("stopping on SIGTERM, finishing open requests")
         threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, on_term)
+    signal.signal(signal.SIGHUP, on_hup)
     threading.Thread(target=app.background, args=(stop,), daemon=True).start()
     app.log.info("%s release %d listening on port %d", args.role, args.release, args.port)
     server.serve_forever(poll_interval=0.1)

@@ -7,29 +7,13 @@ import os
 import signal
 import threading
 import time
-from dataclasses import dataclass
-from typing import Callable, Optional
 
 import psycopg2
 
+from . import controls, outside, overload
 from .resp import Redis, RedisError
-
-
-@dataclass
-class Scenario:
-    component: Optional[str]      # None: a control
-    fault: str
-    act: Optional[Callable]
-    pg_disk_mib: int = 0
-    quiet: bool = False           # its length is --quiet-minutes
-
-
-def admin():
-    return psycopg2.connect(host="postgres", user="postgres", dbname="shop", connect_timeout=3)
-
-
-def up_postgres(world):
-    world.wait_for("postgres", lambda: admin().close())
+from .scene import Scenario, admin, roll, up_postgres
+from .world import address
 
 
 def postgres_killed(world):
@@ -45,7 +29,7 @@ def postgres_slots(world):
     started = time.monotonic()
     while time.monotonic() - started < 3.0:
         try:
-            held.append(psycopg2.connect(host="postgres", user="shop", dbname="shop", application_name="batch"))
+            held.append(psycopg2.connect(host=address("postgres"), user="shop", dbname="shop", application_name="batch"))
         except psycopg2.OperationalError:
             time.sleep(0.05)
     yield
@@ -75,7 +59,7 @@ def redis_oom(world):
 
     def leak():
         size = 65536
-        with Redis("redis", timeout=5) as redis:
+        with Redis(address("redis"), timeout=5) as redis:
             while not stop.is_set():
                 try:
                     key = f"leak:{len(leaked)}"
@@ -90,7 +74,7 @@ def redis_oom(world):
     yield
     stop.set()
     thread.join()
-    with Redis("redis", timeout=5) as redis:
+    with Redis(address("redis"), timeout=5) as redis:
         for key in leaked:
             redis.call("DEL", key)
 
@@ -160,15 +144,6 @@ def deploy(world):
     yield
 
 
-def roll(world, role, release):
-    """The new process listens beside the old one before the old one is told to finish."""
-    old = world.procs[role]
-    world.start_app(role, release)
-    time.sleep(2)
-    old.send_signal(signal.SIGTERM)
-    old.wait(20)
-
-
 SCENARIOS = {
     "postgres_killed": Scenario("postgres", "killed", postgres_killed),
     "postgres_slots": Scenario("postgres", "connection slots exhausted", postgres_slots),
@@ -180,7 +155,10 @@ SCENARIOS = {
     "redis_killed": Scenario("redis", "killed", redis_killed),
     "redis_stalled": Scenario("redis", "stalled", redis_stalled),
     "redis_oom": Scenario("redis", "out of memory", redis_oom),
-    "control_quiet": Scenario(None, "none", None, quiet=True),
+    "control_quiet": Scenario(None, "none", None, quiet=True, rate_share=1 / 3),
     "control_restart": Scenario(None, "none", clean_restart),
     "control_deploy": Scenario(None, "none", deploy),
+    **overload.SCENARIOS,
+    **outside.SCENARIOS,
+    **controls.SCENARIOS,
 }

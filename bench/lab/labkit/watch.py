@@ -5,6 +5,7 @@ import os
 import random
 import re
 import secrets
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 
 from .resp import Redis, RedisError
-from .world import ADDRESSES, setns
+from .world import address, setns
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -70,8 +71,8 @@ class Metrics:
                 self.put(at, component, **{name: round(rate, 4)})
 
     def _host(self, at):
-        cpu = dict.fromkeys(ADDRESSES, 0)
-        rss = dict.fromkeys(ADDRESSES, 0)
+        cpu = dict.fromkeys(self.world.net, 0)
+        rss = dict.fromkeys(self.world.net, 0)
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 name = self.inode.get(os.stat(f"/proc/{pid}/ns/net").st_ino)
@@ -94,9 +95,12 @@ class Metrics:
             if rate is not None:
                 self.put(at, name, cpu=round(rate, 4))
 
-    @staticmethod
-    def _get(host, port, path):
-        call = http.client.HTTPConnection(host, port, timeout=0.8)
+    def get(self, component, port, path):
+        if component in self.world.tls:     # a scraper that trusts whatever it is shown, as many are set up
+            context = ssl._create_unverified_context()
+            call = http.client.HTTPSConnection(address(component), port, timeout=0.8, context=context)
+        else:
+            call = http.client.HTTPConnection(address(component), port, timeout=0.8)
         try:
             call.request("GET", path)
             return call.getresponse().read().decode()
@@ -104,13 +108,13 @@ class Metrics:
             call.close()
 
     def _proxy(self, at):
-        numbers = [int(x) for x in re.findall(r"\d+", self._get("proxy", 80, "/nginx_status"))]
+        numbers = [int(x) for x in re.findall(r"\d+", self.get("proxy", 80, "/nginx_status"))]
         self.put_rates(at, "proxy", requests=numbers[3])
         self.put(at, "proxy", active=numbers[0] - 1, waiting=numbers[-1])
 
     def _app(self, role, port):
         def sample(at):
-            counts = json.loads(self._get(role, port, "/metrics"))
+            counts = json.loads(self.get(role, port, "/metrics"))
             served = self.rate((role, "n"), at, counts["requests"])
             seconds = self.rate((role, "s"), at, counts["seconds"])
             failed = self.rate((role, "e"), at, counts["errors"])
@@ -128,7 +132,7 @@ class Metrics:
                 self.put(at, "postgres", disk_free=disk.f_bavail * disk.f_frsize)
         try:
             if self.pg is None:
-                self.pg = psycopg2.connect(host="postgres", user="postgres", dbname="shop", connect_timeout=2,
+                self.pg = psycopg2.connect(host=address("postgres"), user="postgres", dbname="shop", connect_timeout=2,
                                            application_name="scraper", options="-c statement_timeout=800")
                 self.pg.autocommit = True
             with self.pg.cursor() as cur:
@@ -147,7 +151,7 @@ class Metrics:
         self.put(at, "postgres", backends=backends, lock_waits=waiting)
 
     def _redis(self, at):
-        with Redis("redis", timeout=0.8) as redis:
+        with Redis(address("redis"), timeout=0.8) as redis:
             info = dict(line.split(":", 1) for line in redis.call("INFO").decode().splitlines() if ":" in line)
         self.put_rates(at, "redis", commands=int(info["total_commands_processed"]),
                        errors=int(info["total_error_replies"]))
@@ -210,7 +214,7 @@ class Load:
 
     def _one(self, method, path, body):
         try:
-            call = http.client.HTTPConnection("proxy", 80, timeout=10)
+            call = http.client.HTTPConnection(address("proxy"), 80, timeout=10)
             status = 0
             try:
                 data = json.dumps(body) if body else None
