@@ -36,7 +36,7 @@ def address(name):
 
 def tag(directory):
     """What the control groups made for a run in `directory` are called by."""
-    return os.path.basename(os.path.normpath(directory)).removeprefix("opsd-lab-")
+    return os.path.basename(os.path.normpath(directory)).removeprefix("lab-")
 
 
 def sh(*argv, **more):
