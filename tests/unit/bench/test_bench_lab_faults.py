@@ -231,6 +231,14 @@ def test_every_scenario_with_a_fault_has_a_playbook():
         assert component == "-" or component in world.ADDRESSES | world.EXTRA
 
 
+def test_the_committed_recordings_are_enough_and_small():
+    archives = list((LAB / "recordings").glob("*.tar.gz"))
+    names = {a.name.removesuffix(".tar.gz") for a in archives}
+    assert set(playbooks.RIGHT) <= names and len(playbooks.RIGHT) >= 15
+    assert len([n for n in names if n.startswith("control_")]) >= 4
+    assert sum(a.stat().st_size for a in archives) <= 20_000_000
+
+
 def make(folder, truth):
     case = folder / "postgres_lock"
     case.mkdir(parents=True)
