@@ -16,6 +16,7 @@ import time
 from .supervise import Supervisor
 
 CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
 ADDRESSES = {"proxy": 10, "shop": 11, "pricing": 12, "postgres": 13, "redis": 14}
 EXTRA = {"dns": 15}       # a component of the scenarios that ask for it
 OUTSIDER = 66             # a client that is none of the shoppers; no component
@@ -27,6 +28,11 @@ libc = ctypes.CDLL(None, use_errno=True)
 def setns(fd):
     if libc.setns(fd, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
+
+
+def die_with_parent():
+    """For a child before it runs its program: SIGKILL when the parent is gone, however that came."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def address(name):
