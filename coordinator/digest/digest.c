@@ -4,6 +4,7 @@
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/params.h>
 #include <pthread.h>
 
@@ -43,6 +44,18 @@ ops_status ops_digest_keyed(ops_slice key, ops_slice in, uint8_t ret[OPS_DIGEST_
               EVP_MAC_final(ctx, ret, &n, OPS_DIGEST_BYTES) == 1 && n == OPS_DIGEST_BYTES;
     EVP_MAC_CTX_free(ctx);
     return ok ? OPS_OK : OPS_EINTERNAL;
+}
+
+ops_status ops_digest_hmac_sha256(ops_slice key, ops_slice in, uint8_t ret[OPS_DIGEST_BYTES])
+{
+    unsigned n = 0;
+    if (key.n == 0 || key.n > 4096)
+        return OPS_EINVAL;
+    return HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)(in.n > 0 ? in.p : ""), in.n, ret,
+                &n) != NULL &&
+                   n == OPS_DIGEST_BYTES
+               ? OPS_OK
+               : OPS_EINTERNAL;
 }
 
 ops_status ops_digest_open(ops_digest_kind kind, ops_digest_stream **ret)

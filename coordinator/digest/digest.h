@@ -17,6 +17,9 @@ OPS_MUST_USE ops_status ops_digest_sha256(ops_slice in, uint8_t ret[OPS_DIGEST_B
 /* Keyed BLAKE2b with 32 bytes out (RFC 7693). OPS_EINVAL: key length. @thread any */
 OPS_MUST_USE ops_status ops_digest_keyed(ops_slice key, ops_slice in, uint8_t ret[OPS_DIGEST_BYTES]);
 
+/* HMAC-SHA-256 (RFC 2104, FIPS 198-1), for who must be shown one. OPS_EINVAL: key of no bytes or above 4,096. @thread any */
+OPS_MUST_USE ops_status ops_digest_hmac_sha256(ops_slice key, ops_slice in, uint8_t ret[OPS_DIGEST_BYTES]);
+
 /* A hash over bytes that come in pieces. SHA-1 is for the ids that git gives files, not for trust. @thread one at a time */
 typedef enum ops_digest_kind { OPS_DIGEST_SHA256, OPS_DIGEST_SHA1 } ops_digest_kind;
 typedef struct ops_digest_stream ops_digest_stream;

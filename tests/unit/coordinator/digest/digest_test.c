@@ -36,6 +36,23 @@ static void keyed_known(void **state)
     assert_int_equal(ops_digest_keyed(OPS_SLICE("short"), OPS_SLICE("x"), d), OPS_EINVAL);
 }
 
+/* RFC 4231, test cases 2 and 3. */
+static void hmac_known(void **state)
+{
+    (void)state;
+    uint8_t d[OPS_DIGEST_BYTES];
+    char key[20], data[50];
+    memset(key, 0xaa, sizeof key);
+    memset(data, 0xdd, sizeof data);
+    assert_int_equal(ops_digest_hmac_sha256(OPS_SLICE("Jefe"), OPS_SLICE("what do ya want for nothing?"), d),
+                     OPS_OK);
+    expect_hex(d, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    assert_int_equal(
+        ops_digest_hmac_sha256(ops_slice_of(key, sizeof key), ops_slice_of(data, sizeof data), d), OPS_OK);
+    expect_hex(d, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
+    assert_int_equal(ops_digest_hmac_sha256((ops_slice){0}, OPS_SLICE("x"), d), OPS_EINVAL);
+}
+
 static void equal_compares_all_bytes(void **state)
 {
     (void)state;
@@ -72,11 +89,9 @@ static void sha1_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sha256_known),
-        cmocka_unit_test(keyed_known),
-        cmocka_unit_test(pieces_make_the_same_hash),
-        cmocka_unit_test(sha1_known),
-        cmocka_unit_test(equal_compares_all_bytes),
+        cmocka_unit_test(sha256_known), cmocka_unit_test(keyed_known),
+        cmocka_unit_test(hmac_known),   cmocka_unit_test(pieces_make_the_same_hash),
+        cmocka_unit_test(sha1_known),   cmocka_unit_test(equal_compares_all_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
