@@ -108,6 +108,10 @@ static ops_status fill(ops_repo *r, ops_kv_batch *b, struct scratch *s, const op
                         OPS_SLICE_ARG(c->tenant));
     for (size_t i = 0; st == OPS_OK && i < c->finding_count; i++)
         st = put_finding(r, b, s, c->tenant, &c->findings[i], revision + 1 + i, reterr);
+    if (st == OPS_OK)
+        ops_repo_put_notices(r, b, c, &s->val);
+    if (st == OPS_OK && s->val.failed)
+        st = ops_fail(reterr, OPS_ENOMEM, "repository: %zu notices", c->notice_count);
     uint8_t rev[8];
     ops_put_be64(rev, revision + c->finding_count);
     ops_kv_batch_put(b, FAMILY_META, OPS_SLICE("revision"), ops_slice_of(rev, sizeof rev));
@@ -137,6 +141,7 @@ ops_status ops_repo_commit_tenant(ops_repo *r, const ops_tenant_commit *c, uint6
         st = ops_kv_write(r->kv, b, true, reterr);
     if (st == OPS_OK) {
         r->revision += c->finding_count;
+        r->notice += c->notice_count;
         ops_repo_note_durable(r);
         if (ret_revision != NULL)
             *ret_revision = r->revision;
@@ -190,7 +195,9 @@ static ops_status hand_out(struct since *x, ops_slice tenant, ops_slice id, ops_
     size_t n = 0;
     ops_strbuf_init(&key, 1 << 16);
     ops_repo_tenant_key(&key, 'f', tenant, id);
-    ops_status st = ops_kv_get(x->r->kv, FAMILY_FINDINGS, ops_strbuf_get(&key), &val, &n, reterr);
+    ops_status st = key.failed
+                        ? ops_fail(reterr, OPS_ENOMEM, "repository: a finding")
+                        : ops_kv_get(x->r->kv, FAMILY_FINDINGS, ops_strbuf_get(&key), &val, &n, reterr);
     ops_strbuf_done(&key);
     if (st == OPS_OK && n < 8)
         st = ops_fail(reterr, OPS_ECORRUPT, "repository: a finding of %zu bytes", n);

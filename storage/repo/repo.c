@@ -7,7 +7,7 @@
 
 enum { HEAD_KEY_BYTES = 5, OUTBOX_KEY_BYTES = 14 };
 
-const char *const ops_repo_families[] = {"state", "outbox", "tenant", "findings", "meta"};
+const char *const ops_repo_families[] = {"state", "outbox", "tenant", "findings", "meta", "notify"};
 
 static void state_key(uint8_t key[HEAD_KEY_BYTES], uint32_t part, char kind)
 {
@@ -79,6 +79,8 @@ ops_status ops_repo_open(ops_kv *kv, uint32_t partitions, ops_repo **ret, ops_er
     ops_status st = check_schema(r, reterr);
     if (st == OPS_OK)
         st = meta_get(r, OPS_SLICE("revision"), &r->revision, reterr);
+    if (st == OPS_OK)
+        st = meta_get(r, OPS_SLICE("notice"), &r->notice, reterr);
     for (uint32_t part = 0; st == OPS_OK && part < partitions; part++)
         st = load_fold(r, part, reterr);
     if (st == OPS_OK)

@@ -10,6 +10,10 @@
  *             'r' u64 revision                tenant 0 id, for the newest revision of each
  *   meta      "schema", "revision"
  *             'a' topic 0 u64 ~number         an entry of the audit, as the caller encoded it
+ *   notify    'n' u64 number                  i64 time, then a notice as the caller encoded it
+ *             'h' receiver 0 tenant 0 id        what a silence keeps from a receiver, as the caller encoded it
+ *             's' tenant 0 id                   a silence as the caller encoded it
+ *             'c' receiver                    u64 number of the last notice that it is done with
  * @thread any; commits of one partition or one tenant come from its owner. */
 #ifndef OPS_STORAGE_REPO_H
 #define OPS_STORAGE_REPO_H
@@ -20,7 +24,7 @@
 
 typedef struct ops_repo ops_repo;
 
-enum { OPS_REPO_FAMILIES = 5, OPS_REPO_SCHEMA = 1, OPS_REPO_NAME_BYTES_MAX = 256 };
+enum { OPS_REPO_FAMILIES = 6, OPS_REPO_SCHEMA = 1, OPS_REPO_NAME_BYTES_MAX = 256 };
 extern const char *const ops_repo_families[];
 
 /* Borrows `kv` (opened with ops_repo_families). OPS_ECORRUPT names a damaged record; OPS_ECONFLICT a schema this version
@@ -67,6 +71,9 @@ typedef struct ops_tenant_commit {
     size_t finding_count;
     const ops_effect_id *taken; /* leave the outbox */
     size_t taken_count;
+    const ops_slice *notices; /* what is to be told to the outside, in order; opaque here */
+    size_t notice_count;
+    int64_t notice_ns; /* wall time, kept with each notice */
 } ops_tenant_commit;
 /* One synced write batch. *ret_revision (may be NULL): the newest finding's. Revisions grow by one per finding written. */
 OPS_MUST_USE ops_status ops_repo_commit_tenant(ops_repo *r, const ops_tenant_commit *c,
@@ -83,6 +90,41 @@ OPS_MUST_USE ops_status ops_repo_findings_since(ops_repo *r, uint64_t after, ops
 OPS_MUST_USE ops_status ops_repo_finding_get(ops_repo *r, ops_slice tenant, ops_slice id,
                                              ops_repo_finding_fn fn, void *u, ops_err *reterr);
 uint64_t ops_repo_revision(ops_repo *r);
+
+/* The outbox to the outside: notices are numbered from 1 and written by ops_repo_commit_tenant, so that what was decided and
+ * the word of it are one write. Each receiver has a cursor of its own; notices stay until ops_repo_notices_trim. */
+typedef struct ops_repo_notice {
+    uint64_t number;
+    int64_t time_ns;
+    ops_slice body;
+} ops_repo_notice;
+typedef ops_status (*ops_repo_notice_fn)(void *u, const ops_repo_notice *n, ops_err *reterr);
+/* In order, those with a number above `after`. OPS_ECANCELLED from fn ends the walk. */
+OPS_MUST_USE ops_status ops_repo_notices_since(ops_repo *r, uint64_t after, ops_repo_notice_fn fn, void *u,
+                                               ops_err *reterr);
+uint64_t ops_repo_notice_last(ops_repo *r); /* 0: none ever */
+/* Removes those up to and with `number`. */
+OPS_MUST_USE ops_status ops_repo_notices_trim(ops_repo *r, uint64_t number, ops_err *reterr);
+/* `receiver`: 1..OPS_REPO_NAME_BYTES_MAX bytes. OPS_ENOTFOUND: it never had one. A cursor that a power cut takes back means
+ * notices told twice, never one untold. */
+OPS_MUST_USE ops_status ops_repo_cursor_get(ops_repo *r, ops_slice receiver, uint64_t *ret, ops_err *reterr);
+OPS_MUST_USE ops_status ops_repo_cursor_put(ops_repo *r, ops_slice receiver, uint64_t number,
+                                            ops_err *reterr);
+
+/* What a silence keeps back from a receiver, by finding; an empty body removes. As durable as a cursor, and in order with it. */
+OPS_MUST_USE ops_status ops_repo_held_put(ops_repo *r, ops_slice receiver, ops_slice tenant, ops_slice id,
+                                          ops_slice body, ops_err *reterr);
+typedef ops_status (*ops_repo_held_fn)(void *u, ops_slice tenant, ops_slice id, ops_slice body,
+                                       ops_err *reterr);
+OPS_MUST_USE ops_status ops_repo_held_scan(ops_repo *r, ops_slice receiver, ops_repo_held_fn fn, void *u,
+                                           ops_err *reterr);
+
+/* Silences: kept until removed; an empty body removes. Durable when the call returns. */
+OPS_MUST_USE ops_status ops_repo_silence_put(ops_repo *r, ops_slice tenant, ops_slice id, ops_slice body,
+                                             ops_err *reterr);
+typedef ops_status (*ops_repo_silence_fn)(void *u, ops_slice tenant, ops_slice id, ops_slice body,
+                                          ops_err *reterr);
+OPS_MUST_USE ops_status ops_repo_silences_scan(ops_repo *r, ops_repo_silence_fn fn, void *u, ops_err *reterr);
 
 /* What was done to opsd, by topic: entries are numbered from 1 and never change; of a topic the newest OPS_REPO_AUDIT_MAX
  * are kept. `topic`: 1..OPS_REPO_NAME_BYTES_MAX bytes, no NUL. Durable when the call returns. */

@@ -72,6 +72,46 @@ static ops_status join_finding(void *u, ops_slice tenant, uint64_t revision, con
         ops_strbuf_done(&b_);                                                                                \
     } while (0)
 
+static ops_status join_notice(void *u, const ops_repo_notice *n, ops_err *reterr)
+{
+    (void)reterr;
+    ops_strbuf_printf(u, "%llu@%lld=" OPS_SLICE_FMT ";", (unsigned long long)n->number, (long long)n->time_ns,
+                      OPS_SLICE_ARG(n->body));
+    return OPS_OK;
+}
+
+static void notices_are_one_with_their_commit(void **state)
+{
+    struct world *w = *state;
+    const ops_slice two[] = {OPS_SLICE("opened"), OPS_SLICE("closed")};
+    const ops_repo_finding f = {OPS_SLICE("f-1"), OPS_SLICE("body")};
+    ops_tenant_commit c = {.tenant = OPS_SLICE("acme"),
+                           .findings = &f,
+                           .finding_count = 1,
+                           .notices = two,
+                           .notice_count = 2,
+                           .notice_ns = 77};
+    uint64_t at = 0;
+    assert_true(ops_repo_notice_last(w->repo) == 0);
+    assert_int_equal(ops_repo_commit_tenant(w->repo, &c, NULL, NULL), OPS_OK);
+    c.notice_count = 1;
+    c.tenant = OPS_SLICE("");
+    assert_int_equal(ops_repo_commit_tenant(w->repo, &c, NULL, NULL), OPS_EINVAL);
+    EXPECT_TEXT(ops_repo_notices_since(w->repo, 0, join_notice, &b_, NULL), "1@77=opened;2@77=closed;");
+    assert_int_equal(ops_repo_cursor_get(w->repo, OPS_SLICE("am"), &at, NULL), OPS_ENOTFOUND);
+    assert_int_equal(ops_repo_cursor_put(w->repo, OPS_SLICE("am"), 1, NULL), OPS_OK);
+    assert_int_equal(ops_repo_notices_trim(w->repo, 1, NULL), OPS_OK);
+    EXPECT_TEXT(ops_repo_notices_since(w->repo, 0, join_notice, &b_, NULL), "2@77=closed;");
+    assert_int_equal(ops_repo_notices_trim(w->repo, 2, NULL), OPS_OK);
+    reopen(w);
+    assert_int_equal(ops_repo_cursor_get(w->repo, OPS_SLICE("am"), &at, NULL), OPS_OK);
+    assert_true(at == 1);
+    /* Numbers go on although nothing is left. */
+    c.tenant = OPS_SLICE("acme");
+    assert_int_equal(ops_repo_commit_tenant(w->repo, &c, NULL, NULL), OPS_OK);
+    EXPECT_TEXT(ops_repo_notices_since(w->repo, at, join_notice, &b_, NULL), "3@77=opened;");
+}
+
 static void state_position_and_effects_are_one(void **state)
 {
     struct world *w = *state;
@@ -287,6 +327,7 @@ static void the_audit_keeps_the_newest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(notices_are_one_with_their_commit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(state_position_and_effects_are_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_does_not_count_changes_nothing_and_says_why, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_tenants_turn_is_one_batch, set_up, tear_down),
