@@ -7,114 +7,35 @@
 #include "base/coll/vec.h"
 #include "base/log/log.h"
 #include "base/mem/alloc.h"
-#include "base/sched/mailbox.h"
-#include "base/sched/thread.h"
 #include "coordinator/shard/candidate_codec.h"
+#include "coordinator/shard/finder_internal.h"
 
 enum {
     TURN_EFFECTS_MAX = 512,
     IDLE_WAIT_MS = 1000,
     RETRY_WAIT_MS = 1000,
     MAIL_MAX = 4096,
-    MAIL_BYTES_MAX = 32 << 20,
-    BODY_BYTES_MAX = 1 << 20,
-    FEEDBACK_WAIT_S = 10
+    MAIL_BYTES_MAX = 32 << 20
 };
 
-typedef struct changed {
-    char id[OPS_FINDING_ID_LEN + 1];
-    char *body;
-    size_t n;
-} changed;
-
-typedef struct tenant {
-    struct ops_finder *finder;
-    char *name;
-    ops_finding_book *book;
-    int64_t event_ns; /* the newest this tenant's candidates told */
-    OPS_VEC(changed) changed;
-    OPS_VEC(ops_effect_id) taken;
-    ops_status failed; /* of the turn under way */
-    ops_err err;
-} tenant;
-
-struct ops_finder {
-    ops_finder_conf conf;
-    ops_clock *clock;
-    ops_map *tenants; /* name -> tenant; the thread's alone */
-    ops_mailbox *mail;
-    ops_thread *thread;
-    int64_t event_ns, event_mono_ns; /* event time moves on with the clock when nothing arrives */
-};
-
-typedef enum mail_kind { MAIL_WAKE, MAIL_VECTOR, MAIL_FEEDBACK } mail_kind;
-
-/* A caller that waits for its feedback; whoever lets go last frees it. */
-typedef struct waiting {
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool finished;
-    int refs;
-    ops_status st;
-    ops_err err;
-} waiting;
-
-typedef struct mail {
-    mail_kind kind;
-    char *tenant;
-    uint64_t template_id;
-    float *vector;
-    size_t dim;
-    char *id, *author, *comment;
-    int verdict;
-    int64_t time_ns;
-    waiting *waiting;
-} mail;
-
-/* Posted when there is something new; one in the box is enough, and it is never freed. */
-static mail wake_mail = {.kind = MAIL_WAKE};
-
-static void waiting_unref(waiting *w)
-{
-    (void)pthread_mutex_lock(&w->lock);
-    bool last = --w->refs == 0;
-    (void)pthread_mutex_unlock(&w->lock);
-    if (!last)
-        return;
-    (void)pthread_cond_destroy(&w->done);
-    (void)pthread_mutex_destroy(&w->lock);
-    ops_free(w);
-}
-
-static void mail_free(mail *m)
-{
-    if (m == NULL || m == &wake_mail)
-        return;
-    if (m->waiting != NULL)
-        waiting_unref(m->waiting);
-    ops_free(m->tenant);
-    ops_free(m->vector);
-    ops_free(m->id);
-    ops_free(m->author);
-    ops_free(m->comment);
-    ops_free(m);
-}
-
-static void turn_clear(tenant *t)
+void ops_finder_turn_clear(ops_finder_tenant *t)
 {
     for (size_t i = 0; i < t->changed.n; i++)
         ops_free(t->changed.v[i].body);
-    t->changed.n = t->taken.n = 0;
+    for (size_t i = 0; i < t->notices.n; i++)
+        ops_free(t->notices.v[i].body);
+    t->changed.n = t->taken.n = t->notices.n = 0;
     t->failed = OPS_OK;
 }
 
-static void tenant_free(tenant *t)
+static void tenant_free(ops_finder_tenant *t)
 {
     if (t == NULL)
         return;
-    turn_clear(t);
+    ops_finder_turn_clear(t);
     ops_vec_done(&t->changed);
     ops_vec_done(&t->taken);
+    ops_vec_done(&t->notices);
     ops_finding_book_free(t->book);
     ops_free(t->name);
     ops_free(t);
@@ -135,7 +56,7 @@ static ops_status copy_body(void *u, ops_slice name, uint64_t revision, const op
 }
 
 /* The finding as it will stand: in this turn's changes, else in the store; empty when new. */
-static ops_status stored_body(tenant *t, ops_slice id, ops_strbuf *out, ops_err *reterr)
+ops_status ops_finder_stored_body(ops_finder_tenant *t, ops_slice id, ops_strbuf *out, ops_err *reterr)
 {
     for (size_t i = 0; i < t->changed.n; i++)
         if (ops_slice_eq(ops_slice_str(t->changed.v[i].id), id)) {
@@ -148,13 +69,13 @@ static ops_status stored_body(tenant *t, ops_slice id, ops_strbuf *out, ops_err 
     return st;
 }
 
-static ops_status keep_change(tenant *t, ops_slice id, ops_strbuf *body)
+ops_status ops_finder_keep_change(ops_finder_tenant *t, ops_slice id, ops_strbuf *body)
 {
     size_t n = body->n, i = 0;
     while (i < t->changed.n && !ops_slice_eq(ops_slice_str(t->changed.v[i].id), id))
         i++;
     if (i == t->changed.n) {
-        changed c = {0};
+        ops_finder_changed c = {0};
         (void)snprintf(c.id, sizeof c.id, OPS_SLICE_FMT, OPS_SLICE_ARG(id));
         if (!ops_vec_push(&t->changed, c))
             return OPS_ENOMEM;
@@ -165,21 +86,33 @@ static ops_status keep_change(tenant *t, ops_slice id, ops_strbuf *body)
     return t->changed.v[i].body != NULL ? OPS_OK : OPS_ENOMEM;
 }
 
+ops_status ops_finder_keep_notice(ops_finder_tenant *t, const ops_strbuf *body)
+{
+    const ops_finder_notice n = {ops_memdup(body->p, body->n), body->n};
+    if (n.body != NULL && ops_vec_push(&t->notices, n))
+        return OPS_OK;
+    ops_free(n.body);
+    return OPS_ENOMEM;
+}
+
 static void on_change(void *u, ops_finding_change change, const ops_finding *f)
 {
     static const char *const names[] = {"", "opened", "updated", "closed"};
-    tenant *t = u;
+    ops_finder_tenant *t = u;
     ops_strbuf before, body;
-    ops_strbuf_init(&before, BODY_BYTES_MAX);
-    ops_strbuf_init(&body, BODY_BYTES_MAX);
+    ops_strbuf_init(&before, FINDER_BODY_BYTES_MAX);
+    ops_strbuf_init(&body, FINDER_BODY_BYTES_MAX);
     ops_slice id = ops_slice_str(f->id);
-    ops_status st = stored_body(t, id, &before, &t->err);
+    ops_status st = ops_finder_stored_body(t, id, &before, &t->err);
     if (st == OPS_ENOTFOUND)
         st = OPS_OK;
     if (st == OPS_OK)
         st = ops_finding_encode(f, ops_strbuf_get(&before), t->finder->conf.partitions, &body, &t->err);
+    if (st == OPS_OK && t->finder->conf.notices &&
+        (change != OPS_FINDING_UPDATED || ops_finding_severity(ops_strbuf_get(&before)) != (int)f->severity))
+        st = ops_finder_keep_notice(t, &body);
     if (st == OPS_OK)
-        st = keep_change(t, id, &body);
+        st = ops_finder_keep_change(t, id, &body);
     if (st == OPS_OK)
         ops_ledger_count(t->finder->conf.ledger, OPS_LEDGER_FINDINGS, names[change], 1);
     else
@@ -190,12 +123,12 @@ static void on_change(void *u, ops_finding_change change, const ops_finding *f)
 
 static ops_status load_record(void *u, ops_slice key, ops_slice val, ops_err *reterr)
 {
-    return ops_finding_book_load(((tenant *)u)->book, key, val, reterr);
+    return ops_finding_book_load(((ops_finder_tenant *)u)->book, key, val, reterr);
 }
 
-static ops_status tenant_open(ops_finder *f, ops_slice name, tenant **ret, ops_err *reterr)
+ops_status ops_finder_tenant_open(ops_finder *f, ops_slice name, ops_finder_tenant **ret, ops_err *reterr)
 {
-    tenant *t = ops_map_get(f->tenants, name);
+    ops_finder_tenant *t = ops_map_get(f->tenants, name);
     if (t != NULL) {
         *ret = t;
         return OPS_OK;
@@ -231,7 +164,7 @@ static ops_status tenant_open(ops_finder *f, ops_slice name, tenant **ret, ops_e
     return OPS_OK;
 }
 
-static void tenant_forget(ops_finder *f, tenant *t)
+void ops_finder_tenant_forget(ops_finder *f, ops_finder_tenant *t)
 {
     (void)ops_map_del(f->tenants, ops_slice_str(t->name));
     tenant_free(t);
@@ -258,12 +191,14 @@ static ops_status save_record(void *u, ops_slice key, ops_slice val)
 }
 
 /* Writes what the turn did to one tenant; *ret_revision moves when findings were written. */
-static ops_status tenant_commit(tenant *t, uint64_t *ret_revision, ops_err *reterr)
+ops_status ops_finder_tenant_commit(ops_finder_tenant *t, uint64_t *ret_revision, ops_err *reterr)
 {
     struct state s = {0};
     ops_repo_finding *findings = ops_calloc(t->changed.n + 1, sizeof *findings);
-    ops_status st = findings != NULL ? ops_finding_book_save_dirty(t->book, save_record, &s, reterr)
-                                     : ops_fail(reterr, OPS_ENOMEM, "%zu findings", t->changed.n);
+    ops_slice *notices = ops_calloc(t->notices.n + 1, sizeof *notices);
+    ops_status st = findings != NULL && notices != NULL
+                        ? ops_finding_book_save_dirty(t->book, save_record, &s, reterr)
+                        : ops_fail(reterr, OPS_ENOMEM, "%zu findings", t->changed.n);
     for (size_t i = 0; st == OPS_OK && i < t->changed.n; i++)
         findings[i] = (ops_repo_finding){ops_slice_str(t->changed.v[i].id),
                                          ops_slice_of(t->changed.v[i].body, t->changed.v[i].n)};
@@ -273,7 +208,12 @@ static ops_status tenant_commit(tenant *t, uint64_t *ret_revision, ops_err *rete
                                  .findings = findings,
                                  .finding_count = t->changed.n,
                                  .taken = t->taken.v,
-                                 .taken_count = t->taken.n};
+                                 .taken_count = t->taken.n,
+                                 .notices = notices,
+                                 .notice_count = t->notices.n,
+                                 .notice_ns = ops_clock_wall_ns(t->finder->clock)};
+    for (size_t i = 0; st == OPS_OK && i < t->notices.n; i++)
+        notices[i] = ops_slice_of(t->notices.v[i].body, t->notices.v[i].n);
     if (st == OPS_OK && (s.writes.n > 0 || t->changed.n > 0 || t->taken.n > 0))
         st = ops_repo_commit_tenant(t->finder->conf.repo, &c, ret_revision, reterr);
     for (size_t i = 0; i < s.owned.n; i++)
@@ -281,6 +221,7 @@ static ops_status tenant_commit(tenant *t, uint64_t *ret_revision, ops_err *rete
     ops_vec_done(&s.owned);
     ops_vec_done(&s.writes);
     ops_free(findings);
+    ops_free(notices);
     return st;
 }
 
@@ -295,7 +236,7 @@ static ops_status on_effect(void *u, ops_effect_id id, ops_slice effect, ops_err
     struct turn *turn = u;
     ops_candidate c;
     char statistic[64];
-    tenant *t = NULL;
+    ops_finder_tenant *t = NULL;
     if (turn->effects == TURN_EFFECTS_MAX) {
         turn->left_some = true;
         return OPS_ECANCELLED;
@@ -304,7 +245,7 @@ static ops_status on_effect(void *u, ops_effect_id id, ops_slice effect, ops_err
     if (st != OPS_OK)
         return st;
     ops_err err;
-    st = tenant_open(turn->f, c.tenant, &t, &err);
+    st = ops_finder_tenant_open(turn->f, c.tenant, &t, &err);
     if (st == OPS_EAGAIN) {
         OPS_LOG(OPS_LOG_WARN, "findings_wait", OPS_KV_STR("why", err.msg));
         return OPS_OK;
@@ -346,7 +287,7 @@ static void tick_all(ops_finder *f)
     ops_slice name;
     void *value;
     while (now != INT64_MIN && ops_map_next(f->tenants, &iter, &name, &value)) {
-        tenant *t = value;
+        ops_finder_tenant *t = value;
         ops_status st = ops_finding_book_tick(t->book, now, &t->err);
         if (st != OPS_OK)
             t->failed = st;
@@ -363,22 +304,22 @@ static bool commit_all(ops_finder *f)
         void *value;
         again = false;
         while (!again && ops_map_next(f->tenants, &iter, &name, &value)) {
-            tenant *t = value;
+            ops_finder_tenant *t = value;
             uint64_t revision = 0;
             ops_err err = t->err;
             ops_status st = t->failed;
             if (st == OPS_OK)
-                st = tenant_commit(t, &revision, &err);
+                st = ops_finder_tenant_commit(t, &revision, &err);
             if (st == OPS_OK) {
                 bool told = t->changed.n > 0 && f->conf.on_findings != NULL;
-                turn_clear(t);
+                ops_finder_turn_clear(t);
                 if (told)
                     f->conf.on_findings(f->conf.u, revision);
                 continue;
             }
             OPS_LOG(OPS_LOG_ERROR, "findings_not_written", OPS_KV_STR("tenant", t->name),
                     OPS_KV_STR("why", err.msg));
-            tenant_forget(f, t);
+            ops_finder_tenant_forget(f, t);
             all = false;
             again = true; /* the map changed under the walk */
         }
@@ -396,62 +337,9 @@ static bool take_turn(ops_finder *f, bool *ret_more)
         OPS_LOG(OPS_LOG_ERROR, "outbox_not_read", OPS_KV_STR("why", err.msg));
     tick_all(f);
     bool ok = commit_all(f) && st == OPS_OK;
+    ops_finder_alert_tick(f);
     *ret_more = turn.left_some;
     return ok;
-}
-
-static ops_status give_feedback(ops_finder *f, const mail *m, ops_err *reterr)
-{
-    tenant *t;
-    ops_status st = tenant_open(f, ops_slice_str(m->tenant), &t, reterr);
-    if (st != OPS_OK)
-        return st;
-    const ops_finding_feedback fb = {ops_slice_str(m->author), ops_slice_str(m->comment), m->verdict,
-                                     m->time_ns};
-    ops_strbuf before, body;
-    ops_strbuf_init(&before, BODY_BYTES_MAX);
-    ops_strbuf_init(&body, BODY_BYTES_MAX);
-    ops_slice id = ops_slice_str(m->id);
-    st = stored_body(t, id, &before, reterr);
-    if (st == OPS_OK)
-        st = ops_finding_add_feedback(ops_strbuf_get(&before), &fb, &body, reterr);
-    if (st == OPS_OK && (st = keep_change(t, id, &body)) != OPS_OK)
-        (void)ops_fail(reterr, st, "feedback to %s", m->id);
-    ops_strbuf_done(&before);
-    ops_strbuf_done(&body);
-    uint64_t revision = 0;
-    if (st == OPS_OK) {
-        st = tenant_commit(t, &revision, reterr);
-        if (st == OPS_OK)
-            turn_clear(t);
-        else
-            tenant_forget(f, t);
-    }
-    if (st == OPS_OK && f->conf.on_findings != NULL)
-        f->conf.on_findings(f->conf.u, revision);
-    return st;
-}
-
-static void open_mail(ops_finder *f, mail *m)
-{
-    ops_err err = {0};
-    tenant *t;
-    if (m->kind == MAIL_VECTOR) {
-        ops_status st = tenant_open(f, ops_slice_str(m->tenant), &t, &err);
-        if (st == OPS_OK)
-            st = ops_finding_book_vector(t->book, m->template_id, m->vector, m->dim, &err);
-        if (st != OPS_OK)
-            OPS_LOG(OPS_LOG_WARN, "meaning_not_taken", OPS_KV_STR("why", err.msg));
-    } else if (m->kind == MAIL_FEEDBACK) {
-        ops_status st = give_feedback(f, m, &err);
-        (void)pthread_mutex_lock(&m->waiting->lock);
-        m->waiting->st = st;
-        m->waiting->err = err;
-        m->waiting->finished = true;
-        (void)pthread_cond_broadcast(&m->waiting->done);
-        (void)pthread_mutex_unlock(&m->waiting->lock);
-    }
-    mail_free(m);
 }
 
 static void run(void *u)
@@ -463,7 +351,7 @@ static void run(void *u)
         void *m = NULL;
         ops_status st = ops_mailbox_take(f->mail, more ? 0 : wait_ms, &m);
         while (st == OPS_OK) {
-            open_mail(f, m);
+            ops_finder_mail_open(f, m);
             st = ops_mailbox_take(f->mail, 0, &m);
         }
         wait_ms = take_turn(f, &more) ? IDLE_WAIT_MS : RETRY_WAIT_MS;
@@ -476,10 +364,10 @@ static void run(void *u)
 static ops_status open_tenant(void *u, ops_slice name, uint64_t revision, const ops_repo_finding *finding,
                               ops_err *reterr)
 {
-    tenant *t;
+    ops_finder_tenant *t;
     (void)revision;
-    (void)finding;
-    ops_status st = tenant_open(u, name, &t, reterr);
+    ops_finder_alert_seen(u, name, finding);
+    ops_status st = ops_finder_tenant_open(u, name, &t, reterr);
     return st == OPS_EAGAIN ? OPS_OK : st;
 }
 
@@ -493,8 +381,11 @@ ops_status ops_finder_new(const ops_finder_conf *conf, ops_finder **ret, ops_err
         f->conf.tenants_max = 64;
     f->clock = conf->clock != NULL ? conf->clock : ops_clock_system();
     f->event_ns = INT64_MIN;
+    if (f->conf.alerts_open_max == 0)
+        f->conf.alerts_open_max = 1000;
     f->tenants = ops_map_new();
-    if (f->tenants == NULL)
+    f->alerts = ops_map_new();
+    if (f->tenants == NULL || f->alerts == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "finder");
     ops_status st = ops_mailbox_new(MAIL_MAX, MAIL_BYTES_MAX, &f->mail, reterr);
     if (st == OPS_OK)
@@ -506,8 +397,8 @@ ops_status ops_finder_new(const ops_finder_conf *conf, ops_finder **ret, ops_err
 
 bool ops_finder_has_vector(ops_finder *f, ops_slice tenant_name, uint64_t template_id)
 {
-    tenant *t = NULL;
-    return tenant_open(f, tenant_name, &t, NULL) == OPS_OK &&
+    ops_finder_tenant *t = NULL;
+    return ops_finder_tenant_open(f, tenant_name, &t, NULL) == OPS_OK &&
            ops_finding_book_has_vector(t->book, template_id);
 }
 
@@ -530,7 +421,7 @@ void ops_finder_free(ops_finder *f)
         ops_finder_stop(f);
         void *m;
         while (ops_mailbox_take(f->mail, 0, &m) == OPS_OK)
-            mail_free(m);
+            ops_finder_mail_free(m);
         ops_mailbox_free(f->mail);
     }
     size_t iter = 0;
@@ -539,6 +430,7 @@ void ops_finder_free(ops_finder *f)
     while (ops_map_next(f->tenants, &iter, &name, &value))
         tenant_free(value);
     ops_map_free(f->tenants);
+    ops_finder_alerts_free(f);
     ops_free(f);
 }
 
@@ -546,84 +438,5 @@ void ops_finder_wake(ops_finder *f)
 {
     /* A full box is awake already. */
     if (ops_mailbox_count(f->mail) == 0)
-        (void)!ops_mailbox_post(f->mail, &wake_mail, 0);
-}
-
-ops_status ops_finder_vector(ops_finder *f, ops_slice tenant_name, uint64_t template_id, const float *v,
-                             size_t dim, ops_err *reterr)
-{
-    mail *m = ops_calloc(1, sizeof *m);
-    if (m != NULL) {
-        m->kind = MAIL_VECTOR;
-        m->tenant = ops_strndup(tenant_name.p, tenant_name.n);
-        m->template_id = template_id;
-        m->vector = ops_memdup(v, dim * sizeof *v);
-        m->dim = dim;
-    }
-    ops_status st = m != NULL && m->tenant != NULL && m->vector != NULL ? OPS_OK : OPS_ENOMEM;
-    if (st == OPS_OK)
-        st = ops_mailbox_post(f->mail, m, dim * sizeof *v);
-    if (st != OPS_OK)
-        mail_free(m);
-    return st == OPS_OK ? OPS_OK : ops_fail(reterr, st, "the meaning of a template");
-}
-
-static mail *feedback_mail(ops_slice tenant_name, ops_slice id, const ops_finding_feedback *fb)
-{
-    mail *m = ops_calloc(1, sizeof *m);
-    waiting *w = ops_calloc(1, sizeof *w);
-    if (m == NULL || w == NULL) {
-        ops_free(m);
-        ops_free(w);
-        return NULL;
-    }
-    (void)pthread_mutex_init(&w->lock, NULL);
-    (void)pthread_cond_init(&w->done, NULL);
-    w->refs = 1;
-    *m = (mail){.kind = MAIL_FEEDBACK,
-                .tenant = ops_strndup(tenant_name.p, tenant_name.n),
-                .id = ops_strndup(id.p, id.n),
-                .author = ops_strndup(fb->author.p, fb->author.n),
-                .comment = ops_strndup(fb->comment.p != NULL ? fb->comment.p : "", fb->comment.n),
-                .verdict = fb->verdict,
-                .time_ns = fb->time_ns,
-                .waiting = w};
-    if (m->tenant == NULL || m->id == NULL || m->author == NULL || m->comment == NULL) {
-        mail_free(m);
-        return NULL;
-    }
-    return m;
-}
-
-ops_status ops_finder_feedback(ops_finder *f, ops_slice tenant_name, ops_slice id,
-                               const ops_finding_feedback *fb, ops_err *reterr)
-{
-    mail *m = feedback_mail(tenant_name, id, fb);
-    if (m == NULL)
-        return ops_fail(reterr, OPS_ENOMEM, "feedback");
-    waiting *w = m->waiting;
-    w->refs = 2;
-    ops_status st = ops_mailbox_post(f->mail, m, 0);
-    if (st != OPS_OK) {
-        w->refs = 1;
-        mail_free(m);
-        return ops_fail(reterr, st, "feedback: %s", ops_status_text(st));
-    }
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += FEEDBACK_WAIT_S;
-    (void)pthread_mutex_lock(&w->lock);
-    int rc = 0;
-    while (!w->finished && rc == 0)
-        rc = pthread_cond_timedwait(&w->done, &w->lock, &until);
-    st = w->finished ? w->st : OPS_ETIMEOUT;
-    if (st != OPS_OK && reterr != NULL) {
-        if (w->finished)
-            *reterr = w->err;
-        else
-            (void)ops_fail(reterr, st, "feedback: not written within %d s", FEEDBACK_WAIT_S);
-    }
-    (void)pthread_mutex_unlock(&w->lock);
-    waiting_unref(w);
-    return st;
+        (void)!ops_mailbox_post(f->mail, &ops_finder_wake_mail, 0);
 }

@@ -2,7 +2,8 @@
  *
  * One thread for all tenants. A turn takes a bounded stretch of the outbox, and commits, tenant by tenant, the book's state, the
  * findings that changed and the effects taken as one synced batch. A batch that can not be written is forgotten
- * together with the book, which is read again from the store: nothing is taken out of the outbox that did not count. */
+ * together with the book, which is read again from the store: nothing is taken out of the outbox that did not count.
+ * With `notices` that batch also holds one notice per state change: the finding as it then stood, encoded. */
 #ifndef OPS_SHARD_FINDER_H
 #define OPS_SHARD_FINDER_H
 
@@ -20,6 +21,9 @@ typedef struct ops_finder_conf {
     ops_clock *clock;          /* NULL: the system's */
     ops_finding_limits limits; /* tenant, on_change and u are not looked at */
     uint32_t partitions;
+    bool notices;            /* write a notice whenever a finding opens, closes or changes its severity */
+    size_t alerts_open_max;  /* of a tenant, default 1,000 */
+    int64_t alerts_stale_ns; /* an alert not heard of for so long is closed; 0: never */
     size_t tenants_max; /* books in memory, default 64; candidates of further tenants wait in the outbox */
     /* Newest event time known, or INT64_MIN: findings close by it. @thread the finder's */
     int64_t (*event_ns)(void *u);
@@ -48,5 +52,24 @@ bool ops_finder_has_vector(ops_finder *f, ops_slice tenant, uint64_t template_id
 /* Waits until it is written. OPS_ENOTFOUND, OPS_EAGAIN too many wait, OPS_ETIMEOUT. @thread any but the finder's */
 OPS_MUST_USE ops_status ops_finder_feedback(ops_finder *f, ops_slice tenant, ops_slice id,
                                             const ops_finding_feedback *fb, ops_err *reterr);
+
+/* Alerts from another system, encoded; copied. Those known by their id go on in what is known of them: what repeats is written
+ * at most once a minute, what ended closes, what fires again opens again. */
+typedef struct ops_finder_alert {
+    char id[OPS_FINDING_ID_LEN + 1];
+    bool firing;
+    ops_slice body; /* ops.v1.Finding of kind ALERT, its state as `firing` says */
+    ops_slice
+        own_id; /* of a finding, when the alert says that it tells of one of ours; then nothing is written */
+} ops_finder_alert;
+typedef struct ops_finder_alerts_answer {
+    ops_status st; /* OPS_EAGAIN: open alerts are at their bound; only those that are new were not taken */
+    const char *message; /* when st is not OPS_OK */
+    uint32_t opened, repeated, resolved, unknown /* ended before they were heard of */, own, full;
+} ops_finder_alerts_answer;
+typedef void (*ops_finder_alerts_fn)(void *u, const ops_finder_alerts_answer *a);
+/* `done` comes exactly once after OPS_OK, when all is durable. OPS_EAGAIN: too many wait. @thread any; done: the finder's */
+OPS_MUST_USE ops_status ops_finder_alerts(ops_finder *f, ops_slice tenant, const ops_finder_alert *alerts,
+                                          size_t count, ops_finder_alerts_fn done, void *du, ops_err *reterr);
 
 #endif

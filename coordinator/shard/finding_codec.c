@@ -134,6 +134,16 @@ ops_status ops_finding_encode(const ops_finding *f, ops_slice before, uint32_t p
     return st;
 }
 
+int ops_finding_severity(ops_slice body)
+{
+    Ops__V1__Finding *m = NULL;
+    if (body.n == 0 || unpack(body, &m, NULL) != OPS_OK)
+        return 0;
+    const int severity = (int)m->severity;
+    ops__v1__finding__free_unpacked(m, NULL);
+    return severity;
+}
+
 ops_status ops_finding_add_feedback(ops_slice before, const ops_finding_feedback *fb, ops_strbuf *out,
                                     ops_err *reterr)
 {

@@ -12,6 +12,9 @@
 OPS_MUST_USE ops_status ops_finding_encode(const ops_finding *f, ops_slice before, uint32_t partitions,
                                            ops_strbuf *out, ops_err *reterr);
 
+/* The severity (ops.v1.Level) of an encoded finding; 0 when it is empty or does not read. */
+int ops_finding_severity(ops_slice body);
+
 /* Adds or replaces the author's feedback in an encoded finding. OPS_ERANGE: OPS_FINDING_FEEDBACK_MAX authors spoke. */
 typedef struct ops_finding_feedback {
     ops_slice author, comment;
