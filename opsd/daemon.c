@@ -55,6 +55,7 @@ static void on_findings(void *u, uint64_t revision)
     (void)revision;
     if (d->api != NULL)
         ops_api_notify(d->api);
+    ops_notify_wake(d->notify);
 }
 
 static ops_status open_stores(opsd_daemon *d, ops_err *reterr)
@@ -118,12 +119,17 @@ static ops_status open_owners(opsd_daemon *d, ops_err *reterr)
 static ops_status open_finder(opsd_daemon *d, ops_err *reterr)
 {
     const ops_conf *c = d->conf;
+    size_t receivers = 0;
+    (void)ops_conf_list(c, KEY_NOTIFY_RECEIVERS, &receivers);
     const ops_finder_conf fc = {
         .repo = d->stores.repo,
         .ledger = d->ledger,
         .limits = {.quiet_per_day = (uint32_t)ops_conf_uint(c, KEY_FINDINGS_QUIET),
                    .close_after_ns = (int64_t)ops_conf_uint(c, KEY_FINDINGS_CLOSE) * NS_PER_MS},
         .partitions = (uint32_t)ops_conf_uint(c, KEY_STORAGE_PARTITIONS),
+        .notices = receivers > 0,
+        .alerts_open_max = ops_conf_uint(c, KEY_ALERTS_OPEN),
+        .alerts_stale_ns = (int64_t)ops_conf_uint(c, KEY_ALERTS_STALE) * NS_PER_MS,
         .event_ns = event_ns,
         .on_findings = on_findings,
         .u = d};
@@ -146,9 +152,9 @@ static ops_status open_deadletters(opsd_daemon *d, ops_err *reterr)
 
 /* In the order in which each needs the ones before. */
 static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
-    read_tls,       open_stores,        open_deadletters, open_intake,      open_owners,
-    opsd_pins_open, open_finder,        opsd_models_open, opsd_gauges_new,  opsd_door_web,
-    opsd_door_otlp, opsd_door_otlp_rpc, opsd_door_api,    opsd_lines_start,
+    read_tls,       open_stores,      open_deadletters,   open_intake,      open_owners,
+    opsd_pins_open, opsd_notify_open, open_finder,        opsd_models_open, opsd_gauges_new,
+    opsd_door_web,  opsd_door_otlp,   opsd_door_otlp_rpc, opsd_door_api,    opsd_lines_start,
 };
 
 void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret)
@@ -184,6 +190,8 @@ ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *
         st = steps[i](d, reterr);
     if (st == OPS_OK)
         st = ops_finder_start(d->finder, reterr);
+    if (st == OPS_OK)
+        st = ops_notify_start(d->notify, reterr);
     if (st == OPS_OK)
         st = ops_owners_start(d->owners, reterr);
     if (st == OPS_OK)
@@ -223,6 +231,8 @@ void opsd_daemon_stop(opsd_daemon *d)
     opsd_models_stop(d);
     if (d->finder != NULL)
         ops_finder_stop(d->finder);
+    if (d->notify != NULL)
+        ops_notify_stop(d->notify);
     /* Watchers have seen the last findings; now their streams end. */
     if (d->api != NULL)
         ops_api_stop(d->api);
@@ -235,7 +245,10 @@ void opsd_daemon_stop(opsd_daemon *d)
     ops_rpc_server_free(d->otlp_rpc);
     ops_otlp_service_free(d->otlp_service);
     opsd_gauges_free(d->gauges);
+    opsd_alerts_free(d->alerts);
     ops_finder_free(d->finder);
+    ops_notify_free(d->notify);
+    ops_silences_free(d->silences);
     ops_owners_free(d->owners);
     opsd_pins_close(d->pins);
     opsd_stores_close(&d->stores);
@@ -289,6 +302,8 @@ ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
     if (st == OPS_OK)
         st = opsd_pins_check(fresh, reterr);
     if (st == OPS_OK)
+        st = opsd_notify_check(fresh, reterr);
+    if (st == OPS_OK)
         st = reload_tls(d, fresh, reterr);
     if (st == OPS_OK)
         st = ops_access_reload(d->access, reterr);
@@ -298,6 +313,7 @@ ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
     }
     ops_conf_diff(d->live != NULL ? d->live : d->conf, fresh, tell_change, NULL);
     ops_intake_set_redactor(d->intake, redactor);
+    opsd_alerts_set_redactor(d->alerts, redactor);
     ops_redactor_unref(d->redactor);
     d->redactor = redactor;
     apply_log(fresh);

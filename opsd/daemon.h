@@ -10,9 +10,11 @@
 #include "coordinator/api/otlp.h"
 #include "coordinator/attach/attach_rpc.h"
 #include "coordinator/http/server.h"
+#include "coordinator/notify/notify.h"
 #include "coordinator/shard/finder.h"
 #include "coordinator/shard/intake.h"
 #include "coordinator/shard/owner.h"
+#include "coordinator/silence/silences.h"
 #include "coordinator/source/source.h"
 #include "opsd/local/local_worker.h"
 #include "opsd/local/workers.h"
@@ -23,6 +25,7 @@
 #include "opsd/stores.h"
 
 typedef struct opsd_lines opsd_lines;   /* doors_lines.c */
+typedef struct opsd_alerts opsd_alerts; /* doors_alerts.c */
 typedef struct opsd_gauges opsd_gauges; /* gauges.c */
 
 struct opsd_daemon {
@@ -38,6 +41,8 @@ struct opsd_daemon {
     ops_intake *intake;
     ops_owners *owners;
     ops_finder *finder;
+    ops_silences *silences;
+    ops_notify *notify;
     ops_http *otlp, *web;               /* NULL: off */
     ops_rpc_server *otlp_rpc, *api_rpc; /* NULL: off */
     ops_otlp_service *otlp_service;
@@ -51,6 +56,7 @@ struct opsd_daemon {
     opsd_pins *pins;
     opsd_lines *lines;
     opsd_gauges *gauges;
+    opsd_alerts *alerts;
     opsd_pem tls; /* as at the start; no certificate: plain */
 };
 
@@ -90,9 +96,17 @@ void opsd_models_stop(opsd_daemon *d);
 void opsd_models_close(opsd_daemon *d);
 /* `opsd --role worker`: until a signal. */
 ops_status opsd_worker_run(const opsd_options *o, const sigset_t *signals, ops_err *reterr);
+/* notify.c: receivers by configuration, and the thing that tells them. */
+ops_status opsd_notify_check(const ops_conf *c, ops_err *reterr);
+ops_status opsd_notify_open(opsd_daemon *d, ops_err *reterr);
 /* Now and then, from main. */
 void opsd_upkeep(opsd_daemon *d);
 ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr);
+/* Alertmanager's webhook, on the operators' port; called by opsd_door_web(). */
+ops_status opsd_door_alerts(opsd_daemon *d, ops_err *reterr);
+void opsd_alerts_set_redactor(opsd_alerts *a, ops_redactor *r);
+void opsd_alerts_text(opsd_alerts *a, ops_strbuf *out);
+void opsd_alerts_free(opsd_alerts *a);
 ops_status opsd_lines_start(opsd_daemon *d, ops_err *reterr);
 void opsd_lines_stop(opsd_lines *l);
 ops_status opsd_lines_stats(opsd_lines *l, ops_source_stats *ret);

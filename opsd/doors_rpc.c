@@ -111,7 +111,7 @@ void opsd_rpc_serving(opsd_daemon *d, bool serving)
                                        "opentelemetry.proto.collector.metrics.v1.MetricsService",
                                        "opentelemetry.proto.collector.trace.v1.TraceService"};
     static const char *const api[] = {"", "ops.v1.FindingService", "ops.v1.ClusterService",
-                                      "ops.v1.WorkerService"};
+                                      "ops.v1.SilenceService", "ops.v1.WorkerService"};
     for (size_t i = 0; d->otlp_rpc != NULL && i < sizeof otlp / sizeof *otlp; i++)
         ops_rpc_server_set_serving(d->otlp_rpc, otlp[i], serving);
     for (size_t i = 0; d->api_rpc != NULL && i < sizeof api / sizeof *api; i++)

@@ -1,4 +1,4 @@
-/* The operators' HTTP port: probes, metrics, and models for programs that speak the OpenAI API. */
+/* The operators' HTTP port: probes, metrics, alerts of others, and models for programs that speak the OpenAI API. */
 #include "coordinator/openai/routes.h"
 #include "opsd/daemon.h"
 
@@ -12,6 +12,8 @@ static void on_metrics(void *user, ops_strbuf *ret_text)
     opsd_daemon *d = user;
     ops_ledger_text(d->ledger, ret_text);
     opsd_gauges_text(d, ret_text);
+    ops_notify_text(d->notify, ret_text);
+    opsd_alerts_text(d->alerts, ret_text);
 }
 
 ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr)
@@ -24,5 +26,7 @@ ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr)
     hc.metrics = on_metrics;
     hc.probe_user = d;
     ops_status st = ops_http_new(&hc, &d->web, reterr);
-    return st == OPS_OK ? ops_openai_routes(d->web, d->dispatch, reterr) : st;
+    if (st == OPS_OK)
+        st = ops_openai_routes(d->web, d->dispatch, reterr);
+    return st == OPS_OK ? opsd_door_alerts(d, reterr) : st;
 }

@@ -30,8 +30,8 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
                        .help = "Address of OTLP over HTTP; off: none.",
                        .help_zh = "OTLP/HTTP 的监听地址；off 表示关闭。"},
     [KEY_WEB] = {"web.address", OPS_CONF_STR, "127.0.0.1:7480",
-                 .help = "Address of /metrics, /healthz and /readyz; off: none.",
-                 .help_zh = "/metrics、/healthz、/readyz 的监听地址；off 表示关闭。"},
+                 .help = "Address of /metrics, /healthz, /readyz and the Alertmanager webhook; off: none.",
+                 .help_zh = "/metrics、/healthz、/readyz 与 Alertmanager webhook 的监听地址；off 表示关闭。"},
     [KEY_RPC_THREADS] = {"rpc.threads", OPS_CONF_UINT, "2", .min = 1, .max = 64,
                          .help = "Threads of each gRPC server.", .help_zh = "每个 gRPC 服务的线程数。"},
     [KEY_HTTP_THREADS] = {"http.threads", OPS_CONF_UINT, "2", .min = 1, .max = 64,
@@ -169,6 +169,48 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
     [KEY_FINDINGS_CLOSE] = {"findings.close_after", OPS_CONF_DURATION, "5m", .min = 1000, .max = DAY_MS,
                             .help = "A finding closes when nothing joined it for this long (event time).",
                             .help_zh = "发现在此（事件）时长内无新证据即关闭。"},
+    [KEY_ALERTS_STALE] =
+        {"alerts.stale_after", OPS_CONF_DURATION, "1d", .max = 365 * DAY_MS,
+         .help = "An alert that came in and is not heard of for this long is closed; above the sender's "
+                 "repeat_interval; 0: never.",
+         .help_zh = "接入的告警超过此时长未再收到即关闭；应大于发送方的 repeat_interval；0 表示从不。"},
+    [KEY_ALERTS_OPEN] =
+        {"alerts.open_max", OPS_CONF_UINT, "1000", .min = 1, .max = 100000,
+         .help = "Alerts from elsewhere that a tenant may have open; beyond, senders are told to retry.",
+         .help_zh = "每租户可同时打开的外来告警数，超出则让发送方重试。"},
+    [KEY_NOTIFY_RECEIVERS] =
+        {"notify.receivers", OPS_CONF_LIST, "",
+         .help =
+             "Who is told of findings, one a line: NAME alertmanager|webhook|slack URL, then secret_file=, "
+             "token_file=, url_file=, ca_file=, tenant=NAME, severity>=LEVEL as wanted.",
+         .help_zh =
+             "发现的接收方，每行一个：名称 alertmanager|webhook|slack URL，可加 secret_file=、token_file=、"
+             "url_file=、ca_file=、tenant=名称、severity>=级别。"},
+    [KEY_NOTIFY_WINDOWS] =
+        {"notify.windows", OPS_CONF_LIST, "",
+         .help = "Maintenance windows that come back every week, one a line: NAME DAYS HH:MM-HH:MM ZONE "
+                 "MATCHER..., as backup sat,sun 02:00-04:30 Asia/Shanghai service=db.",
+         .help_zh =
+             "每周重复的维护窗口，每行一个：名称 星期 HH:MM-HH:MM 时区 匹配条件...，例如 backup sat,sun "
+             "02:00-04:30 Asia/Shanghai service=db。"},
+    [KEY_NOTIFY_LINK] = {"notify.link", OPS_CONF_STR, "",
+                         .help =
+                             "What comes before /findings/ID in links that receivers get; empty: no links.",
+                         .help_zh = "发给接收方的链接中 /findings/ID 之前的部分；留空则不带链接。"},
+    [KEY_NOTIFY_RESEND] = {"notify.resend", OPS_CONF_DURATION, "1m", .min = 1000, .max = DAY_MS,
+                           .help = "How often an open finding is sent to an Alertmanager again; it takes one "
+                                   "for ended after four times this.",
+                           .help_zh = "未关闭的发现重发给 Alertmanager 的间隔；超过四倍间隔即视为结束。"},
+    [KEY_NOTIFY_TIMEOUT] = {"notify.timeout", OPS_CONF_DURATION, "10s", .min = 100, .max = 10 * MINUTE_MS,
+                            .help = "How long a receiver may take to answer.",
+                            .help_zh = "接收方应答的时限。"},
+    [KEY_NOTIFY_QUEUE] =
+        {"notify.queue_max", OPS_CONF_UINT, "10000", .min = 1, .max = 1000000,
+         .help = "Changes of findings kept for receivers; beyond, the oldest go, and are counted.",
+         .help_zh = "为接收方保留的发现变化数；超出则丢弃最旧的并计数。"},
+    [KEY_NOTIFY_AGE] = {"notify.age_max", OPS_CONF_DURATION, "24h", .min = 1000, .max = 30 * DAY_MS,
+                        .help = "A change older than this is not told any more, and counted.",
+                        .help_zh = "早于此时限的变化不再通知，并计数。"},
     [KEY_WORKER_MODEL] =
         {"worker.model", OPS_CONF_STR, "",
          .help = "Folder of the embedding model; empty: all-MiniLM-L6-v2 where scripts/models.sh puts "

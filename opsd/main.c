@@ -110,6 +110,8 @@ static int config_verb(const opsd_options *o)
     ops_status st = opsd_options_check(o->conf, &err);
     if (st == OPS_OK)
         st = opsd_pins_check(o->conf, &err);
+    if (st == OPS_OK)
+        st = opsd_notify_check(o->conf, &err);
     const char *tokens = ops_conf_str(o->conf, KEY_ACCESS_TOKENS);
     if (st == OPS_OK)
         st = ops_access_new(tokens[0] != '\0' ? tokens : NULL, &access, &err);

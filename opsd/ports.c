@@ -344,6 +344,32 @@ static ops_status check_storage(void *u, Ops__V1__CheckStorageResponse *ret, cha
     return OPS_OK;
 }
 
+static ops_status silence_create(void *u, ops_slice tenant, ops_slice creator,
+                                 const Ops__V1__CreateSilenceRequest *q,
+                                 bool (*fn)(void *fu, const Ops__V1__Silence *m), void *fu, ops_err *reterr)
+{
+    return ops_silences_create(((opsd_daemon *)u)->silences, tenant, creator, q, fn, fu, reterr);
+}
+
+static ops_status silence_expire(void *u, ops_slice tenant, ops_slice id,
+                                 bool (*fn)(void *fu, const Ops__V1__Silence *m), void *fu, ops_err *reterr)
+{
+    return ops_silences_expire(((opsd_daemon *)u)->silences, tenant, id, fn, fu, reterr);
+}
+
+static ops_status silences(void *u, ops_slice tenant, bool expired,
+                           bool (*fn)(void *fu, const Ops__V1__Silence *m), void *fu, ops_err *reterr)
+{
+    return ops_silences_list(((opsd_daemon *)u)->silences, tenant, expired, fn, fu, reterr);
+}
+
+static bool silenced_by(void *u, const Ops__V1__Finding *f, ops_strbuf *ret_ids)
+{
+    return f->state == OPS__V1__FINDING_STATE__FINDING_STATE_OPEN &&
+           ops_silences_match(((opsd_daemon *)u)->silences, f, ops_clock_wall_ns(ops_clock_system()),
+                              ret_ids);
+}
+
 void opsd_api_ports(opsd_daemon *d, ops_api_ports *ret)
 {
     *ret = (ops_api_ports){.u = d,
@@ -360,5 +386,9 @@ void opsd_api_ports(opsd_daemon *d, ops_api_ports *ret)
                            .pin_changes = opsd_port_pin_changes,
                            .deadletters = deadletters,
                            .records = records,
-                           .check_storage = check_storage};
+                           .check_storage = check_storage,
+                           .silence_create = silence_create,
+                           .silence_expire = silence_expire,
+                           .silences = silences,
+                           .silenced_by = silenced_by};
 }

@@ -58,6 +58,9 @@ HANDLER(list_templates, pool)
 HANDLER(get_template, pool)
 HANDLER(list_pin_changes, pool)
 HANDLER(list_deadletters, pool)
+HANDLER(create_silence, pool)
+HANDLER(list_silences, pool)
+HANDLER(expire_silence, pool)
 HANDLER(check_storage, record_pool)
 HANDLER(query_records, record_pool)
 
@@ -86,6 +89,11 @@ static void fill_rows(ops_api *a)
          .message = on_list_pin_changes},
         {"/ops.v1.ClusterService/ListDeadLetters", OPS_RPC_UNARY, .role = view,
          .message = on_list_deadletters},
+        {"/ops.v1.SilenceService/CreateSilence", OPS_RPC_UNARY, .role = operate,
+         .message = on_create_silence},
+        {"/ops.v1.SilenceService/ListSilences", OPS_RPC_UNARY, .role = view, .message = on_list_silences},
+        {"/ops.v1.SilenceService/ExpireSilence", OPS_RPC_UNARY, .role = operate,
+         .message = on_expire_silence},
         {"/ops.v1.ClusterService/CheckStorage", OPS_RPC_UNARY, .role = admin, .message = on_check_storage},
         {"/ops.v1.ClusterService/QueryRecords", OPS_RPC_SERVER_STREAM, .role = view,
          .message = on_query_records, .cancelled = ignore_cancel},

@@ -1,4 +1,4 @@
-/* ops.v1 FindingService and ClusterService on an rpc server.
+/* ops.v1 FindingService, ClusterService and SilenceService on an rpc server.
  *
  * Who asks sees its own tenant only. Lists are paged as AIP-158 says; errors carry google.rpc details. */
 #ifndef OPS_API_H

@@ -18,6 +18,7 @@ Ops__V1__Finding *api_finding(ops_slice body, uint64_t revision)
 
 /* The newest `size` matches below a revision, kept in a ring while the walk goes from old to new. */
 typedef struct page {
+    ops_api *api;
     ops_slice tenant;
     const api_filter *filter;
     uint64_t below;
@@ -33,7 +34,7 @@ static bool take_one(void *u, ops_slice tenant, uint64_t revision, ops_slice bod
         return false;
     if (!ops_slice_eq(tenant, p->tenant))
         return true;
-    Ops__V1__Finding *m = api_finding(body, revision);
+    Ops__V1__Finding *m = api_finding_silenced(p->api, body, revision);
     if (m == NULL) {
         p->corrupt = true;
         return false;
@@ -77,7 +78,7 @@ void api_list_findings(ops_api *a, ops_rpc_call *c, ops_slice req)
     Ops__V1__ListFindingsRequest *q =
         ops__v1__list_findings_request__unpack(NULL, req.n, (const uint8_t *)req.p);
     api_filter filter;
-    page p = {.tenant = api_tenant(c), .filter = &filter};
+    page p = {.api = a, .tenant = api_tenant(c), .filter = &filter};
     ops_err err = {0};
     if (q == NULL) {
         ops_rpc_finish(c, OPS_EINVAL, "ListFindingsRequest does not read", NULL);
@@ -104,26 +105,32 @@ void api_list_findings(ops_api *a, ops_rpc_call *c, ops_slice req)
     ops__v1__list_findings_request__free_unpacked(q, NULL);
 }
 
+struct kept {
+    ops_api *api;
+    Ops__V1__Finding *m;
+};
+
 static bool keep_one(void *u, ops_slice tenant, uint64_t revision, ops_slice body)
 {
+    struct kept *k = u;
     (void)tenant;
-    *(Ops__V1__Finding **)u = api_finding(body, revision);
+    k->m = api_finding_silenced(k->api, body, revision);
     return false;
 }
 
 static void reply_finding(ops_api *a, ops_rpc_call *c, const char *id)
 {
-    Ops__V1__Finding *m = NULL;
+    struct kept k = {.api = a};
     ops_err err = {0};
-    ops_status st = a->ports.finding_get(a->ports.u, api_tenant(c), ops_slice_str(id), keep_one, &m, &err);
-    if (st == OPS_OK && m == NULL)
+    ops_status st = a->ports.finding_get(a->ports.u, api_tenant(c), ops_slice_str(id), keep_one, &k, &err);
+    if (st == OPS_OK && k.m == NULL)
         st = ops_fail(&err, OPS_ECORRUPT, "finding %.64s does not read", id);
     if (st == OPS_OK)
-        api_reply(c, &m->base);
+        api_reply(c, &k.m->base);
     else
         api_fail(c, st, &err);
-    if (m != NULL)
-        ops__v1__finding__free_unpacked(m, NULL);
+    if (k.m != NULL)
+        ops__v1__finding__free_unpacked(k.m, NULL);
 }
 
 void api_get_finding(ops_api *a, ops_rpc_call *c, ops_slice req)

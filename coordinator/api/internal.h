@@ -11,7 +11,7 @@
 #include "base/text/strbuf.h"
 #include "coordinator/api/api.h"
 
-enum { API_ROWS = 16, API_REPLY_BYTES_MAX = 32 << 20 };
+enum { API_ROWS = 24, API_REPLY_BYTES_MAX = 32 << 20 };
 
 struct ops_api {
     ops_api_conf conf;
@@ -55,6 +55,9 @@ void api_get_template(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_pin_changes(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_deadletters(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_check_storage(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_create_silence(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_list_silences(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_expire_silence(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_query_records(ops_api *a, ops_rpc_call *c, ops_slice req);
 
 /* watch.c */
@@ -66,5 +69,7 @@ void api_watch_run(void *api);
 
 /* A stored finding with its revision put in; the caller's to free. NULL: it does not read. */
 Ops__V1__Finding *api_finding(ops_slice body, uint64_t revision);
+/* The same, with what silences it now. */
+Ops__V1__Finding *api_finding_silenced(ops_api *a, ops_slice body, uint64_t revision);
 
 #endif

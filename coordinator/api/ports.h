@@ -7,8 +7,10 @@
 
 #include "base/status/status.h"
 #include "base/text/slice.h"
+#include "base/text/strbuf.h"
 #include "proto/ops/v1/cluster.pb-c.h"
 #include "proto/ops/v1/finding.pb-c.h"
+#include "proto/ops/v1/silence.pb-c.h"
 
 /* `body`: ops.v1.Finding, its revision left 0. */
 typedef bool (*ops_api_finding_fn)(void *u, ops_slice tenant, uint64_t revision, ops_slice body);
@@ -76,6 +78,16 @@ typedef struct ops_api_ports {
                           bool (*fn)(void *fu, const Ops__V1__Record *m), void *fu, ops_err *reterr);
     ops_status (*check_storage)(void *u, Ops__V1__CheckStorageResponse *ret, char *damage, size_t damage_max,
                                 ops_err *reterr);
+    /* As coordinator/silence has them: a failure's message begins with the field at fault when it is OPS_EINVAL. */
+    ops_status (*silence_create)(void *u, ops_slice tenant, ops_slice creator,
+                                 const Ops__V1__CreateSilenceRequest *q,
+                                 bool (*fn)(void *fu, const Ops__V1__Silence *m), void *fu, ops_err *reterr);
+    ops_status (*silence_expire)(void *u, ops_slice tenant, ops_slice id,
+                                 bool (*fn)(void *fu, const Ops__V1__Silence *m), void *fu, ops_err *reterr);
+    ops_status (*silences)(void *u, ops_slice tenant, bool expired,
+                           bool (*fn)(void *fu, const Ops__V1__Silence *m), void *fu, ops_err *reterr);
+    /* Ids of what silences an open finding now, separated by blanks; false: nothing. NULL: there are no silences. */
+    bool (*silenced_by)(void *u, const Ops__V1__Finding *f, ops_strbuf *ret_ids);
 } ops_api_ports;
 
 #endif

@@ -102,6 +102,7 @@ static ops_status send(api_watch *w, Ops__V1__Finding *finding, uint64_t revisio
 }
 
 struct feeding {
+    ops_api *a;
     api_watch *w;
     ops_status st;
 };
@@ -111,7 +112,7 @@ static bool feed_one(void *u, ops_slice tenant, uint64_t revision, ops_slice bod
     struct feeding *f = u;
     api_watch *w = f->w;
     if (ops_slice_eq(tenant, api_tenant(w->call))) {
-        Ops__V1__Finding *m = api_finding(body, revision);
+        Ops__V1__Finding *m = api_finding_silenced(f->a, body, revision);
         if (m == NULL)
             f->st = OPS_ECORRUPT;
         else if (api_filter_match(&w->filter, m))
@@ -126,7 +127,7 @@ static bool feed_one(void *u, ops_slice tenant, uint64_t revision, ops_slice bod
 
 static ops_status feed(ops_api *a, api_watch *w)
 {
-    struct feeding f = {.w = w};
+    struct feeding f = {.a = a, .w = w};
     ops_err err = {0};
     ops_status st = OPS_OK;
     if (a->ports.revision(a->ports.u) > w->reached)
