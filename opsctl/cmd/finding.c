@@ -73,6 +73,12 @@ static void describe(ops_remote *r, const Ops__V1__Finding *f)
                        f->statistic->expected_high, f->statistic->p_value, f->statistic->score);
         line(r, "how unusual", "异常程度", text);
     }
+    for (size_t i = 0; i < f->n_labels; i++) {
+        (void)snprintf(text, sizeof text, "%s=\"%s\"", f->labels[i]->name, f->labels[i]->value);
+        line(r, i == 0 ? "labels" : "", i == 0 ? "标签" : "", text);
+    }
+    for (size_t i = 0; i < f->n_silenced_by; i++)
+        line(r, i == 0 ? "silenced by" : "", i == 0 ? "静默者" : "", f->silenced_by[i]);
     for (size_t i = 0; i < f->n_evidence; i++) {
         const Ops__V1__Evidence *e = f->evidence[i];
         (void)fprintf(r->ctx->out, "%s  %s  ", i == 0 ? (r->zh ? "证据\n" : "evidence\n") : "",

@@ -74,8 +74,9 @@ static void finding_row(listing *l, const Ops__V1__Finding *f)
         f->id,
         ops_text_age(f->start_time_unix_nano, l->now_ns, age, sizeof age),
         ops_text_enum(&ops__v1__level__descriptor, (int)f->severity, "LEVEL_", severity, sizeof severity),
-        ops_text_enum(&ops__v1__finding_state__descriptor, (int)f->state, "FINDING_STATE_", state,
-                      sizeof state),
+        f->n_silenced_by > 0 ? (l->r.zh ? "已静默" : "silenced")
+                             : ops_text_enum(&ops__v1__finding_state__descriptor, (int)f->state,
+                                             "FINDING_STATE_", state, sizeof state),
         ops_text_enum(&ops__v1__finding_kind__descriptor, (int)f->kind, "FINDING_KIND_", kind, sizeof kind),
         f->n_services > 0 ? f->services[0] : "-",
         score,
