@@ -104,3 +104,31 @@ def test_a_broken_or_open_file_does_not_start(opsd):
         got = subprocess.run([opsd.program("opsd"), "--data", opsd.folder / "d", "--access-tokens", tokens, "--worker-model", "off"],
                              capture_output=True, text=True, timeout=30, env={**os.environ, "LC_ALL": "C"})
         assert got.returncode != 0 and words in got.stderr, got.stderr
+
+
+def alert(opsd, token, name):
+    body = {"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": name}, "startsAt": "2026-01-02T03:04:05Z", "fingerprint": name}]}
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(f"http://{opsd.at('web')}/api/v1/alertmanager/webhook", json.dumps(body).encode(), headers),
+                                    timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as err:
+        return err.code
+
+
+def test_alerts_and_silences_are_of_their_tenant(guarded):
+    assert [alert(guarded, t, "Disk") for t in (None, "wrong", "read-acme", "act-acme")] == [401, 401, 403, 403]
+    assert [alert(guarded, t, "Disk") for t in ("write-acme", "write-umbrella")] == [200, 200]
+    make = ("create", "silence", "alertname=Disk", "--for", "1h", "--comment", "x", "-o", "json")
+    for token in ("read-acme", "write-acme"):
+        assert guarded.ctl(*make, "--token", token, check=False).returncode == 4
+    made = json.loads(guarded.ctl(*make, "--token", "act-acme").stdout)
+    assert made["creator"] == "hand" and made["tenant"] == "acme"
+    assert [r["id"] for r in guarded.rows("get", "silences", "--token", "read-acme")] == [made["id"]]
+    assert guarded.rows("get", "silences", "--token", "read-umbrella") == []
+    assert guarded.rows("get", "findings", "--token", "read-acme")[0]["silencedBy"] == [made["id"]]
+    other = guarded.rows("get", "findings", "--token", "read-umbrella")
+    assert len(other) == 1 and not other[0].get("silencedBy")
+    assert guarded.ctl("expire", "silence", made["id"], "--token", "read-acme", check=False).returncode == 4
+    assert guarded.ctl("expire", "silence", made["id"], "--token", "act-acme").returncode == 0
