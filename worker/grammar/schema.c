@@ -192,6 +192,8 @@ static ops_gb_ref reference(ops_gs *s, json_t *schema) // NOLINT(misc-no-recursi
         const char *p = json_string_value(json_object_get(schema, "$ref"));
         ops_strbuf_init(&s->at, OPS_GS_POINTER_MAX);
         ops_strbuf_str(&s->at, p + 1);
+        if (s->at.p == NULL && p[1] != '\0')
+            (void)ops_gs_out_of_memory(s);
         const uint32_t rule = ops_gs_rule(s, target, OPS_GS_VALUE);
         ops_strbuf_done(&s->at);
         s->at = here;
@@ -323,10 +325,12 @@ ops_status ops_grammar_from_schema(const ops_grammar_vocab *v, ops_slice json, u
     ops_gs s = {.b = &b, .err = reterr};
     ops_status st = ops_gb_init(&b, v, flags, reterr);
     ops_strbuf_init(&s.at, OPS_GS_POINTER_MAX);
+    const bool room =
+        ops_strbuf_room(&s.at, OPS_GS_POINTER_MAX) != NULL; /* now, so that later only length can fail */
     s.rules = ops_map64_new();
     s.strings = ops_map64_new();
     s.made_by_text = ops_map_new();
-    if (st == OPS_OK && (s.rules == NULL || s.strings == NULL || s.made_by_text == NULL))
+    if (st == OPS_OK && (!room || s.rules == NULL || s.strings == NULL || s.made_by_text == NULL))
         st = ops_fail(reterr, OPS_ENOMEM, "schema: out of memory");
     if (st == OPS_OK) {
         s.root =
