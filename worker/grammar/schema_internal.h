@@ -60,8 +60,9 @@ json_t *ops_gs_both(ops_gs *s, json_t *a, json_t *b);
 json_t *ops_gs_all_of(ops_gs *s, json_t *schema);
 json_t *ops_gs_without(ops_gs *s, json_t *schema, const char *key);
 
-ops_gb_ref ops_gs_types(ops_gs *s, json_t *schema);           /* schema_type.c */
-ops_gb_ref ops_gs_literals(ops_gs *s, json_t *schema);        /* enum, const */
+ops_gb_ref ops_gs_types(ops_gs *s, json_t *schema);    /* schema_type.c */
+ops_gb_ref ops_gs_literals(ops_gs *s, json_t *schema); /* enum, const */
+ops_slice ops_gs_dump(const json_t *value);            /* owned by the caller; p NULL: the heap is out */
 bool ops_gs_takes(const json_t *schema, const json_t *value); /* by its type alone */
 ops_gb_ref ops_gs_object(ops_gs *s, json_t *schema);          /* schema_nest.c */
 ops_gb_ref ops_gs_array(ops_gs *s, json_t *schema);

@@ -7,9 +7,9 @@
 /* Takes `j` (NULL: the heap was out) and gives the schema of that text, so that the same one met again is the same rule. */
 static json_t *made(ops_gs *s, json_t *j)
 {
-    char *text = j != NULL ? json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    json_t *known = text != NULL ? ops_map_get(s->made_by_text, ops_slice_str(text)) : NULL;
-    if (text == NULL)
+    const ops_slice text = j != NULL ? ops_gs_dump(j) : ops_slice_of(NULL, 0);
+    json_t *known = text.p != NULL ? ops_map_get(s->made_by_text, text) : NULL;
+    if (text.p == NULL)
         (void)ops_gs_out_of_memory(s);
     else if (known == NULL && s->made.n >= OPS_GS_MADE_MAX)
         (void)ops_gs_wrong(s, OPS_ETOOBIG, "allOf", "more than 16384 schemas come of merging");
@@ -18,13 +18,13 @@ static json_t *made(ops_gs *s, json_t *j)
     else if (known == NULL) {
         known = j;
         j = NULL;
-        if (ops_map_put(s->made_by_text, ops_slice_str(text), known, NULL) != OPS_OK) {
+        if (ops_map_put(s->made_by_text, text, known, NULL) != OPS_OK) {
             (void)ops_gs_out_of_memory(s);
             known = NULL;
         }
     }
     json_decref(j);
-    free(text); // NOLINT: of jansson
+    ops_free((void *)(uintptr_t)text.p);
     return known;
 }
 

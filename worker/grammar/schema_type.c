@@ -94,13 +94,24 @@ bool ops_gs_takes(const json_t *schema, const json_t *value)
 
 typedef OPS_VEC(ops_slice) texts;
 
+ops_slice ops_gs_dump(const json_t *value)
+{
+    const size_t flags = JSON_ENCODE_ANY | JSON_COMPACT, n = json_dumpb(value, NULL, 0, flags);
+    char *text = n > 0 ? ops_malloc(n) : NULL;
+    if (text != NULL && json_dumpb(value, text, n, flags) != n) {
+        ops_free(text);
+        text = NULL;
+    }
+    return ops_slice_of(text, text != NULL ? n : 0);
+}
+
 static void keep_text(ops_gs *s, const json_t *schema, const json_t *value, texts *to)
 {
     if (!ops_gs_takes(schema, value))
         return;
-    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    if (text == NULL || !ops_vec_push(to, ops_slice_str(text))) {
-        free(text); // NOLINT: of jansson
+    const ops_slice text = ops_gs_dump(value);
+    if (text.p == NULL || !ops_vec_push(to, text)) {
+        ops_free((void *)(uintptr_t)text.p);
         (void)ops_gs_out_of_memory(s);
     }
 }
@@ -141,7 +152,7 @@ ops_gb_ref ops_gs_literals(ops_gs *s, json_t *schema)
         keep_text(s, schema, only, &t);
     const ops_gb_ref x = choice(s, &t);
     for (size_t i = 0; i < t.n; i++)
-        free((void *)(uintptr_t)t.v[i].p); // NOLINT: of jansson
+        ops_free((void *)(uintptr_t)t.v[i].p);
     ops_vec_done(&t);
     return x;
 }
