@@ -61,10 +61,14 @@ static bool next_is(parser *p, const char *text)
     p->at += strlen(text);
     return true;
 }
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 static void skip(parser *p)
 {
     for (;;) {
-        while (p->at < p->s.n && memchr(" \t\r\n", p->s.p[p->at], 4) != NULL)
+        while (p->at < p->s.n && is_blank(p->s.p[p->at]))
             p->at++;
         if (peek(p) != '#')
             return;
