@@ -222,9 +222,9 @@ static ops_gb_ref atom(parser *p) // NOLINT(misc-no-recursion)
         return class(p);
     if (next_is(p, "."))
         return ops_gb_set(p->b, point, 4, true);
-    if (memchr("^$", peek(p), 2) != NULL)
+    if ((peek(p) == '^' || peek(p) == '$'))
         return fail_at(p, OPS_EUNIMPL, "^ and $ are built at the ends of the outermost alternatives only");
-    if (memchr("*+?{}])", peek(p), 7) != NULL)
+    if ((peek(p) != '\0' && strchr("*+?{}])", peek(p)) != NULL))
         return fail_at(p, OPS_EINVAL, "nothing stands before this");
     set s = {.n = 0};
     uint32_t c = 0;
