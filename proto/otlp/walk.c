@@ -28,6 +28,10 @@ const char *ops_walk_flaw_text(ops_walk_flaw flaw)
         return "too many attributes";
     case OPS_WALK_FLAW_RENDER:
         return "structured values are too large";
+    case OPS_WALK_FLAW_BUCKETS:
+        return "too many buckets or quantiles";
+    case OPS_WALK_FLAW_SHAPE:
+        return "parts that do not belong together";
     }
     return "unknown";
 }
@@ -72,6 +76,9 @@ void ops_walk_free(ops_walk *w)
     attrs_done(&w->resource);
     attrs_done(&w->scope);
     attrs_done(&w->record);
+    if (w->points != NULL)
+        ops_vec_done(&w->points->symbols);
+    ops_free(w->points);
     ops_free(w);
 }
 
@@ -216,6 +223,12 @@ bool walk_count(ops_walk *w, const char *what)
 ops_status walk_request(ops_walk *w, ops_slice msg, const char *path, ops_err *reterr,
                         bool (*each)(ops_walk *w, const walk_field *f, void *ctx), void *ctx)
 {
+    return walk_fields(w, msg, path, 1, reterr, each, ctx);
+}
+
+ops_status walk_fields(ops_walk *w, ops_slice msg, const char *path, uint64_t num, ops_err *reterr,
+                       bool (*each)(ops_walk *w, const walk_field *f, void *ctx), void *ctx)
+{
     if (msg.n > w->limits.message_bytes_max)
         return ops_fail(reterr, OPS_ETOOBIG, "request of %zu bytes is above the limit of %zu", msg.n,
                         w->limits.message_bytes_max);
@@ -229,7 +242,7 @@ ops_status walk_request(ops_walk *w, ops_slice msg, const char *path, ops_err *r
     w->stop = OPS_OK;
     w->reterr = reterr;
     while (walk_next(w, &c, &f)) {
-        if (f.num == 1 && (!walk_want(w, &c, &f, WIRE_LEN) || !each(w, &f, ctx)))
+        if (f.num == num && (!walk_want(w, &c, &f, WIRE_LEN) || !each(w, &f, ctx)))
             break;
     }
     w->reterr = NULL;

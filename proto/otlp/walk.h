@@ -32,9 +32,11 @@ typedef struct ops_walk_limits {
 /* Why a single record cannot be kept; the wire itself was sound. */
 typedef enum ops_walk_flaw {
     OPS_WALK_FLAW_NONE = 0,
-    OPS_WALK_FLAW_DEPTH,  /* an AnyValue nests deeper than depth_max */
-    OPS_WALK_FLAW_ATTRS,  /* more than attrs_max attributes */
-    OPS_WALK_FLAW_RENDER, /* rendered values exceed render_bytes_max */
+    OPS_WALK_FLAW_DEPTH,   /* an AnyValue nests deeper than depth_max */
+    OPS_WALK_FLAW_ATTRS,   /* more than attrs_max attributes */
+    OPS_WALK_FLAW_RENDER,  /* rendered values exceed render_bytes_max */
+    OPS_WALK_FLAW_BUCKETS, /* more than OPS_WALK_BUCKETS_MAX buckets or quantiles */
+    OPS_WALK_FLAW_SHAPE,   /* parts of a histogram or a label list that do not belong together */
 } ops_walk_flaw;
 const char *ops_walk_flaw_text(ops_walk_flaw flaw);
 
@@ -103,6 +105,87 @@ OPS_MUST_USE ops_status ops_walk_metrics(ops_walk *w, ops_slice msg, ops_walk_ba
                                          ops_err *reterr);
 OPS_MUST_USE ops_status ops_walk_traces(ops_walk *w, ops_slice msg, ops_walk_batch_fn fn, void *u,
                                         ops_err *reterr);
+
+/* One sign of an exponential histogram. Bucket i holds what lies in (base^i, base^(i+1)], base = 2^(2^-scale). */
+typedef struct ops_walk_exp {
+    const int32_t *index; /* ascending */
+    const double *count;  /* of each bucket by itself */
+    uint32_t n;
+} ops_walk_exp;
+
+enum { OPS_WALK_BUCKETS_MAX = 1024 };
+
+typedef enum ops_walk_point_kind {
+    OPS_WALK_POINT_GAUGE = 1,
+    OPS_WALK_POINT_SUM,
+    OPS_WALK_POINT_HISTOGRAM,
+    OPS_WALK_POINT_EXP_HISTOGRAM,
+    OPS_WALK_POINT_SUMMARY
+} ops_walk_point_kind;
+
+enum { OPS_WALK_TEMPORALITY_DELTA = 1, OPS_WALK_TEMPORALITY_CUMULATIVE = 2 };
+
+typedef struct ops_walk_point {
+    ops_walk_point_kind kind;
+    ops_slice metric;
+    uint32_t temporality; /* 0: not told */
+    bool monotonic, no_value, has_sum;
+    uint64_t start_ns, time_ns;
+    double value;         /* gauge and sum */
+    double count, sum;    /* the others */
+    const double *bounds; /* histogram: upper bounds; summary: quantiles */
+    const double
+        *counts; /* histogram: of each bucket by itself, one more than bounds or none; summary: values */
+    uint32_t bound_count, count_count;
+    double zero_count, zero_threshold;
+    int32_t scale; /* exponential: with zero_count, positive and negative */
+    ops_walk_exp positive, negative;
+    const ops_attr *attrs;
+    uint32_t attr_count;
+    ops_walk_flaw flaw; /* not NONE: attrs or buckets are incomplete, reject the point */
+    size_t offset;      /* of the point in the request */
+} ops_walk_point;
+
+typedef struct ops_walk_point_visitor {
+    ops_status (*resource)(void *u, const ops_walk_group *resource, ops_err *reterr);
+    ops_status (*point)(void *u, const ops_walk_point *point, ops_err *reterr);
+} ops_walk_point_visitor;
+/* ExportMetricsServiceRequest, point by point. The whole request is checked before the first callback. */
+OPS_MUST_USE ops_status ops_walk_points(ops_walk *w, ops_slice msg, const ops_walk_point_visitor *visitor,
+                                        void *u, ops_err *reterr);
+
+/* io.prometheus.write.v2.Metadata.MetricType; 0 also when the message can not tell. */
+typedef enum ops_walk_metric_type {
+    OPS_WALK_METRIC_UNKNOWN,
+    OPS_WALK_METRIC_COUNTER,
+    OPS_WALK_METRIC_GAUGE,
+    OPS_WALK_METRIC_HISTOGRAM,
+    OPS_WALK_METRIC_GAUGEHISTOGRAM,
+    OPS_WALK_METRIC_SUMMARY,
+    OPS_WALK_METRIC_INFO,
+    OPS_WALK_METRIC_STATESET
+} ops_walk_metric_type;
+
+typedef struct ops_walk_series {
+    const ops_attr *labels; /* as sent, __name__ among them */
+    uint32_t label_count;
+    ops_walk_metric_type type;
+    ops_walk_flaw flaw;
+    uint64_t exemplars; /* stepped over */
+    size_t offset;      /* of the series in the request */
+} ops_walk_series;
+
+/* A series, then its samples and histograms. */
+typedef struct ops_walk_write_visitor {
+    ops_status (*series)(void *u, const ops_walk_series *series, ops_err *reterr);
+    ops_status (*sample)(void *u, double value, int64_t time_ms, ops_err *reterr);
+    ops_status (*histogram)(void *u, const ops_walk_point *point, ops_err *reterr); /* attrs are not set */
+    ops_status (*end)(void *u, ops_err *reterr);                                    /* of the series */
+} ops_walk_write_visitor;
+/* Prometheus' remote write: prometheus.WriteRequest (version 1) or io.prometheus.write.v2.Request (version 2), as
+ * prompb/remote.proto, prompb/types.proto and prompb/io/prometheus/write/v2/types.proto have them. */
+OPS_MUST_USE ops_status ops_walk_write(ops_walk *w, ops_slice msg, unsigned version,
+                                       const ops_walk_write_visitor *visitor, void *u, ops_err *reterr);
 
 /* A span whose status is ERROR. */
 typedef struct ops_walk_span {

@@ -2,6 +2,8 @@
 #ifndef OPS_PROTO_OTLP_WALK_INTERNAL_H
 #define OPS_PROTO_OTLP_WALK_INTERNAL_H
 
+#include "base/coll/vec.h"
+#include "base/text/codec.h"
 #include "proto/otlp/walk.h"
 
 #include <stdbool.h>
@@ -34,6 +36,16 @@ typedef struct walk_attrs {
     ops_walk_flaw flaw;
 } walk_attrs;
 
+/* Buckets of the point at hand, and the symbols of a remote write request. Made when the first of them comes. */
+typedef struct walk_points {
+    double bounds[OPS_WALK_BUCKETS_MAX], counts[OPS_WALK_BUCKETS_MAX];
+    int32_t index[2][OPS_WALK_BUCKETS_MAX];
+    double exp[2][OPS_WALK_BUCKETS_MAX];
+    int32_t span_offset[OPS_WALK_BUCKETS_MAX];
+    uint32_t span_length[OPS_WALK_BUCKETS_MAX];
+    OPS_VEC(ops_slice) symbols;
+} walk_points;
+
 struct ops_walk {
     ops_walk_limits limits;
     const uint8_t *base; /* start of the request, for offsets */
@@ -45,6 +57,7 @@ struct ops_walk {
     ops_status stop; /* from a callback or a whole-request limit */
     ops_err *reterr;
     walk_attrs resource, scope, record;
+    walk_points *points; /* NULL before the first use */
 };
 
 /* Both return false so that callers can `return walk_fault(...)`. */
@@ -113,6 +126,24 @@ bool walk_scope(ops_walk *w, const walk_field *f, ops_walk_group *ret);
 /* Reads the export request's only known field (1) and hands each occurrence to `each`. */
 ops_status walk_request(ops_walk *w, ops_slice msg, const char *path, ops_err *reterr,
                         bool (*each)(ops_walk *w, const walk_field *f, void *ctx), void *ctx);
+
+/* The same for another field number. */
+ops_status walk_fields(ops_walk *w, ops_slice msg, const char *path, uint64_t num, ops_err *reterr,
+                       bool (*each)(ops_walk *w, const walk_field *f, void *ctx), void *ctx);
+
+/* Makes w->points. */
+ops_status walk_points_ready(ops_walk *w, ops_err *reterr);
+
+static inline double walk_double(uint64_t bits)
+{
+    double d;
+    memcpy(&d, &bits, sizeof d);
+    return d;
+}
+
+/* A repeated number, packed or one at a time: hands each to `take`; false on a broken wire. */
+bool walk_numbers(ops_walk *w, const walk_field *f, uint32_t wire, void (*take)(void *u, uint64_t v),
+                  void *u);
 
 /* Counts an item against items_max. */
 bool walk_count(ops_walk *w, const char *what);
