@@ -10,8 +10,9 @@ const char *ops_candidate_kind_name(ops_candidate_kind kind)
         [OPS_CANDIDATE_RARE_BURST] = "rare_burst",
         [OPS_CANDIDATE_SEVERITY_SHIFT] = "severity_shift",
         [OPS_CANDIDATE_CHANGE] = "change",
+        [OPS_CANDIDATE_METRIC] = "metric",
     };
-    return kind > 0 && kind < OPS_CANDIDATE_KIND_COUNT ? names[kind] : "unknown";
+    return kind > 0 && kind < OPS_CANDIDATE_KIND_COUNT && names[kind] != NULL ? names[kind] : "unknown";
 }
 
 const char *ops_level_name(ops_level level)

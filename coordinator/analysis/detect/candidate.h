@@ -22,6 +22,8 @@ typedef enum ops_candidate_kind {
     OPS_CANDIDATE_RARE_BURST, /* a known but rare message in numbers */
     OPS_CANDIDATE_SEVERITY_SHIFT, /* the share of error records rose */
     OPS_CANDIDATE_CHANGE,         /* many new templates at once, no rise of errors: a deploy, a new role */
+    OPS_CANDIDATE_METRIC =
+        9, /* a series of numbers left what is usual for it; 8 is what the API calls alerts */
     OPS_CANDIDATE_KIND_COUNT
 } ops_candidate_kind;
 

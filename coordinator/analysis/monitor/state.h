@@ -1,0 +1,103 @@
+/* The state of a monitor. Private to the room. */
+#ifndef OPS_ANALYSIS_MONITOR_STATE_H
+#define OPS_ANALYSIS_MONITOR_STATE_H
+
+#include "base/coll/map.h"
+#include "base/coll/vec.h"
+#include "base/text/strbuf.h"
+#include "coordinator/analysis/metric/baseline.h"
+#include "coordinator/analysis/monitor/monitor.h"
+
+enum {
+    NAME_BYTES_MAX = 256,
+    SERIES_BYTES_MAX = 8192,
+    KEY_BYTES_MAX = SERIES_BYTES_MAX + 2 * NAME_BYTES_MAX + 2
+};
+
+/* What a baseline was given. */
+typedef struct point {
+    int64_t time_ns;
+    double value;
+} point;
+
+typedef struct series {
+    uint64_t id; /* of its records */
+    char *name;  /* tenant, service and series, a NUL after each */
+    uint32_t tenant_n, service_n, series_n;
+    uint8_t kind;
+    bool stale;    /* ended by a marker */
+    bool has_last; /* `last` may be taken a rate against */
+    bool dirty;
+    bool whole; /* the baseline must be written whole: more was judged than the tail holds */
+    bool known; /* while loading: it has a baseline */
+    uint64_t samples, late, repeated, resets;
+    int64_t first_ns, last_ns, recv_ns;
+    int64_t judged_ns; /* of the newest judged sample; INT64_MIN: none */
+    double last;
+    double judged, low, high, score; /* of the newest judged sample */
+    ops_baseline *baseline;          /* NULL: nothing was judged yet */
+    size_t bytes;                    /* of the baseline, as the sum has it */
+    uint32_t tail_n;                 /* judged since the baseline was written */
+    point *tail;                     /* OPS_MONITOR_TAIL of them; made with the baseline */
+} series;
+
+typedef struct tenant_count {
+    size_t n;
+    int64_t swept_ns; /* receive time of the last search for room */
+} tenant_count;
+
+/* A baseline that was read before its series. */
+typedef struct waiting {
+    uint64_t id;
+    ops_baseline *baseline;
+} waiting;
+
+struct ops_monitor {
+    ops_monitor_limits lim;
+    OPS_VEC(series *) all;
+    ops_map *by_name; /* -> series */
+    ops_map *tenants; /* -> tenant_count */
+    ops_map64 *by_id; /* while loading */
+    OPS_VEC(waiting) waiting;
+    OPS_VEC(uint64_t) gone; /* ids whose records must go */
+    uint64_t next_id;
+    int64_t event_ns;
+    size_t dirty_bytes;
+    ops_monitor_stats stats;
+    ops_strbuf text, words;
+};
+
+/* series.c */
+void ops_monitor_series_free(series *s);
+/* Finds or makes; *ret NULL: no room. */
+ops_status ops_monitor_series(ops_monitor *m, const ops_monitor_sample *x, series **ret, ops_err *reterr);
+/* A series with the names in place; known to the maps. NULL: the heap is out. */
+series *ops_monitor_series_put(ops_monitor *m, ops_slice tenant, ops_slice service, ops_slice text);
+ops_status ops_monitor_baseline(series *s, ops_err *reterr);
+/* The sum of baselines' bytes follows. */
+void ops_monitor_weigh(ops_monitor *m, series *s);
+void ops_monitor_touch(ops_monitor *m, series *s);
+/* The series of that name, or NULL. */
+series *ops_monitor_series_find(ops_monitor *m, ops_slice tenant, ops_slice service, ops_slice text);
+
+/* mean.c */
+/* X_sum or X_count was judged: when both were at this time, what X_mean is then. False: there is none. `ret_text` takes
+ * the name of X_mean. */
+/* The series X_mean beside it; NULL: none. */
+series *ops_monitor_mean_of(ops_monitor *m, const series *s, ops_strbuf *ret_text);
+bool ops_monitor_mean(ops_monitor *m, const series *s, ops_strbuf *ret_text, double *ret);
+
+static inline ops_slice series_tenant(const series *s)
+{
+    return ops_slice_of(s->name, s->tenant_n);
+}
+static inline ops_slice series_service(const series *s)
+{
+    return ops_slice_of(s->name + s->tenant_n + 1, s->service_n);
+}
+static inline ops_slice series_text(const series *s)
+{
+    return ops_slice_of(s->name + s->tenant_n + s->service_n + 2, s->series_n);
+}
+
+#endif
