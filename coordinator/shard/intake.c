@@ -2,12 +2,9 @@
 #include "coordinator/shard/intake.h"
 
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/mem/alloc.h"
-#include "base/sched/pool.h"
 #include "base/text/hash.h"
 #include "coordinator/ingest/journal.h"
 #include "coordinator/ingest/line.h"
@@ -15,41 +12,13 @@
 #include "coordinator/ingest/otlp_logs.h"
 #include "coordinator/ingest/otlp_signals_json.h"
 #include "coordinator/ingest/otlp_spans.h"
-#include "coordinator/shard/packer.h"
+#include "coordinator/shard/intake_internal.h"
 #include "proto/otlp/walk.h"
 
-enum { PACKERS_MAX = 64, RETRY_MS = 1000, RETRY_FULL_DISK_MS = 30000, TENANT_MAX = 64 };
+enum { RETRY_MS = 1000, RETRY_FULL_DISK_MS = 30000 };
 
-/* Payload tags of what is kept as it came; a record batch starts with its version, 1. */
-enum { TAG_METRICS = 'M', TAG_TRACES = 'T' };
-
-struct ops_intake {
-    ops_intake_conf conf;
-    ops_clock *clock;
-    ops_pool *pool;
-    pthread_mutex_t lock; /* everything below */
-    pthread_cond_t idle;
-    ops_redactor *redactor;
-    ops_packer *packers[PACKERS_MAX];
-    size_t packer_count, under_way;
-};
-
-typedef struct request {
-    ops_intake *in;
-    char tenant[TENANT_MAX];
-    const char *door;
-    ops_intake_kind kind;
-    ops_slice body;
-    ops_strbuf plain; /* a JSON body as protobuf; `body` is it then */
-    ops_intake_done done;
-    void *done_u;
-    int64_t start_mono_ns, recv_ns;
-    ops_redactor *redactor; /* a reference */
-    uint64_t accepted, rejected, signals;
-    atomic_size_t open_entries;
-    _Atomic int worst; /* ops_status */
-    char message[sizeof((ops_err *)0)->msg];
-} request;
+/* Payload tag of what is kept as it came; a record batch starts with its version, 1. */
+enum { TAG_TRACES = 'T' };
 
 ops_status ops_intake_new(const ops_intake_conf *conf, ops_intake **ret, ops_err *reterr)
 {
@@ -67,7 +36,13 @@ ops_status ops_intake_new(const ops_intake_conf *conf, ops_intake **ret, ops_err
     (void)pthread_mutex_init(&in->lock, NULL);
     (void)pthread_cond_init(&in->idle, NULL);
     in->redactor = conf->redactor != NULL ? ops_redactor_ref(conf->redactor) : NULL;
-    ops_status st = ops_pool_new("intake", in->conf.threads, in->conf.queue_max, &in->pool, reterr);
+    if (in->conf.series_max == 0)
+        in->conf.series_max = 20000;
+    if (in->conf.sample_limits.labels_max == 0)
+        ops_sample_limits_default(&in->conf.sample_limits);
+    ops_status st = ops_cardinality_new(in->conf.series_max, &in->series, reterr);
+    if (st == OPS_OK)
+        st = ops_pool_new("intake", in->conf.threads, in->conf.queue_max, &in->pool, reterr);
     if (st != OPS_OK) {
         ops_intake_free(in);
         return st;
@@ -87,6 +62,7 @@ void ops_intake_free(ops_intake *in)
     (void)pthread_mutex_unlock(&in->lock);
     for (size_t i = 0; i < in->packer_count; i++)
         ops_packer_free(in->packers[i]);
+    ops_cardinality_free(in->series);
     if (in->redactor != NULL)
         ops_redactor_unref(in->redactor);
     (void)pthread_cond_destroy(&in->idle);
@@ -130,8 +106,8 @@ static void packer_give(ops_intake *in, ops_packer *p)
         ops_packer_free(p);
 }
 
-static request *request_new(ops_intake *in, ops_slice tenant, const char *door, ops_intake_done done, void *u,
-                            ops_err *reterr)
+request *ops_request_new(ops_intake *in, ops_slice tenant, const char *door, ops_intake_done done, void *u,
+                         ops_err *reterr)
 {
     if (tenant.n == 0 || tenant.n >= TENANT_MAX) {
         (void)ops_fail(reterr, OPS_EINVAL, "a tenant's name of %zu bytes", tenant.n);
@@ -174,9 +150,11 @@ static void count_fates(request *q, ops_status st)
 {
     ops_ledger *l = q->in->conf.ledger;
     ops_slice tenant = ops_slice_str(q->tenant);
-    ops_ledger_records(l, tenant, OPS_FATE_RECEIVED, q->accepted + q->rejected);
-    ops_ledger_records(l, tenant, st == OPS_OK ? OPS_FATE_ACKED : OPS_FATE_REFUSED, q->accepted);
-    ops_ledger_records(l, tenant, st == OPS_OK ? OPS_FATE_REJECTED : OPS_FATE_REFUSED, q->rejected);
+    void (*const count)(ops_ledger *, ops_slice, ops_fate, uint64_t) =
+        q->is_samples ? ops_ledger_samples : ops_ledger_records;
+    count(l, tenant, OPS_FATE_RECEIVED, q->accepted + q->rejected);
+    count(l, tenant, st == OPS_OK ? OPS_FATE_ACKED : OPS_FATE_REFUSED, q->accepted);
+    count(l, tenant, st == OPS_OK ? OPS_FATE_REJECTED : OPS_FATE_REFUSED, q->rejected);
     ops_ledger_request(l, q->door, st, (double)(ops_clock_mono_ns(q->in->clock) - q->start_mono_ns) / 1e9);
 }
 
@@ -186,6 +164,7 @@ static void answer(request *q, ops_status st)
     const ops_intake_answer a = {.st = st,
                                  .accepted = st == OPS_OK ? q->accepted : 0,
                                  .rejected = st == OPS_OK ? q->rejected : 0,
+                                 .samples = q->is_samples && st == OPS_OK ? &q->samples : NULL,
                                  .retry_ms = !ops_status_retriable(st) ? 0
                                              : st == OPS_ENOSPC        ? RETRY_FULL_DISK_MS
                                                                        : RETRY_MS,
@@ -227,7 +206,7 @@ static ops_status append(request *q, ops_packer *p, const uint8_t *seed, ops_sli
     return ops_streamlog_append_all(q->in->conf.log, entries, count, on_durable, q, reterr);
 }
 
-static void dead_letter(request *q, const char *reason, ops_slice detail)
+void ops_request_dead_letter(request *q, const char *reason, ops_slice detail)
 {
     const ops_deadletter letter = {.time_ns = q->recv_ns,
                                    .tenant = ops_slice_str(q->tenant),
@@ -254,7 +233,7 @@ static void on_reject(void *u, ops_ingest_reason reason, const char *detail)
     request *q = ((decoding *)u)->q;
     if (q->message[0] == '\0')
         (void)snprintf(q->message, sizeof q->message, "%s: %s", ops_ingest_reason_text(reason), detail);
-    dead_letter(q, ops_ingest_reason_text(reason), ops_slice_str(detail));
+    ops_request_dead_letter(q, ops_ingest_reason_text(reason), ops_slice_str(detail));
 }
 
 static void count_flags(ops_ledger *l, const ops_ingest_counters *c)
@@ -283,6 +262,9 @@ static ops_ingest_decoder decoder_of(ops_intake_kind kind)
         return ops_journal_decode;
     case OPS_INTAKE_METRICS_PROTOBUF:
     case OPS_INTAKE_METRICS_JSON:
+    case OPS_INTAKE_REMOTE_WRITE_1:
+    case OPS_INTAKE_REMOTE_WRITE_2:
+    case OPS_INTAKE_SAMPLES:
     case OPS_INTAKE_TRACES_PROTOBUF:
     case OPS_INTAKE_TRACES_JSON:
         return NULL;
@@ -300,7 +282,8 @@ static ops_status decode_logs(request *q, ops_packer *p, ops_ingest_decoder deco
         return st;
     uint64_t oversized = ops_packer_oversized(p);
     if (oversized > 0) {
-        dead_letter(q, "record too large", OPS_SLICE("a record with its attributes exceeds 4 MiB"));
+        ops_request_dead_letter(q, "record too large",
+                                OPS_SLICE("a record with its attributes exceeds 4 MiB"));
         if (q->message[0] == '\0')
             (void)snprintf(q->message, sizeof q->message, "%" PRIu64 " records exceed 4 MiB", oversized);
     }
@@ -310,18 +293,13 @@ static ops_status decode_logs(request *q, ops_packer *p, ops_ingest_decoder deco
     return OPS_OK;
 }
 
-static bool is_metrics(ops_intake_kind kind)
-{
-    return kind == OPS_INTAKE_METRICS_PROTOBUF || kind == OPS_INTAKE_METRICS_JSON;
-}
-
 static ops_status on_resource(void *u, const ops_walk_batch *b, ops_err *reterr)
 {
     decoding *d = u;
     ops_slice service = ops_ingest_service(b->resource->attrs, b->resource->attr_count);
     d->q->signals += b->points;
-    return ops_packer_add_opaque(d->packer, is_metrics(d->q->kind) ? TAG_METRICS : TAG_TRACES, service,
-                                 b->raw, b->points, (int64_t)b->time_min_ns, (int64_t)b->time_max_ns, reterr);
+    return ops_packer_add_opaque(d->packer, TAG_TRACES, service, b->raw, b->points, (int64_t)b->time_min_ns,
+                                 (int64_t)b->time_max_ns, reterr);
 }
 
 static ops_status decode_failed_spans(request *q, ops_packer *p, ops_err *reterr)
@@ -337,9 +315,8 @@ static ops_status decode_failed_spans(request *q, ops_packer *p, ops_err *reterr
     return OPS_OK;
 }
 
-static ops_status decode_signals(request *q, ops_packer *p, ops_err *reterr)
+static ops_status decode_traces(request *q, ops_packer *p, ops_err *reterr)
 {
-    const bool metrics = is_metrics(q->kind);
     ops_walk_limits limits;
     ops_walk *w = NULL;
     decoding d = {p, q};
@@ -349,14 +326,12 @@ static ops_status decode_signals(request *q, ops_packer *p, ops_err *reterr)
     ops_status st = ops_walk_new(&limits, &w, reterr);
     if (st != OPS_OK)
         return st;
-    st = metrics ? ops_walk_metrics(w, q->body, on_resource, &d, reterr)
-                 : ops_walk_traces(w, q->body, on_resource, &d, reterr);
+    st = ops_walk_traces(w, q->body, on_resource, &d, reterr);
     ops_walk_free(w);
-    if (st == OPS_OK && !metrics && q->in->conf.failed_spans)
+    if (st == OPS_OK && q->in->conf.failed_spans)
         st = decode_failed_spans(q, p, reterr);
     if (st == OPS_OK)
-        ops_ledger_count(q->in->conf.ledger, OPS_LEDGER_SIGNALS, metrics ? "metric_points" : "spans",
-                         q->signals);
+        ops_ledger_count(q->in->conf.ledger, OPS_LEDGER_SIGNALS, "spans", q->signals);
     return st;
 }
 
@@ -373,7 +348,7 @@ static void give_up(request *q, ops_status st, const ops_err *err)
 {
     (void)snprintf(q->message, sizeof q->message, "%s", err->msg);
     if (!ops_status_retriable(st))
-        dead_letter(q, ops_status_text(st), ops_slice_str(err->msg));
+        ops_request_dead_letter(q, ops_status_text(st), ops_slice_str(err->msg));
     answer(q, st);
 }
 
@@ -383,14 +358,27 @@ static ops_status as_protobuf(request *q, ops_err *reterr)
     if (q->kind != OPS_INTAKE_METRICS_JSON && q->kind != OPS_INTAKE_TRACES_JSON)
         return OPS_OK;
     ops_status st = ops_otlp_signals_from_json(
-        is_metrics(q->kind) ? OPS_OTLP_JSON_METRICS : OPS_OTLP_JSON_TRACES, (const uint8_t *)q->body.p,
-        q->body.n, &q->in->conf.limits, &q->plain, reterr);
+        q->kind == OPS_INTAKE_METRICS_JSON ? OPS_OTLP_JSON_METRICS : OPS_OTLP_JSON_TRACES,
+        (const uint8_t *)q->body.p, q->body.n, &q->in->conf.limits, &q->plain, reterr);
     if (st == OPS_OK)
         q->body = ops_strbuf_get(&q->plain);
     return st;
 }
 
-static void handle(request *q)
+static ops_status pack_body(request *q, ops_packer *p, ops_err *reterr)
+{
+    const ops_ingest_decoder logs = decoder_of(q->kind);
+    ops_status st = as_protobuf(q, reterr);
+    if (st != OPS_OK)
+        return st;
+    if (logs != NULL)
+        return decode_logs(q, p, logs, reterr);
+    return q->kind == OPS_INTAKE_TRACES_PROTOBUF || q->kind == OPS_INTAKE_TRACES_JSON
+               ? decode_traces(q, p, reterr)
+               : ops_request_decode_samples(q, p, reterr);
+}
+
+void ops_request_run(request *q, ops_status (*pack)(request *q, ops_packer *p, ops_err *reterr), bool keyed)
 {
     ops_err err = {0};
     uint8_t seed[OPS_STREAMLOG_DEDUPE_BYTES];
@@ -399,19 +387,22 @@ static void handle(request *q)
     ops_packer *p = packer_take(in, &err);
     if (p != NULL) {
         st = ops_packer_begin(p, q->redactor, ops_slice_str(q->tenant), q->recv_ns, &err);
-        const ops_ingest_decoder logs = decoder_of(q->kind);
         if (st == OPS_OK)
-            st = as_protobuf(q, &err);
+            st = pack(q, p, &err);
+        if (keyed)
+            body_seed(q, seed);
         if (st == OPS_OK)
-            st = logs != NULL ? decode_logs(q, p, logs, &err) : decode_signals(q, p, &err);
-        body_seed(q, seed);
-        if (st == OPS_OK)
-            st = append(q, p, seed, (ops_slice){0}, (ops_slice){0}, &err);
+            st = append(q, p, keyed ? seed : NULL, (ops_slice){0}, (ops_slice){0}, &err);
     }
     if (st != OPS_OK)
         give_up(q, st, &err);
     if (p != NULL)
         packer_give(in, p);
+}
+
+static void handle(request *q)
+{
+    ops_request_run(q, pack_body, true);
 }
 
 static void handle_job(void *u)
@@ -423,7 +414,7 @@ ops_status ops_intake_request(ops_intake *in, ops_slice tenant, const char *door
                               ops_slice body, ops_intake_done done, void *u, ops_err *reterr)
 {
     ops_err err = {0};
-    request *q = request_new(in, tenant, door, done, u, &err);
+    request *q = ops_request_new(in, tenant, door, done, u, &err);
     if (q == NULL) {
         if (reterr != NULL)
             *reterr = err;
@@ -431,6 +422,7 @@ ops_status ops_intake_request(ops_intake *in, ops_slice tenant, const char *door
     }
     q->kind = kind;
     q->body = body;
+    q->is_samples = ops_intake_is_samples(kind);
     if (body.n <= in->conf.inline_bytes_max) {
         handle(q);
         return OPS_OK;
@@ -477,7 +469,7 @@ ops_status ops_intake_lines(ops_intake *in, const ops_intake_lines_batch *batch,
                             void *u, ops_err *reterr)
 {
     ops_err err = {0};
-    request *q = request_new(in, batch->tenant, batch->door, done, u, &err);
+    request *q = ops_request_new(in, batch->tenant, batch->door, done, u, &err);
     ops_packer *p = q != NULL ? packer_take(in, &err) : NULL;
     ops_status st =
         p != NULL ? ops_packer_begin(p, q->redactor, ops_slice_str(q->tenant), q->recv_ns, &err) : err.code;

@@ -7,7 +7,8 @@
  *
  * A record without severity whose body is text is looked at as a raw log line: what collectors send that tail files.
  *
- * Metrics and traces are kept as they came. With failed_spans each span that failed is also a record of its service
+ * Metrics become series with samples (coordinator/ingest/samples.h), within the tenant's series_max; the samples that are
+ * refused are counted by reason, and each reason of a request (but no number) is one dead letter. Traces are kept as they came. With failed_spans each span that failed is also a record of its service
  * (coordinator/ingest/otlp_spans.h): counted, stored and analysed as any other, in the same append as its trace.
  *
  * @thread any; see each call for who calls `done` */
@@ -16,6 +17,7 @@
 
 #include "base/time/clock.h"
 #include "coordinator/ingest/normal.h"
+#include "coordinator/ingest/samples.h"
 #include "coordinator/redact/redact.h"
 #include "coordinator/shard/deadletter.h"
 #include "coordinator/shard/ledger.h"
@@ -31,11 +33,13 @@ typedef struct ops_intake_conf {
     ops_redactor *redactor; /* a reference is taken; NULL: nothing is redacted */
     ops_ingest_limits limits;
     uint32_t partitions;
-    unsigned threads;        /* 1..64; default 2 */
-    size_t queue_max;        /* requests waiting for a thread; default 256; beyond: OPS_EAGAIN */
-    size_t inline_bytes_max; /* bodies up to this are decoded on the caller's thread; default 1 MiB */
-    bool failed_spans;       /* failed spans become records too */
-    int32_t zone_offset_s;   /* for raw lines without a zone */
+    unsigned threads;                /* 1..64; default 2 */
+    size_t queue_max;                /* requests waiting for a thread; default 256; beyond: OPS_EAGAIN */
+    size_t inline_bytes_max;         /* bodies up to this are decoded on the caller's thread; default 1 MiB */
+    bool failed_spans;               /* failed spans become records too */
+    int32_t zone_offset_s;           /* for raw lines without a zone */
+    size_t series_max;               /* of a tenant, those of the last one to two hours; default 20,000 */
+    ops_sample_limits sample_limits; /* labels_max 0: the defaults */
 } ops_intake_conf;
 
 typedef enum ops_intake_kind {
@@ -47,6 +51,9 @@ typedef enum ops_intake_kind {
     OPS_INTAKE_JOURNAL,     /* systemd's export format */
     OPS_INTAKE_METRICS_PROTOBUF,
     OPS_INTAKE_METRICS_JSON,
+    OPS_INTAKE_REMOTE_WRITE_1, /* out of its snappy block */
+    OPS_INTAKE_REMOTE_WRITE_2,
+    OPS_INTAKE_SAMPLES, /* of ops_intake_samples() */
     OPS_INTAKE_TRACES_PROTOBUF,
     OPS_INTAKE_TRACES_JSON
 } ops_intake_kind;
@@ -54,6 +61,8 @@ typedef enum ops_intake_kind {
 typedef struct ops_intake_answer {
     ops_status st; /* OPS_OK: durable, all but the rejected */
     uint64_t accepted, rejected;
+    const ops_sample_counters
+        *samples;        /* of metrics that were kept: what accepted and rejected count; else NULL */
     uint32_t retry_ms;   /* for retriable failures */
     const char *message; /* empty when all is well; lives until the callback returns */
 } ops_intake_answer;
@@ -88,6 +97,16 @@ typedef struct ops_intake_lines_batch {
 } ops_intake_lines_batch;
 OPS_MUST_USE ops_status ops_intake_lines(ops_intake *in, const ops_intake_lines_batch *batch,
                                          ops_intake_done done, void *u, ops_err *reterr);
+
+/* Samples of opsd's own making: `fill` tells them and is called on the caller's thread, once, before the call returns.
+ * Failures as ops_intake_request(). */
+typedef ops_status (*ops_intake_fill)(void *u, ops_samples *s, ops_err *reterr);
+OPS_MUST_USE ops_status ops_intake_samples(ops_intake *in, ops_slice tenant, const char *door,
+                                           ops_intake_fill fill, void *fill_u, ops_intake_done done, void *u,
+                                           ops_err *reterr);
+bool ops_intake_is_samples(ops_intake_kind kind);
+/* Series of all tenants within series_max. @thread any */
+size_t ops_intake_series(ops_intake *in);
 
 /* For a reload; requests under way finish with the old one. */
 void ops_intake_set_redactor(ops_intake *in, ops_redactor *r);

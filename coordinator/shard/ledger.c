@@ -9,6 +9,14 @@ static const double ack_seconds[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
 static const ops_metric_desc rows[OPS_LEDGER_ROWS] = {
     [OPS_LEDGER_RECORDS] = {"opsd_records_total", "Log records by what became of them.", OPS_METRIC_COUNTER,
                             .labels = {"tenant", "fate"}, .series_max = 64 * OPS_FATE_COUNT},
+    [OPS_LEDGER_SAMPLES] = {"opsd_samples_total", "Samples of metrics by what became of them.",
+                            OPS_METRIC_COUNTER, .labels = {"tenant", "fate"},
+                            .series_max = 64 * OPS_FATE_COUNT},
+    [OPS_LEDGER_REFUSALS] = {"opsd_samples_refused_total", "Samples that could not be kept, by reason.",
+                             OPS_METRIC_COUNTER, .labels = {"tenant", "reason"}, .series_max = 1024},
+    [OPS_LEDGER_JUDGED] = {"opsd_samples_judged_total",
+                           "Samples that reached their series, by what became of them.", OPS_METRIC_COUNTER,
+                           .labels = {"result"}},
     [OPS_LEDGER_REQUESTS] = {"opsd_ingest_requests_total", "Requests and batches by door and status.",
                              OPS_METRIC_COUNTER, .labels = {"door", "code"}, .series_max = 256},
     [OPS_LEDGER_ACK] = {"opsd_ingest_ack_seconds", "Time from a whole request to its answer.",
@@ -32,7 +40,7 @@ static const ops_metric_desc rows[OPS_LEDGER_ROWS] = {
 
 struct ops_ledger {
     ops_metrics *metrics;
-    _Atomic uint64_t totals[OPS_FATE_COUNT];
+    _Atomic uint64_t totals[OPS_FATE_COUNT], samples[OPS_FATE_COUNT];
 };
 
 const char *ops_fate_name(ops_fate fate)
@@ -67,6 +75,27 @@ void ops_ledger_records(ops_ledger *l, ops_slice tenant, ops_fate fate, uint64_t
     const ops_slice labels[2] = {tenant, ops_slice_str(ops_fate_name(fate))};
     ops_metric_add(ops_metric_at_n(l->metrics, OPS_LEDGER_RECORDS, labels, 2), n);
     atomic_fetch_add(&l->totals[fate], n);
+}
+
+void ops_ledger_samples(ops_ledger *l, ops_slice tenant, ops_fate fate, uint64_t n)
+{
+    if (n == 0)
+        return;
+    const ops_slice labels[2] = {tenant, ops_slice_str(ops_fate_name(fate))};
+    ops_metric_add(ops_metric_at_n(l->metrics, OPS_LEDGER_SAMPLES, labels, 2), n);
+    atomic_fetch_add(&l->samples[fate], n);
+}
+
+void ops_ledger_refusals(ops_ledger *l, ops_slice tenant, const char *reason, uint64_t n)
+{
+    const ops_slice labels[2] = {tenant, ops_slice_str(reason)};
+    if (n > 0)
+        ops_metric_add(ops_metric_at_n(l->metrics, OPS_LEDGER_REFUSALS, labels, 2), n);
+}
+
+uint64_t ops_ledger_samples_total(ops_ledger *l, ops_fate fate)
+{
+    return atomic_load(&l->samples[fate]);
 }
 
 void ops_ledger_request(ops_ledger *l, const char *door, ops_status st, double seconds)

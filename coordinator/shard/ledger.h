@@ -25,6 +25,9 @@ typedef enum ops_ledger_row {
     OPS_LEDGER_ACK,        /* seconds from a whole request to its answer, per door */
     OPS_LEDGER_REDACTIONS, /* kind */
     OPS_LEDGER_FLAGS,      /* records kept with a flaw, by flaw */
+    OPS_LEDGER_SAMPLES,    /* tenant, fate */
+    OPS_LEDGER_REFUSALS,   /* samples that can not be kept: tenant, reason */
+    OPS_LEDGER_JUDGED,     /* samples at the partition's owner, by what became of them there */
     OPS_LEDGER_SIGNALS,    /* metrics points and spans kept */
     OPS_LEDGER_DEAD,       /* dead letters by reason */
     OPS_LEDGER_CANDIDATES, /* kind */
@@ -39,6 +42,10 @@ void ops_ledger_free(ops_ledger *l);
 OPS_AUTO_DEFINE(ops_ledger, ops_ledger_free)
 
 void ops_ledger_records(ops_ledger *l, ops_slice tenant, ops_fate fate, uint64_t n);
+/* The same two ledgers for samples of metrics. */
+void ops_ledger_samples(ops_ledger *l, ops_slice tenant, ops_fate fate, uint64_t n);
+void ops_ledger_refusals(ops_ledger *l, ops_slice tenant, const char *reason, uint64_t n);
+uint64_t ops_ledger_samples_total(ops_ledger *l, ops_fate fate);
 void ops_ledger_request(ops_ledger *l, const char *door, ops_status st, double seconds);
 void ops_ledger_redactions(ops_ledger *l, const uint32_t counts[OPS_REDACT_KIND_COUNT]);
 /* Any row with one label. */

@@ -22,6 +22,7 @@ ops_status ops_owners_new(const ops_owners_conf *conf, ops_owners **ret, ops_err
         o->conf.commit_interval_ns = 1000000000;
     o->clock = conf->clock != NULL ? conf->clock : ops_clock_system();
     atomic_store(&o->event_ns, INT64_MIN);
+    atomic_store(&o->sample_event_ns, INT64_MIN);
     (void)pthread_mutex_init(&o->pins_lock, NULL);
     o->parts = ops_calloc(conf->partitions, sizeof *o->parts);
     o->threads = ops_calloc(o->conf.threads, sizeof(ops_thread *));
@@ -162,7 +163,8 @@ uint32_t ops_owners_pins_pending(ops_owners *o)
 
 int64_t ops_owners_event_ns(ops_owners *o)
 {
-    return atomic_load(&o->event_ns);
+    const int64_t records = atomic_load(&o->event_ns), samples = atomic_load(&o->sample_event_ns);
+    return records > samples ? records : samples;
 }
 
 ops_status ops_owners_partition(ops_owners *o, uint32_t part, ops_partition_info *ret, ops_err *reterr)
@@ -185,7 +187,9 @@ ops_status ops_owners_partition(ops_owners *o, uint32_t part, ops_partition_info
         memcpy(ret->failure, p->failure, sizeof ret->failure);
     (void)pthread_mutex_lock(&p->lock);
     ops_pipeline_stats_get(p->pipeline, &ret->stats);
+    ops_monitor_stats_get(p->monitor, &ret->series);
     ret->records = p->records;
+    ret->samples = p->samples;
     if (p->finder != NULL)
         ops_pin_finder_stats_get(p->finder, &ret->pins);
     (void)pthread_mutex_unlock(&p->lock);
@@ -201,6 +205,19 @@ void ops_owners_streams(ops_owners *o, uint32_t part, bool (*fn)(void *u, const 
     size_t iter = 0;
     (void)pthread_mutex_lock(&p->lock);
     while (ops_pipeline_next_stream(p->pipeline, &iter, &info) && fn(u, &info))
+        ;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+void ops_owners_series(ops_owners *o, uint32_t part, bool (*fn)(void *u, const ops_monitor_info *s), void *u)
+{
+    if (part >= o->conf.partitions)
+        return;
+    partition *p = &o->parts[part];
+    ops_monitor_info info;
+    size_t iter = 0;
+    (void)pthread_mutex_lock(&p->lock);
+    while (ops_monitor_next(p->monitor, &iter, &info) && fn(u, &info))
         ;
     (void)pthread_mutex_unlock(&p->lock);
 }

@@ -10,6 +10,7 @@
 #define OPS_SHARD_OWNER_H
 
 #include "base/time/clock.h"
+#include "coordinator/analysis/monitor/monitor.h"
 #include "coordinator/analysis/pipeline/pipeline.h"
 #include "coordinator/pin/pinset.h"
 #include "coordinator/shard/ledger.h"
@@ -27,6 +28,7 @@ typedef struct ops_owners_conf {
     unsigned threads;            /* 1..partitions */
     int64_t commit_interval_ns;  /* default 1 s */
     ops_pipeline_limits limits;  /* on_candidate and u are not looked at */
+    size_t series_max;           /* series of a tenant in a partition; 0: the monitor's default */
     void (*on_effects)(void *u); /* effects were committed; must not block. @thread an owner's */
     /* A template was born: its meaning is wanted. Must not block. @thread an owner's, under the partition's lock */
     void (*on_template)(void *u, ops_slice tenant, ops_slice service, uint64_t id, ops_slice text);
@@ -46,7 +48,7 @@ OPS_AUTO_DEFINE(ops_owners, ops_owners_free)
 void ops_owners_pins_set(ops_owners *o, ops_pinset *s);
 uint32_t ops_owners_pins_pending(ops_owners *o);
 
-/* The greatest event time of any partition; INT64_MIN before the first record. @thread any */
+/* The greatest event time of any partition, of records and of samples; INT64_MIN before the first. @thread any */
 int64_t ops_owners_event_ns(ops_owners *o);
 
 typedef struct ops_partition_info {
@@ -59,6 +61,8 @@ typedef struct ops_partition_info {
     int64_t event_ns; /* greatest seen, INT64_MIN for none */
     int64_t lag_ns;   /* 0 when all is read, else the age of the newest entry that was read */
     ops_pipeline_stats stats;
+    ops_monitor_stats series;
+    uint64_t samples;          /* since the start */
     ops_pin_finder_stats pins; /* since the pins were last set */
     char failure[256];         /* empty: at work */
 } ops_partition_info;
@@ -66,6 +70,8 @@ typedef struct ops_partition_info {
 OPS_MUST_USE ops_status ops_owners_partition(ops_owners *o, uint32_t part, ops_partition_info *ret,
                                              ops_err *reterr);
 
+/* Its series of metrics, as the next ones. */
+void ops_owners_series(ops_owners *o, uint32_t part, bool (*fn)(void *u, const ops_monitor_info *s), void *u);
 /* What the partition knows, under its lock: fn must be quick and not call back. false ends the walk. @thread any */
 void ops_owners_streams(ops_owners *o, uint32_t part, bool (*fn)(void *u, const ops_stream_info *s), void *u);
 void ops_owners_templates(ops_owners *o, uint32_t part,

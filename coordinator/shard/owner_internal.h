@@ -19,7 +19,8 @@ typedef struct partition {
     uint32_t part;
     pthread_mutex_t lock; /* the pipeline and `records`; held by the owner while it analyses */
     ops_pipeline *pipeline;
-    uint64_t records;
+    ops_monitor *monitor; /* of metrics, as the pipeline is of records */
+    uint64_t records, samples;
     /* the owner's alone */
     ops_fold_state fold;
     uint64_t read;        /* next offset to read */
@@ -53,8 +54,9 @@ struct ops_owners {
     } * args;
     atomic_bool stopping;
     bool started;
-    _Atomic int64_t event_ns;
-    pthread_mutex_t pins_lock; /* pins */
+    _Atomic int64_t event_ns;        /* of records */
+    _Atomic int64_t sample_event_ns; /* of samples, none later than its receive time */
+    pthread_mutex_t pins_lock;       /* pins */
     ops_pinset *pins;
     _Atomic uint64_t pins_posted; /* grows with each posting, under the lock */
 };

@@ -1,66 +1,10 @@
 /* One packer serves one request at a time and is used again: its buffers stay. */
-#include "coordinator/shard/packer.h"
-
-#include "base/coll/vec.h"
 #include "base/mem/alloc.h"
 #include "base/text/codec.h"
 #include "base/text/hash.h"
 #include "coordinator/ingest/line.h"
+#include "coordinator/shard/packer_internal.h"
 #include "coordinator/shard/router.h"
-#include "proto/otlp/walk.h"
-
-enum {
-    CHUNK_BYTES = 64 * 1024, /* a batch is closed at the record that reaches this */
-    ARENA_BYTES = 16 * 1024 * 1024,
-    SERVICE_BYTES_MAX = 256
-};
-
-/* Finished bytes of an entry; the writer's own when `owned` is NULL. */
-typedef struct chunk {
-    uint32_t part, count;
-    int64_t min_ns, max_ns;
-    char *owned;
-    ops_slice bytes;
-    uint32_t severities;
-    size_t marks_at, mark_count; /* in the packer's marks */
-} chunk;
-
-/* What a batch under construction holds, for the entry's footer. */
-typedef struct holding {
-    uint32_t severities;
-    uint32_t marks[OPS_STREAMLOG_SERVICES_MAX + 1]; /* one too many says: too many */
-    size_t mark_count;
-} holding;
-
-struct ops_packer {
-    uint32_t partitions;
-    int32_t zone_offset_s;
-    ops_ingest_limits limits;
-    ops_record_writer **writers; /* by partition, made at first use */
-    bool *begun;
-    holding *holdings;
-    OPS_VEC(uint32_t) marks;
-    OPS_VEC(chunk) chunks;
-    OPS_VEC(ops_streamlog_entry) entries;
-    uint8_t (*keys)[OPS_STREAMLOG_DEDUPE_BYTES];
-    size_t keys_cap;
-    ops_redact_scratch *scratch;
-    ops_walk *walk; /* made when the first metrics or traces come */
-    ops_arena arena, line_arena;
-    ops_attr attrs[OPS_RECORD_ATTRS_MAX];
-    /* of the request under way */
-    ops_redactor *redactor;
-    ops_slice tenant;
-    int64_t recv_ns;
-    uint64_t records, oversized;
-    bool timeless;
-    uint32_t redactions[OPS_REDACT_KIND_COUNT];
-    /* the last service seen: requests come grouped by resource */
-    char service_in[SERVICE_BYTES_MAX], service_out[SERVICE_BYTES_MAX + 64];
-    size_t service_in_n, service_out_n;
-    uint32_t service_part, service_mark;
-    bool service_known;
-};
 
 ops_status ops_packer_new(uint32_t partitions, const ops_ingest_limits *limits, int32_t zone_offset_s,
                           ops_packer **ret, ops_err *reterr)
@@ -75,8 +19,11 @@ ops_status ops_packer_new(uint32_t partitions, const ops_ingest_limits *limits, 
     ops_arena_init(&p->line_arena, ARENA_BYTES);
     p->writers = ops_calloc(partitions, sizeof *p->writers);
     p->begun = ops_calloc(partitions, sizeof *p->begun);
+    p->sample_writers = ops_calloc(partitions, sizeof *p->sample_writers);
+    p->samples_begun = ops_calloc(partitions, sizeof *p->samples_begun);
     p->holdings = ops_calloc(partitions, sizeof *p->holdings);
-    if (p->writers == NULL || p->begun == NULL || p->holdings == NULL)
+    if (p->writers == NULL || p->begun == NULL || p->holdings == NULL || p->sample_writers == NULL ||
+        p->samples_begun == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "intake of %u partitions", partitions);
     ops_status st = ops_redact_scratch_new(&p->scratch, reterr);
     if (st == OPS_OK)
@@ -99,6 +46,10 @@ void ops_packer_free(ops_packer *p)
     chunks_clear(p);
     for (uint32_t i = 0; p->writers != NULL && i < p->partitions; i++)
         ops_record_writer_free(p->writers[i]);
+    for (uint32_t i = 0; p->sample_writers != NULL && i < p->partitions; i++)
+        ops_sample_writer_free(p->sample_writers[i]);
+    ops_free(p->sample_writers);
+    ops_free(p->samples_begun);
     ops_free(p->writers);
     ops_free(p->begun);
     ops_free(p->holdings);
@@ -119,6 +70,7 @@ ops_status ops_packer_begin(ops_packer *p, ops_redactor *redactor, ops_slice ten
     (void)reterr;
     chunks_clear(p);
     memset(p->begun, 0, p->partitions * sizeof *p->begun);
+    memset(p->samples_begun, 0, p->partitions * sizeof *p->samples_begun);
     memset(p->redactions, 0, sizeof p->redactions);
     p->redactor = redactor;
     p->tenant = tenant;
@@ -139,9 +91,8 @@ static ops_slice cut(ops_slice s, size_t max)
     return ops_slice_of(s.p, max);
 }
 
-/* The service's name as it may be stored, and its partition. */
-static ops_status place(ops_packer *p, ops_slice service, ops_slice *ret_service, uint32_t *ret_part,
-                        ops_err *reterr)
+ops_status ops_packer_place(ops_packer *p, ops_slice service, ops_slice *ret_service, uint32_t *ret_part,
+                            ops_err *reterr)
 {
     bool fits = service.n <= SERVICE_BYTES_MAX;
     if (p->service_known && fits && ops_slice_eq(service, ops_slice_of(p->service_in, p->service_in_n))) {
@@ -310,7 +261,7 @@ ops_status ops_packer_add(void *packer, const ops_record *in, ops_err *reterr)
         p->timeless = true;
     ops_status st = p->redactor != NULL ? redact_record(p, &r, reterr) : OPS_OK;
     if (st == OPS_OK)
-        st = place(p, r.service, &r.service, &part, reterr);
+        st = ops_packer_place(p, r.service, &r.service, &part, reterr);
     return st == OPS_OK ? store(p, part, &r, reterr) : st;
 }
 
@@ -368,7 +319,7 @@ ops_status ops_packer_add_opaque(ops_packer *p, char tag, ops_slice service, ops
     ops_slice name;
     uint32_t part;
     ops_arena_clear(&p->arena);
-    ops_status st = place(p, service, &name, &part, reterr);
+    ops_status st = ops_packer_place(p, service, &name, &part, reterr);
     if (st != OPS_OK)
         return st;
     uint8_t varint[OPS_VARINT_BYTES_MAX];
@@ -436,6 +387,9 @@ ops_status ops_packer_finish(ops_packer *p, const uint8_t *seed, ops_slice note_
             if (st != OPS_OK)
                 return st;
         }
+    ops_status samples = ops_packer_samples_finish(p, reterr);
+    if (samples != OPS_OK)
+        return samples;
     bool keyed = seed != NULL && !p->timeless;
     if (keyed && !keys_room(p, p->chunks.n))
         return ops_fail(reterr, OPS_ENOMEM, "intake: %zu batches", p->chunks.n);

@@ -5,6 +5,7 @@
 
 #include "base/mem/arena.h"
 #include "coordinator/ingest/normal.h"
+#include "coordinator/ingest/samples.h"
 #include "coordinator/redact/redact.h"
 #include "proto/codec/record.h"
 #include "storage/streamlog/streamlog.h"
@@ -21,7 +22,10 @@ OPS_MUST_USE ops_status ops_packer_begin(ops_packer *p, ops_redactor *redactor, 
                                          int64_t recv_ns, ops_err *reterr);
 /* One record, as an ops_ingest_sink. */
 ops_status ops_packer_add(void *packer, const ops_record *r, ops_err *reterr);
-/* Bytes that stay as they are under stream key `service`: metrics and traces. */
+/* One series with its samples, as an ops_series_sink: labels redacted, routed by its service. */
+ops_status ops_packer_add_samples(void *packer, const ops_series_id *id, const ops_sample *samples, size_t n,
+                                  ops_sample_reason *ret_reason, ops_err *reterr);
+/* Bytes that stay as they are under stream key `service`: traces. */
 OPS_MUST_USE ops_status ops_packer_add_opaque(ops_packer *p, char tag, ops_slice service, ops_slice raw,
                                               uint64_t items, int64_t min_ns, int64_t max_ns,
                                               ops_err *reterr);

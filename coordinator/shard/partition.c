@@ -6,11 +6,13 @@
 #include "base/mem/alloc.h"
 #include "coordinator/shard/candidate_codec.h"
 #include "coordinator/shard/owner_internal.h"
-#include "proto/codec/record.h"
+#include "proto/codec/sample.h"
 
 enum { STEP_BYTES = 1 << 20, DELTA_BYTES_MAX = OPS_KV_BATCH_BYTES_MAX - (1 << 20), RECORD_BATCH = 1 };
 /* Of statistics in the last DELTA: what a stop may take. */
 #define LAST_SLOTS_BYTES ((size_t)16 << 20)
+/* Of series that changed; one more entry of the log adds at most 30 MiB to it. */
+#define UNSAVED_BYTES ((size_t)12 << 20)
 
 static bool put_piece(partition *p, ops_slice s, piece *ret)
 {
@@ -19,7 +21,7 @@ static bool put_piece(partition *p, ops_slice s, piece *ret)
     return !p->bytes.failed;
 }
 
-/* Called by the pipeline when a window closes. */
+/* Called by the pipeline when a window closes, and by the monitor. */
 static void on_candidate(void *u, const ops_candidate *c)
 {
     partition *p = u;
@@ -35,7 +37,8 @@ static void on_candidate(void *u, const ops_candidate *c)
 static ops_status load_state(void *u, ops_slice key, ops_slice val, ops_err *reterr)
 {
     partition *p = u;
-    return ops_pipeline_load(p->pipeline, key, val, reterr);
+    return key.n > 0 && key.p[0] == 'm' ? ops_monitor_load(p->monitor, key, val, reterr)
+                                        : ops_pipeline_load(p->pipeline, key, val, reterr);
 }
 
 ops_status ops_partition_open(partition *p, ops_owners *o, uint32_t part, ops_err *reterr)
@@ -50,10 +53,16 @@ ops_status ops_partition_open(partition *p, ops_owners *o, uint32_t part, ops_er
     ops_status st = ops_repo_fence(o->conf.repo, part, &p->fold, reterr);
     if (st == OPS_OK)
         st = ops_pipeline_new(&limits, &p->pipeline, reterr);
+    const ops_monitor_limits monitor = {
+        .series_max = o->conf.series_max, .on_candidate = on_candidate, .u = p};
+    if (st == OPS_OK)
+        st = ops_monitor_new(&monitor, &p->monitor, reterr);
     if (st == OPS_OK)
         st = ops_repo_state_scan(o->conf.repo, part, load_state, p, reterr);
     if (st == OPS_OK)
         st = ops_pipeline_load_done(p->pipeline, reterr);
+    if (st == OPS_OK)
+        st = ops_monitor_load_done(p->monitor, reterr);
     if (st != OPS_OK) {
         ops_err_prefix(reterr, "partition %u", part);
         return st;
@@ -70,6 +79,7 @@ ops_status ops_partition_open(partition *p, ops_owners *o, uint32_t part, ops_er
 void ops_partition_close(partition *p)
 {
     ops_pipeline_free(p->pipeline);
+    ops_monitor_free(p->monitor);
     ops_pin_finder_free(p->finder);
     ops_strbuf_done(&p->bytes);
     ops_vec_done(&p->effects);
@@ -116,6 +126,71 @@ static ops_status analyse(void *u, ops_slice tenant, uint32_t index, const ops_r
     return st;
 }
 
+static ops_monitor_kind monitor_kind(ops_series_kind kind)
+{
+    switch (kind) {
+    case OPS_SERIES_COUNTER:
+        return OPS_MONITOR_COUNTER;
+    case OPS_SERIES_DELTA:
+        return OPS_MONITOR_DELTA;
+    case OPS_SERIES_BUCKET:
+    case OPS_SERIES_BUCKET_DELTA:
+        return OPS_MONITOR_BUCKET;
+    case OPS_SERIES_GAUGE:
+    case OPS_SERIES_KIND_COUNT:
+        break;
+    }
+    return OPS_MONITOR_GAUGE;
+}
+
+static ops_status judge(void *u, ops_slice tenant, const ops_series_id *id, const ops_sample *samples,
+                        size_t n, ops_err *reterr)
+{
+    struct stretch *s = u;
+    partition *p = s->p;
+    uint64_t fates[OPS_MONITOR_FATE_COUNT] = {0};
+    ops_strbuf text;
+    ops_status st = OPS_OK;
+    ops_strbuf_init(&text, OPS_RECORD_BATCH_BYTES_MAX * 2);
+    ops_series_text(id, &text);
+    if (text.failed)
+        st = ops_fail(reterr, OPS_ENOMEM, "the name of a series");
+    for (size_t i = 0; st == OPS_OK && i < n; i++) {
+        ops_monitor_fate fate;
+        const ops_monitor_sample x = {.tenant = tenant,
+                                      .service = id->service,
+                                      .series = ops_strbuf_get(&text),
+                                      .kind = monitor_kind(id->kind),
+                                      .stale = (samples[i].flags & OPS_SAMPLE_STALE) != 0,
+                                      .time_ns = samples[i].time_ns,
+                                      .recv_ns = s->recv_ns,
+                                      .value = samples[i].value,
+                                      .log_offset = s->offset};
+        st = ops_monitor_add(p->monitor, &x, &fate, reterr);
+        if (st == OPS_OK)
+            fates[fate]++;
+    }
+    ops_strbuf_done(&text);
+    s->count += (uint32_t)n;
+    s->tenant = tenant;
+    for (unsigned f = 0; f < OPS_MONITOR_FATE_COUNT; f++)
+        ops_ledger_count(p->owners->conf.ledger, OPS_LEDGER_JUDGED,
+                         ops_monitor_fate_name((ops_monitor_fate)f), fates[f]);
+    return st;
+}
+
+static ops_status on_samples(struct stretch *s, ops_slice payload)
+{
+    ops_status st = ops_sample_batch_walk(payload, judge, s, s->reterr);
+    if (st != OPS_OK) {
+        ops_err_prefix(s->reterr, "log offset %llu", (unsigned long long)s->offset);
+        return st;
+    }
+    s->p->samples += s->count;
+    ops_ledger_samples(s->p->owners->conf.ledger, s->tenant, OPS_FATE_ANALYSED, s->count);
+    return OPS_OK;
+}
+
 static ops_status on_entry(void *u, uint64_t offset, const ops_streamlog_entry *e, ops_err *reterr)
 {
     partition *p = u;
@@ -129,16 +204,24 @@ static ops_status on_entry(void *u, uint64_t offset, const ops_streamlog_entry *
         p->records += s.count;
         ops_ledger_records(p->owners->conf.ledger, s.tenant, OPS_FATE_ANALYSED, s.count);
     }
+    if (e->payload.n > 0 && e->payload.p[0] == OPS_SAMPLE_BATCH_TAG) {
+        ops_status st = on_samples(&s, e->payload);
+        if (st != OPS_OK)
+            return st;
+    }
     p->read = offset + 1;
     p->read_recv_ns = e->recv_ns;
     p->unsaved = true;
-    return p->effect_failed;
+    /* A DELTA has a largest size: what was judged is written before more is read. */
+    return p->effect_failed != OPS_OK                            ? p->effect_failed
+           : ops_monitor_dirty_bytes(p->monitor) > UNSAVED_BYTES ? OPS_ECANCELLED
+                                                                 : OPS_OK;
 }
 
-static void raise_event_time(ops_owners *o, int64_t event_ns)
+static void raise_time(_Atomic int64_t *at, int64_t event_ns)
 {
-    int64_t was = atomic_load(&o->event_ns);
-    while (event_ns > was && !atomic_compare_exchange_weak(&o->event_ns, &was, event_ns))
+    int64_t was = atomic_load(at);
+    while (event_ns > was && !atomic_compare_exchange_weak(at, &was, event_ns))
         ;
 }
 
@@ -148,7 +231,8 @@ static void show(partition *p)
     atomic_store(&p->shown_read, p->read);
     atomic_store(&p->shown_recv_ns, p->read_recv_ns);
     atomic_store(&p->shown_event_ns, event_ns);
-    raise_event_time(p->owners, event_ns);
+    raise_time(&p->owners->event_ns, event_ns);
+    raise_time(&p->owners->sample_event_ns, ops_monitor_event_ns(p->monitor));
 }
 
 ops_status ops_partition_step(partition *p, bool *ret_more, ops_err *reterr)
@@ -245,6 +329,8 @@ static ops_status build(partition *p, bool last, ops_err *reterr)
     if (last)
         ops_pipeline_slots_due(p->pipeline, LAST_SLOTS_BYTES);
     ops_status st = ops_pipeline_save_dirty(p->pipeline, save_record, p, reterr);
+    if (st == OPS_OK)
+        st = ops_monitor_save_dirty(p->monitor, save_record, p, reterr);
     (void)pthread_mutex_unlock(&p->lock);
     p->pending = st == OPS_OK;
     return st;
@@ -283,7 +369,8 @@ static ops_status fold(partition *p, ops_err *reterr)
 ops_status ops_partition_commit(partition *p, bool force, ops_err *reterr)
 {
     int64_t now = ops_clock_mono_ns(p->owners->clock);
-    bool due = force || p->effects.n > 0 || now - p->committed_mono_ns >= p->owners->conf.commit_interval_ns;
+    bool due = force || p->effects.n > 0 || ops_monitor_dirty_bytes(p->monitor) > UNSAVED_BYTES ||
+               now - p->committed_mono_ns >= p->owners->conf.commit_interval_ns;
     if (!p->pending && (!due || (!p->unsaved && p->effects.n == 0)))
         return OPS_OK;
     ops_status st = p->pending ? OPS_OK : build(p, force, reterr);
