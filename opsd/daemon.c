@@ -83,6 +83,10 @@ static ops_status open_intake(opsd_daemon *d, ops_err *reterr)
                           .queue_max = ops_conf_uint(c, KEY_INGEST_QUEUE),
                           .zone_offset_s = d->options->zone_offset_s};
     ops_ingest_limits_default(&ic.limits);
+    ops_sample_limits_default(&ic.sample_limits);
+    ic.sample_limits.labels_max = (uint32_t)ops_conf_uint(c, KEY_METRICS_LABELS);
+    ic.sample_limits.value_bytes_max = ops_conf_uint(c, KEY_METRICS_LABEL_BYTES);
+    ic.series_max = ops_conf_uint(c, KEY_METRICS_SERIES);
     ic.failed_spans = ops_conf_bool(c, KEY_INGEST_FAILED_SPANS);
     ic.limits.request_bytes_max = ops_conf_uint(c, KEY_INGEST_REQUEST_MAX);
     ic.limits.records_max = ops_conf_uint(c, KEY_INGEST_RECORDS_MAX);
@@ -110,6 +114,8 @@ static ops_status open_owners(opsd_daemon *d, ops_err *reterr)
         .limits = {.streams_max = ops_conf_uint(c, KEY_ANALYSIS_STREAMS),
                    .templates_per_tenant_max = ops_conf_uint(c, KEY_ANALYSIS_TEMPLATES),
                    .lateness_ns = (int64_t)ops_conf_uint(c, KEY_ANALYSIS_LATENESS) * NS_PER_MS},
+        /* What the intake let in within two generations may have come and gone. */
+        .series_max = 2 * ops_conf_uint(c, KEY_METRICS_SERIES),
         .on_effects = on_effects,
         .on_template = on_template,
         .u = d};
@@ -152,9 +158,9 @@ static ops_status open_deadletters(opsd_daemon *d, ops_err *reterr)
 
 /* In the order in which each needs the ones before. */
 static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
-    read_tls,       open_stores,      open_deadletters,   open_intake,      open_owners,
-    opsd_pins_open, opsd_notify_open, open_finder,        opsd_models_open, opsd_gauges_new,
-    opsd_door_web,  opsd_door_otlp,   opsd_door_otlp_rpc, opsd_door_api,    opsd_lines_start,
+    read_tls,           open_stores,   open_deadletters, open_intake,       open_owners,   opsd_pins_open,
+    opsd_notify_open,   open_finder,   opsd_models_open, opsd_gauges_new,   opsd_door_web, opsd_door_otlp,
+    opsd_door_otlp_rpc, opsd_door_api, opsd_lines_start, opsd_scrape_start,
 };
 
 void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret)
@@ -224,6 +230,7 @@ void opsd_daemon_stop(opsd_daemon *d)
     if (d->otlp_rpc != NULL)
         ops_rpc_server_stop(d->otlp_rpc, grace_ms);
     opsd_lines_stop(d->lines);
+    ops_scrape_free(d->scrape);
     ops_http_free(d->otlp);
     ops_intake_free(d->intake);
     if (d->owners != NULL)

@@ -11,6 +11,7 @@
 #include "coordinator/attach/attach_rpc.h"
 #include "coordinator/http/server.h"
 #include "coordinator/notify/notify.h"
+#include "coordinator/scrape/scrape.h"
 #include "coordinator/shard/finder.h"
 #include "coordinator/shard/intake.h"
 #include "coordinator/shard/owner.h"
@@ -55,6 +56,7 @@ struct opsd_daemon {
     opsd_meaning *meaning;
     opsd_pins *pins;
     opsd_lines *lines;
+    ops_scrape *scrape; /* NULL: no targets */
     opsd_gauges *gauges;
     opsd_alerts *alerts;
     opsd_pem tls; /* as at the start; no certificate: plain */
@@ -75,6 +77,11 @@ ops_status opsd_door_otlp(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_door_push(opsd_daemon *d, ops_err *reterr);
 /* Of the request, without its parameters. */
 ops_slice opsd_media_type(const ops_http_req *req);
+/* Prometheus' remote write on either HTTP server. */
+ops_status opsd_door_write(opsd_daemon *d, ops_http *server, ops_err *reterr);
+/* Content encodings of bodies, as ops_http_conf wants it. */
+ops_status opsd_inflate(void *user, ops_slice encoding, ops_slice body, ops_strbuf *ret_body,
+                        ops_err *reterr);
 ops_status opsd_door_otlp_rpc(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_door_api(opsd_daemon *d, ops_err *reterr);
 void opsd_rpc_serving(opsd_daemon *d, bool serving);
@@ -89,6 +96,9 @@ ops_status opsd_port_templates(void *u, const ops_api_template_query *q,
 ops_status opsd_port_template_get(void *u, ops_slice tenant, uint64_t id,
                                   void (*fn)(void *fu, const Ops__V1__TemplateDetail *m), void *fu,
                                   ops_err *reterr);
+/* ports_series.c: as ops_api_ports has it. */
+ops_status opsd_port_series(void *u, const ops_api_series_query *q,
+                            bool (*fn)(void *fu, const Ops__V1__Series *m), void *fu, ops_err *reterr);
 /* models.c. Open before owners and doors start, start when all is up; stop before the servers, close after them. */
 ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_models_start(opsd_daemon *d, ops_err *reterr);
@@ -107,6 +117,8 @@ ops_status opsd_door_alerts(opsd_daemon *d, ops_err *reterr);
 void opsd_alerts_set_redactor(opsd_alerts *a, ops_redactor *r);
 void opsd_alerts_text(opsd_alerts *a, ops_strbuf *out);
 void opsd_alerts_free(opsd_alerts *a);
+/* doors_scrape.c */
+ops_status opsd_scrape_start(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_lines_start(opsd_daemon *d, ops_err *reterr);
 void opsd_lines_stop(opsd_lines *l);
 ops_status opsd_lines_stats(opsd_lines *l, ops_source_stats *ret);

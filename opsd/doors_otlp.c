@@ -88,8 +88,7 @@ static void on_export(ops_http_req *req, void *user)
     }
 }
 
-static ops_status inflate(void *user, ops_slice encoding, ops_slice body, ops_strbuf *ret_body,
-                          ops_err *reterr)
+ops_status opsd_inflate(void *user, ops_slice encoding, ops_slice body, ops_strbuf *ret_body, ops_err *reterr)
 {
     ops_inflate_coding coding;
     char *out = NULL;
@@ -111,7 +110,7 @@ ops_status opsd_door_otlp(opsd_daemon *d, ops_err *reterr)
     if (opsd_is_off(ops_conf_str(d->conf, KEY_OTLP_HTTP)))
         return OPS_OK;
     opsd_http_conf(d, KEY_OTLP_HTTP, &hc);
-    hc.inflate = inflate;
+    hc.inflate = opsd_inflate;
     ops_status st = ops_http_new(&hc, &d->otlp, reterr);
     for (size_t i = 0; st == OPS_OK && i < ROUTES; i++) {
         const ops_http_route route_conf = {.method = "POST",
@@ -122,5 +121,7 @@ ops_status opsd_door_otlp(opsd_daemon *d, ops_err *reterr)
                                            .user = d};
         st = ops_http_route_add(d->otlp, &route_conf, reterr);
     }
+    if (st == OPS_OK)
+        st = opsd_door_write(d, d->otlp, reterr);
     return st == OPS_OK ? opsd_door_push(d, reterr) : st;
 }

@@ -1,4 +1,5 @@
-/* The operators' HTTP port: probes, metrics, alerts of others, and models for programs that speak the OpenAI API. */
+/* The operators' HTTP port: probes, metrics, remote write, alerts of others, and models for programs that speak the OpenAI
+ * API. */
 #include "coordinator/openai/routes.h"
 #include "opsd/daemon.h"
 
@@ -25,7 +26,10 @@ ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr)
     hc.ready = on_ready;
     hc.metrics = on_metrics;
     hc.probe_user = d;
+    hc.inflate = opsd_inflate;
     ops_status st = ops_http_new(&hc, &d->web, reterr);
+    if (st == OPS_OK)
+        st = opsd_door_write(d, d->web, reterr);
     if (st == OPS_OK)
         st = ops_openai_routes(d->web, d->dispatch, reterr);
     return st == OPS_OK ? opsd_door_alerts(d, reterr) : st;

@@ -381,6 +381,7 @@ void opsd_api_ports(opsd_daemon *d, ops_api_ports *ret)
                            .partitions = partitions,
                            .workers = workers,
                            .streams = streams,
+                           .series = opsd_port_series,
                            .templates = opsd_port_templates,
                            .template_get = opsd_port_template_get,
                            .pin_changes = opsd_port_pin_changes,

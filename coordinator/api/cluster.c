@@ -87,6 +87,41 @@ void api_list_streams(ops_api *a, ops_rpc_call *c, ops_slice req)
     ops__v1__list_streams_request__free_unpacked(q, NULL);
 }
 
+static bool on_series(void *u, const Ops__V1__Series *m)
+{
+    return api_rows_add(u, &m->base);
+}
+
+void api_list_series(ops_api *a, ops_rpc_call *c, ops_slice req)
+{
+    Ops__V1__ListSeriesRequest *q = ops__v1__list_series_request__unpack(NULL, req.n, (const uint8_t *)req.p);
+    uint64_t skip;
+    size_t size;
+    if (q == NULL) {
+        ops_rpc_finish(c, OPS_EINVAL, "ListSeriesRequest does not read", NULL);
+        return;
+    }
+    if (api_page_size(c, q->page_size, API_ROWS_USUAL, API_ROWS_MAX, &size) &&
+        api_page_token(c, q->page_token, &skip)) {
+        Ops__V1__ListSeriesResponse tail = OPS__V1__LIST_SERIES_RESPONSE__INIT;
+        const ops_api_series_query query = {.tenant = api_tenant(c),
+                                            .service = ops_slice_str(q->service),
+                                            .contains = ops_slice_str(q->contains),
+                                            .buckets = q->buckets};
+        ops_err err = {0};
+        char token[32];
+        api_rows r;
+        api_rows_init(&r, skip, size);
+        ops_status st = a->ports.series(a->ports.u, &query, on_series, &r, &err);
+        (void)snprintf(token, sizeof token, "%" PRIu64, skip + r.count);
+        if (r.more)
+            tail.next_page_token = token;
+        api_rows_reply(&r, c, st, &err, &tail.base);
+        api_rows_done(&r);
+    }
+    ops__v1__list_series_request__free_unpacked(q, NULL);
+}
+
 static bool on_letter(void *u, const Ops__V1__DeadLetter *m)
 {
     api_rows *r = u;

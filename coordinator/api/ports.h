@@ -43,6 +43,11 @@ typedef struct ops_api_template_query {
     uint64_t skip; /* matching rows passed over */
 } ops_api_template_query;
 
+typedef struct ops_api_series_query {
+    ops_slice tenant, service, contains; /* service and contains: empty for any */
+    bool buckets;
+} ops_api_series_query;
+
 typedef struct ops_api_ports {
     void *u;
     /* In order of revision, those above `after`. */
@@ -58,6 +63,8 @@ typedef struct ops_api_ports {
     ops_status (*workers)(void *u, bool (*fn)(void *fu, const Ops__V1__Worker *m), void *fu, ops_err *reterr);
     ops_status (*streams)(void *u, ops_slice tenant, bool (*fn)(void *fu, const Ops__V1__Stream *m), void *fu,
                           ops_err *reterr);
+    ops_status (*series)(void *u, const ops_api_series_query *q,
+                         bool (*fn)(void *fu, const Ops__V1__Series *m), void *fu, ops_err *reterr);
     /* Those that match, in order, from the first not skipped on. *ret_lines and *ret_all are of the tenant as a whole. */
     ops_status (*templates)(void *u, const ops_api_template_query *q,
                             bool (*fn)(void *fu, const Ops__V1__Template *m), void *fu, uint64_t *ret_lines,
