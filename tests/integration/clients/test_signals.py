@@ -49,12 +49,14 @@ def metrics():
     request = ExportMetricsServiceRequest()
     of = request.resource_metrics.add().scope_metrics.add().metrics
     of.add(name="g").gauge.data_points.add(as_int=-7, time_unix_nano=1764000000000000000)
-    histogram = of.add(name="h").histogram.data_points.add(count=3, sum=1.5)
+    histogram = of.add(name="h").histogram.data_points.add(count=3, sum=1.5, time_unix_nano=1764000000000000000)
     histogram.bucket_counts.extend([1, 2])
     histogram.explicit_bounds.extend([0.5])
-    point = of.add(name="e").exponential_histogram.data_points.add(count=2, scale=-1)
+    point = of.add(name="e").exponential_histogram.data_points.add(count=301, scale=-1)
     point.positive.offset = -3
     point.positive.bucket_counts.extend([300, 1])
+    for metric in of[1:]:
+        (metric.histogram if metric.name == "h" else metric.exponential_histogram).aggregation_temporality = 2
     return request
 
 
