@@ -194,14 +194,16 @@ void ops_gb_make(ops_gb *b, uint32_t rule, ops_gb_ref expression)
     d.known = ops_map_new();
     d.seen = ops_calloc(b->nfa.n, sizeof *d.seen);
     d.alone = ops_calloc(b->nfa.n, sizeof *d.alone);
-    if (d.known == NULL || d.seen == NULL || d.alone == NULL)
+    if (d.known == NULL || d.seen == NULL || d.alone == NULL) {
         b->st = OPS_ENOMEM;
-    if (ops_gb_ok(b) && intern_one(&d, start) == UINT32_MAX)
-        (void)ops_gb_state(b); /* no text at all: a state without a way out */
-    for (size_t i = 0; i < d.ends.n && ops_gb_ok(b); i++)
-        expand(&d, i);
-    if (ops_gb_ok(b))
-        b->g->starts.v[rule] = d.first;
+    } else {
+        if (intern_one(&d, start) == UINT32_MAX && ops_gb_ok(b))
+            (void)ops_gb_state(b); /* no text at all: a state without a way out */
+        for (size_t i = 0; i < d.ends.n && ops_gb_ok(b); i++)
+            expand(&d, i);
+        if (ops_gb_ok(b))
+            b->g->starts.v[rule] = d.first;
+    }
     ops_map_free(d.known);
     ops_free(d.seen);
     ops_free(d.alone);

@@ -113,14 +113,15 @@ ops_status ops_gb_check_left(ops_gb *b, ops_err *reterr)
     l.nullable = ops_calloc(rules, 1);
     l.colour = ops_calloc(rules, 1);
     l.stamp = ops_calloc(b->g->states.n, sizeof *l.stamp);
-    if (l.nullable == NULL || l.colour == NULL || l.stamp == NULL)
-        b->st = OPS_ENOMEM;
-    else
-        find_nullable(&l);
     ops_status st = OPS_OK;
-    for (uint32_t r = 0; r < rules && st == OPS_OK && ops_gb_ok(b); r++)
-        if (l.colour[r] == 0)
-            st = search(&l, r, reterr);
+    if (l.nullable == NULL || l.colour == NULL || l.stamp == NULL) {
+        b->st = OPS_ENOMEM;
+    } else {
+        find_nullable(&l);
+        for (uint32_t r = 0; r < rules && st == OPS_OK && ops_gb_ok(b); r++)
+            if (l.colour[r] == 0)
+                st = search(&l, r, reterr);
+    }
     ops_free(l.nullable);
     ops_free(l.colour);
     ops_free(l.stamp);

@@ -184,12 +184,12 @@ void ops_gb_make_other_key(ops_gb *b, uint32_t rule, const ops_slice *sorted, si
     spans q = {0};
     uint32_t free_at[UTF8_PLACES];
     const uint32_t open = ops_gb_state(b), end = closed(b);
-    for (uint8_t p = 0; p < UTF8_PLACES; p++)
+    for (int p = 0; p < UTF8_PLACES; p++)
         free_at[p] = ops_gb_state(b);
     const uint32_t start = ops_gb_state(b);
     span nothing = {0};
-    for (uint8_t p = 0; p < UTF8_PLACES; p++)
-        put_key_edges(b, free_at[p], p, free_at, end, true, sorted, &nothing, &q);
+    for (int p = 0; p < UTF8_PLACES; p++)
+        put_key_edges(b, free_at[p], (uint8_t)p, free_at, end, true, sorted, &nothing, &q);
     set_room(b, free_at[START], OPS_GR_ROOM_ALL);
     ops_gb_edge(b, open, '"', '"', start);
     push(b, &q, (span){.to = n, .state = start});

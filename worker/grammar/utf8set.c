@@ -58,7 +58,7 @@ static void emit_range(ops_gb *b, uint32_t lo, uint32_t hi, uint32_t from, uint3
                 end = cut;
             }
         }
-        uint8_t first[4], last[4];
+        uint8_t first[4] = {0}, last[4] = {0};
         const size_t n = encode(lo, first);
         (void)encode(end, last);
         emit_span(b, first, last, n, from, to);

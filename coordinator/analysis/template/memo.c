@@ -101,8 +101,8 @@ static bool find(ops_miner *m, uint64_t key, memo_look *ret)
     ret->spans = m->memo_spans != NULL ? &m->memo_spans[at + second] : NULL;
     if (ret->slot->key == key && ret->slot->epoch == m->epoch && ret->slot->t != NULL)
         return true;
-    ret->slot -= second;
-    ret->spans -= m->memo_spans != NULL && second;
+    ret->slot = first;
+    ret->spans = m->memo_spans != NULL ? &m->memo_spans[at] : NULL;
     return false;
 }
 
