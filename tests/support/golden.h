@@ -7,7 +7,7 @@
 
 #include "base/text/slice.h"
 
-/* The whole file, to be freed with free(); an empty slice with p == NULL when it cannot be read. */
+/* The whole file, to be freed with golden_free(); an empty slice with p == NULL when it cannot be read. */
 static inline ops_slice golden_read(const char *path)
 {
     FILE *f = fopen(path, "rb");
@@ -17,6 +17,11 @@ static inline ops_slice golden_read(const char *path)
     const size_t n = p != NULL ? fread(p, 1, 1 << 20, f) : 0;
     fclose(f);
     return ops_slice_of(p, n);
+}
+
+static inline void golden_free(ops_slice s)
+{
+    free((void *)(uintptr_t)s.p);
 }
 
 #endif

@@ -1,0 +1,387 @@
+/* The graph of one step. Plans depend on the rows of the batch, so they are made anew each time; the device keeps the memory
+ * of those that were freed. In the last layer only the tokens whose logits are wanted go on after attention. */
+#include "worker/model/lm.h"
+
+#include <string.h>
+
+#include "worker/model/lm_internal.h"
+
+enum { /* plans that do not depend on a tensor's type */
+       EMBED,
+       TURNS,
+       TURNS_WINDOW,
+       NORM,
+       ROPE_Q,
+       ROPE_K,
+       NORM_Q,
+       NORM_K,
+       BIAS_Q,
+       BIAS_KV,
+       APPEND,
+       ATTEND,
+       ATTEND_WINDOW,
+       ADD,
+       GATE,
+       PICK_X, /* of the last layer on: rows are outputs */
+       PICK_CONTEXT,
+       NORM_PICKED,
+       ADD_PICKED,
+       GATE_PICKED,
+       HEAD,
+       PLANS
+};
+enum { /* linear maps, by shape; a plan for each type of weights that occurs */
+       MAP_Q,
+       MAP_KV,
+       MAP_OUT,
+       MAP_UP,
+       MAP_DOWN,
+       MAP_OUT_PICKED,
+       MAP_UP_PICKED,
+       MAP_DOWN_PICKED,
+       MAPS
+};
+enum { TYPES = OPS_KERN_QUANT_BF16 + 1 };
+
+typedef struct step {
+    ops_lm *m;
+    const ops_lm_batch *b;
+    ops_kern_plan *plan[PLANS], *map[MAPS][TYPES];
+    ops_kern_fence last;
+    ops_status st; /* the first failure; nothing is submitted after it */
+    ops_err *reterr;
+} step;
+
+static void run(step *t, const ops_kern_plan *plan, ops_kern_buf *const *args, size_t n)
+{
+    if (t->st != OPS_OK)
+        return;
+    const ops_kern *k = t->m->kern;
+    ops_kern_fence fence = 0;
+    ops_kern_status st = k->submit(t->m->dev, plan, args, n, &fence);
+    if (st == OPS_KERN_EFULL && (st = k->wait(t->m->dev, t->last)) == OPS_KERN_OK)
+        st = k->submit(t->m->dev, plan, args, n, &fence);
+    if (st == OPS_KERN_OK)
+        t->last = fence;
+    t->st = ops_lm_kern(st, "a step", t->reterr);
+}
+
+#define RUN(t, plan, ...)                                                                                    \
+    run(t, plan, (ops_kern_buf *const[]){__VA_ARGS__},                                                       \
+        sizeof((ops_kern_buf *const[]){__VA_ARGS__}) / sizeof(void *))
+
+static void make_plan(step *t, const ops_kern_shape *shape, ops_kern_plan **ret)
+{
+    if (t->st == OPS_OK && *ret == NULL)
+        t->st = ops_lm_kern(t->m->kern->plan_new(t->m->dev, shape, ret), "planning a step", t->reterr);
+}
+
+static ops_kern_decoder cache_of(const step *t, int window)
+{
+    const ops_lm *m = t->m;
+    return (ops_kern_decoder){.kv_heads = m->c.kv_heads,
+                              .width = m->c.width,
+                              .half = !m->limits.cache_f32,
+                              .block = m->limits.block,
+                              .blocks = m->limits.blocks,
+                              .table = m->table,
+                              .scale = m->c.scale,
+                              .window = window,
+                              .exact = m->limits.exact};
+}
+
+static void plan_rows(step *t)
+{
+    const ops_lm_config *c = &t->m->c;
+    const int m = t->b->tokens, o = t->b->outputs, h = c->hidden, exact = t->m->limits.exact;
+    const int q = c->heads * c->width, kv = c->kv_heads * c->width, seqs = t->b->seqs;
+    const ops_kern_decoder plain = {.exact = exact, .gelu = c->gelu};
+    const ops_kern_decoder turn = {
+        .exact = exact, .theta = c->theta, .rotary = c->rotary, .half_split = c->half_split};
+    ops_kern_decoder turn_window = turn;
+    turn_window.theta = c->theta_window;
+    const ops_kern_shape shapes[PLANS] = {
+        [EMBED] = {.op = OPS_KERN_QEMBED,
+                   .m = m,
+                   .n = c->vocab,
+                   .k = h,
+                   .decoder = {.type = t->m->embed.type, .scale = c->embed_scale}},
+        [TURNS] = {.op = OPS_KERN_ROPE_TABLE, .m = m, .decoder = turn},
+        [TURNS_WINDOW] = {.op = OPS_KERN_ROPE_TABLE, .m = m, .decoder = turn_window},
+        [NORM] = {.op = OPS_KERN_RMSNORM, .m = m, .n = h, .eps = c->eps, .decoder = plain},
+        [ROPE_Q] = {.op = OPS_KERN_ROPE, .m = m, .n = q, .heads = c->heads, .decoder = turn},
+        [ROPE_K] = {.op = OPS_KERN_ROPE, .m = m, .n = kv, .heads = c->kv_heads, .decoder = turn},
+        [NORM_Q] =
+            {.op = OPS_KERN_RMSNORM, .m = m * c->heads, .n = c->width, .eps = c->eps, .decoder = plain},
+        [NORM_K] =
+            {.op = OPS_KERN_RMSNORM, .m = m * c->kv_heads, .n = c->width, .eps = c->eps, .decoder = plain},
+        [BIAS_Q] = {.op = OPS_KERN_ADD_ROW, .m = m, .n = q},
+        [BIAS_KV] = {.op = OPS_KERN_ADD_ROW, .m = m, .n = kv},
+        [APPEND] = {.op = OPS_KERN_KV_APPEND, .m = m, .n = kv, .seqs = seqs, .decoder = cache_of(t, 0)},
+        [ATTEND] = {.op = OPS_KERN_ATTEND_PAGED,
+                    .m = m,
+                    .n = q,
+                    .heads = c->heads,
+                    .seqs = seqs,
+                    .decoder = cache_of(t, 0)},
+        [ATTEND_WINDOW] = {.op = OPS_KERN_ATTEND_PAGED,
+                           .m = m,
+                           .n = q,
+                           .heads = c->heads,
+                           .seqs = seqs,
+                           .decoder = cache_of(t, c->window)},
+        [ADD] = {.op = OPS_KERN_ADD, .m = m, .n = h},
+        [GATE] = {.op = OPS_KERN_GATE, .m = m, .n = c->inner, .decoder = plain},
+        [PICK_X] = {.op = OPS_KERN_EMBED, .m = o, .n = h, .k = m},
+        [PICK_CONTEXT] = {.op = OPS_KERN_EMBED, .m = o, .n = q, .k = m},
+        [NORM_PICKED] = {.op = OPS_KERN_RMSNORM, .m = o, .n = h, .eps = c->eps, .decoder = plain},
+        [ADD_PICKED] = {.op = OPS_KERN_ADD, .m = o, .n = h},
+        [GATE_PICKED] = {.op = OPS_KERN_GATE, .m = o, .n = c->inner, .decoder = plain},
+        [HEAD] = {.op = t->b->mask != NULL ? OPS_KERN_HEAD : OPS_KERN_QLINEAR,
+                  .m = o,
+                  .n = c->vocab,
+                  .k = h,
+                  .decoder = {.type = t->m->head.type, .exact = exact}},
+    };
+    const int plans = o > 0 ? PLANS : PICK_X;
+    for (int i = 0; i < plans; i++)
+        if (c->window > 0 || (i != TURNS_WINDOW && i != ATTEND_WINDOW))
+            make_plan(t, &shapes[i], &t->plan[i]);
+}
+
+static void plan_map(step *t, int map, int rows, int n, int k, ops_kern_quant_type type)
+{
+    const ops_kern_shape shape = {.op = OPS_KERN_QLINEAR,
+                                  .m = rows,
+                                  .n = n,
+                                  .k = k,
+                                  .decoder = {.type = type, .exact = t->m->limits.exact}};
+    make_plan(t, &shape, &t->map[map][type]);
+}
+
+static void plan_maps(step *t)
+{
+    const ops_lm_config *c = &t->m->c;
+    const int m = t->b->tokens, o = t->b->outputs, h = c->hidden;
+    const int q = c->heads * c->width, kv = c->kv_heads * c->width;
+    for (int i = 0; i < c->layers; i++) {
+        const ops_lm_weight *w = t->m->layers[i].part;
+        const bool last = i == c->layers - 1;
+        const int rows = last ? o : m, picked = last ? MAP_OUT_PICKED - MAP_OUT : 0;
+        plan_map(t, MAP_Q, m, q, h, w[OPS_LM_Q].type);
+        plan_map(t, MAP_KV, m, kv, h, w[OPS_LM_K].type);
+        plan_map(t, MAP_KV, m, kv, h, w[OPS_LM_V].type);
+        if (rows == 0)
+            continue;
+        plan_map(t, MAP_OUT + picked, rows, h, q, w[OPS_LM_OUT].type);
+        plan_map(t, MAP_UP + picked, rows, c->inner, h, w[OPS_LM_GATE].type);
+        plan_map(t, MAP_UP + picked, rows, c->inner, h, w[OPS_LM_UP].type);
+        plan_map(t, MAP_DOWN + picked, rows, h, c->inner, w[OPS_LM_DOWN].type);
+    }
+}
+
+static void free_plans(step *t)
+{
+    for (int i = 0; i < PLANS; i++)
+        t->m->kern->plan_free(t->m->dev, t->plan[i]);
+    for (int i = 0; i < MAPS; i++)
+        for (int type = 0; type < TYPES; type++)
+            t->m->kern->plan_free(t->m->dev, t->map[i][type]);
+}
+
+ops_status ops_lm_warm(ops_lm *m, ops_err *reterr)
+{
+    const uint32_t mask = 0;
+    for (int masked = 0; masked < 2; masked++) {
+        const ops_lm_batch b = {.tokens = m->limits.tokens,
+                                .seqs = m->limits.seqs,
+                                .outputs = m->limits.outputs,
+                                .mask = masked ? &mask : NULL};
+        step t = {.m = m, .b = &b, .reterr = reterr};
+        plan_rows(&t);
+        plan_maps(&t);
+        free_plans(&t);
+        if (t.st != OPS_OK)
+            return t.st;
+    }
+    return OPS_OK;
+}
+
+static void upload(step *t, ops_lm_rows rows, const void *from, size_t count)
+{
+    if (t->st == OPS_OK)
+        t->st = ops_lm_kern(t->m->kern->upload(t->m->dev, t->m->rows[rows], 0, from, count * 4), "a step",
+                            t->reterr);
+}
+
+static void upload_batch(step *t)
+{
+    const ops_lm_batch *b = t->b;
+    upload(t, OPS_LM_IDS, b->ids, (size_t)b->tokens);
+    upload(t, OPS_LM_ROWS, b->rows, (size_t)b->tokens * 2);
+    upload(t, OPS_LM_TABLE, b->table, (size_t)b->seqs * (size_t)t->m->table);
+    if (b->outputs > 0)
+        upload(t, OPS_LM_PICKED, b->out, (size_t)b->outputs);
+    if (b->outputs > 0 && b->mask != NULL)
+        upload(t, OPS_LM_MASK, b->mask, (size_t)b->outputs * (((size_t)t->m->c.vocab + 31) / 32));
+}
+
+static void map(step *t, int which, const ops_lm_weight *w, ops_lm_rows from, ops_lm_rows to)
+{
+    RUN(t, t->map[which][w->type], t->m->rows[from], w->buf, t->m->rows[to]);
+}
+
+/* Queries, keys and values of a layer, turned, in ROW_Q, ROW_K and ROW_V. */
+static void project(step *t, const ops_lm_layer *y, bool windowed)
+{
+    ops_kern_buf **r = t->m->rows;
+    const ops_lm_weight *w = y->part;
+    RUN(t, t->plan[NORM], r[OPS_LM_X], w[OPS_LM_ATTN_NORM].buf, r[OPS_LM_H]);
+    map(t, MAP_Q, &w[OPS_LM_Q], OPS_LM_H, OPS_LM_ROW_Q);
+    map(t, MAP_KV, &w[OPS_LM_K], OPS_LM_H, OPS_LM_ROW_K);
+    map(t, MAP_KV, &w[OPS_LM_V], OPS_LM_H, OPS_LM_ROW_V);
+    if (t->m->c.bias) {
+        RUN(t, t->plan[BIAS_Q], r[OPS_LM_ROW_Q], w[OPS_LM_Q_BIAS].buf, r[OPS_LM_ROW_Q]);
+        RUN(t, t->plan[BIAS_KV], r[OPS_LM_ROW_K], w[OPS_LM_K_BIAS].buf, r[OPS_LM_ROW_K]);
+        RUN(t, t->plan[BIAS_KV], r[OPS_LM_ROW_V], w[OPS_LM_V_BIAS].buf, r[OPS_LM_ROW_V]);
+    }
+    ops_lm_rows q = OPS_LM_ROW_Q, k = OPS_LM_ROW_K;
+    if (t->m->c.head_norms) {
+        RUN(t, t->plan[NORM_Q], r[q], w[OPS_LM_Q_NORM].buf, r[OPS_LM_CONTEXT]);
+        RUN(t, t->plan[NORM_K], r[k], w[OPS_LM_K_NORM].buf, r[OPS_LM_ROW_K2]);
+        q = OPS_LM_CONTEXT;
+        k = OPS_LM_ROW_K2;
+    }
+    ops_kern_buf *turns = r[windowed ? OPS_LM_TURNS_WINDOW : OPS_LM_TURNS];
+    RUN(t, t->plan[ROPE_Q], r[q], turns, r[OPS_LM_ROW_Q]);
+    RUN(t, t->plan[ROPE_K], r[k], turns, r[OPS_LM_ROW_K]);
+}
+
+/* Adds what a half of a layer made (H) to the stream `from`, into `to`. */
+static void join(step *t, bool picked, const ops_lm_weight *post, ops_lm_rows from, ops_lm_rows to)
+{
+    ops_kern_buf **r = t->m->rows;
+    ops_lm_rows made = OPS_LM_H;
+    if (post->buf != NULL) {
+        RUN(t, t->plan[picked ? NORM_PICKED : NORM], r[OPS_LM_H], post->buf, r[OPS_LM_H2]);
+        made = OPS_LM_H2;
+    }
+    RUN(t, t->plan[picked ? ADD_PICKED : ADD], r[from], r[made], r[to]);
+}
+
+/* In the last layer the rows of the outputs alone go on after attention, and the stream ends in Y; else X to X. */
+static void run_layer(step *t, int i, bool last)
+{
+    const ops_lm_layer *y = &t->m->layers[i];
+    const bool windowed = ops_lm_windowed(&t->m->c, i);
+    const int more = last ? MAP_OUT_PICKED - MAP_OUT : 0;
+    ops_kern_buf **r = t->m->rows;
+    ops_lm_rows context = OPS_LM_CONTEXT, a = OPS_LM_X, b = OPS_LM_Y;
+    project(t, y, windowed);
+    RUN(t, t->plan[APPEND], r[OPS_LM_ROW_K], r[OPS_LM_ROW_V], r[OPS_LM_ROWS], r[OPS_LM_TABLE], y->cache);
+    if (last && t->b->outputs == 0)
+        return;
+    RUN(t, t->plan[windowed ? ATTEND_WINDOW : ATTEND], r[OPS_LM_ROW_Q], y->cache, r[OPS_LM_ROWS],
+        r[OPS_LM_TABLE], r[OPS_LM_CONTEXT]);
+    if (last) {
+        RUN(t, t->plan[PICK_CONTEXT], r[OPS_LM_PICKED], r[OPS_LM_CONTEXT], r[OPS_LM_ROW_Q]);
+        RUN(t, t->plan[PICK_X], r[OPS_LM_PICKED], r[OPS_LM_X], r[OPS_LM_Y]);
+        context = OPS_LM_ROW_Q;
+        a = OPS_LM_Y;
+        b = OPS_LM_X;
+    }
+    map(t, MAP_OUT + more, &y->part[OPS_LM_OUT], context, OPS_LM_H);
+    join(t, last, &y->part[OPS_LM_ATTN_POST], a, b);
+    RUN(t, t->plan[last ? NORM_PICKED : NORM], r[b], y->part[OPS_LM_FFN_NORM].buf, r[OPS_LM_H]);
+    map(t, MAP_UP + more, &y->part[OPS_LM_GATE], OPS_LM_H, OPS_LM_ROW_GATE);
+    map(t, MAP_UP + more, &y->part[OPS_LM_UP], OPS_LM_H, OPS_LM_ROW_UP);
+    RUN(t, t->plan[last ? GATE_PICKED : GATE], r[OPS_LM_ROW_GATE], r[OPS_LM_ROW_UP], r[OPS_LM_ROW_GATE]);
+    map(t, MAP_DOWN + more, &y->part[OPS_LM_DOWN], OPS_LM_ROW_GATE, OPS_LM_H);
+    join(t, last, &y->part[OPS_LM_FFN_POST], b, a);
+}
+
+static void run_graph(step *t)
+{
+    ops_lm *m = t->m;
+    ops_kern_buf **r = m->rows;
+    RUN(t, t->plan[EMBED], r[OPS_LM_IDS], m->embed.buf, r[OPS_LM_X]);
+    RUN(t, t->plan[TURNS], r[OPS_LM_ROWS], m->slower, r[OPS_LM_TURNS]);
+    if (m->c.window > 0)
+        RUN(t, t->plan[TURNS_WINDOW], r[OPS_LM_ROWS], m->one, r[OPS_LM_TURNS_WINDOW]);
+    for (int i = 0; i < m->c.layers; i++)
+        run_layer(t, i, i == m->c.layers - 1);
+    if (t->b->outputs == 0)
+        return;
+    RUN(t, t->plan[NORM_PICKED], r[OPS_LM_Y], m->norm.buf, r[OPS_LM_H]);
+    if (t->b->mask != NULL)
+        RUN(t, t->plan[HEAD], r[OPS_LM_H], m->head.buf, r[OPS_LM_MASK], r[OPS_LM_LOGITS]);
+    else
+        RUN(t, t->plan[HEAD], r[OPS_LM_H], m->head.buf, r[OPS_LM_LOGITS]);
+}
+
+/* Row i of a batch: its id, its sequence, its position after the one before it, its block. */
+static ops_status check_row(const ops_lm *m, const ops_lm_batch *b, int i, ops_err *reterr)
+{
+    const int32_t seq = b->rows[2 * i], at = b->rows[2 * i + 1];
+    if (b->ids[i] < 0 || b->ids[i] >= m->c.vocab)
+        return ops_fail(reterr, OPS_EINVAL, "token %d has id %d, the vocabulary %d", i, b->ids[i],
+                        m->c.vocab);
+    if (seq < 0 || seq >= b->seqs)
+        return ops_fail(reterr, OPS_EINVAL, "token %d is of sequence %d of %d", i, seq, b->seqs);
+    if (at < 0 || at >= m->limits.positions)
+        return ops_fail(reterr, at < 0 ? OPS_EINVAL : OPS_ETOOBIG, "token %d has position %d of at most %d",
+                        i, at, m->limits.positions);
+    /* The first of a sequence here: all its blocks; one that follows: at most one block more. */
+    const bool follows = i > 0 && b->rows[2 * i - 2] == seq && b->rows[2 * i - 1] + 1 == at;
+    for (int k = follows ? at / m->limits.block : 0; k <= at / m->limits.block; k++) {
+        const int32_t block = b->table[(size_t)seq * (size_t)m->table + (size_t)k];
+        if (block < 0 || block >= m->limits.blocks)
+            return ops_fail(reterr, OPS_EINVAL,
+                            "token %d, position %d: entry %d of its table is block %d of %d", i, at, k, block,
+                            m->limits.blocks);
+    }
+    return OPS_OK;
+}
+
+static ops_status check(const ops_lm *m, const ops_lm_batch *b, ops_err *reterr)
+{
+    if (b->tokens < 1 || b->seqs < 1 || b->outputs < 0)
+        return ops_fail(reterr, OPS_EINVAL, "a step of %d tokens, %d sequences and %d outputs", b->tokens,
+                        b->seqs, b->outputs);
+    if (b->tokens > m->limits.tokens || b->seqs > m->limits.seqs || b->outputs > m->limits.outputs)
+        return ops_fail(reterr, OPS_ETOOBIG,
+                        "%d tokens, %d sequences, %d outputs in a step of at most %d, %d, %d", b->tokens,
+                        b->seqs, b->outputs, m->limits.tokens, m->limits.seqs, m->limits.outputs);
+    for (int i = 0; i < b->tokens; i++) {
+        const ops_status st = check_row(m, b, i, reterr);
+        if (st != OPS_OK)
+            return st;
+    }
+    for (int i = 0; i < b->outputs; i++)
+        if (b->out[i] < (i > 0 ? b->out[i - 1] + 1 : 0) || b->out[i] >= b->tokens)
+            return ops_fail(reterr, OPS_EINVAL, "output %d is token %d of %d", i, b->out[i], b->tokens);
+    return OPS_OK;
+}
+
+ops_status ops_lm_step(ops_lm *m, const ops_lm_batch *b, float *ret, ops_err *reterr)
+{
+    const ops_status st = check(m, b, reterr);
+    if (st != OPS_OK)
+        return st;
+    step t = {.m = m, .b = b, .reterr = reterr};
+    plan_rows(&t);
+    plan_maps(&t);
+    upload_batch(&t);
+    run_graph(&t);
+    if (t.last > 0) { /* also after a failure: plans and rows may not go while something is queued */
+        const ops_kern_status waited = m->kern->wait(m->dev, t.last);
+        if (t.st == OPS_OK)
+            t.st = ops_lm_kern(waited, "a step", reterr);
+    }
+    if (t.st == OPS_OK && b->outputs > 0)
+        t.st = ops_lm_kern(m->kern->download(m->dev, m->rows[OPS_LM_LOGITS], 0, ret,
+                                             (size_t)b->outputs * (size_t)m->c.vocab * sizeof *ret),
+                           "a step", reterr);
+    free_plans(&t);
+    return t.st;
+}

@@ -1,0 +1,98 @@
+#ifndef OPS_WORKER_LM_INTERNAL_H
+#define OPS_WORKER_LM_INTERNAL_H
+
+#include "worker/model/lm.h"
+
+/* Tensors of a layer. */
+typedef enum ops_lm_part {
+    OPS_LM_ATTN_NORM,
+    OPS_LM_Q,
+    OPS_LM_K,
+    OPS_LM_V,
+    OPS_LM_Q_BIAS,
+    OPS_LM_K_BIAS,
+    OPS_LM_V_BIAS,
+    OPS_LM_Q_NORM,
+    OPS_LM_K_NORM,
+    OPS_LM_OUT,
+    OPS_LM_ATTN_POST,
+    OPS_LM_FFN_NORM,
+    OPS_LM_GATE,
+    OPS_LM_UP,
+    OPS_LM_DOWN,
+    OPS_LM_FFN_POST,
+    OPS_LM_PARTS
+} ops_lm_part;
+
+/* On the device; buf NULL: the architecture has none. */
+typedef struct ops_lm_weight {
+    ops_kern_buf *buf;
+    ops_kern_quant_type type;
+} ops_lm_weight;
+
+typedef struct ops_lm_layer {
+    ops_lm_weight part[OPS_LM_PARTS];
+    ops_kern_buf *cache;
+} ops_lm_layer;
+
+/* Rows of a batch on the device. */
+typedef enum ops_lm_rows {
+    OPS_LM_X, /* the residual stream, in turns with Y */
+    OPS_LM_Y,
+    OPS_LM_H,
+    OPS_LM_H2,
+    OPS_LM_ROW_Q,
+    OPS_LM_ROW_K,
+    OPS_LM_ROW_V,
+    OPS_LM_CONTEXT, /* what attention gives; before that, queries under their norm */
+    OPS_LM_ROW_K2,
+    OPS_LM_ROW_GATE,
+    OPS_LM_ROW_UP,
+    OPS_LM_TURNS, /* cosines and sines */
+    OPS_LM_TURNS_WINDOW,
+    OPS_LM_LOGITS,
+    OPS_LM_IDS,
+    OPS_LM_ROWS,
+    OPS_LM_TABLE,
+    OPS_LM_PICKED,
+    OPS_LM_MASK,
+    OPS_LM_ROWS_COUNT
+} ops_lm_rows;
+
+struct ops_lm {
+    ops_lm_config c;
+    ops_lm_limits limits;
+    int table; /* entries a sequence */
+    const ops_kern *kern;
+    ops_kern_dev *dev;
+    ops_lm_weight embed, head, norm; /* head.buf is embed.buf where the file has no head of its own */
+    ops_kern_buf *slower, *one;      /* factors of the rotation */
+    ops_lm_layer *layers;
+    ops_kern_buf *rows[OPS_LM_ROWS_COUNT];
+    size_t step_bytes;
+};
+
+/* What the file must hold for a config: every tensor with its place. `part` of layer `layer`, or layer -1: the places below. */
+enum { OPS_LM_EMBED, OPS_LM_NORM, OPS_LM_HEAD, OPS_LM_FACTORS, OPS_LM_GLOBALS };
+typedef struct ops_lm_want {
+    char name[64];
+    int n, k;   /* rows of k elements; n 0: one row, a vector */
+    bool maybe; /* may be absent */
+} ops_lm_want;
+
+/* False: the architecture has no such tensor. */
+bool ops_lm_want_part(const ops_lm_config *c, int layer, ops_lm_part part, ops_lm_want *ret);
+bool ops_lm_want_global(const ops_lm_config *c, int which, ops_lm_want *ret);
+/* Does the file hold exactly what the config asks for? */
+ops_status ops_lm_check_tensors(const ops_gguf *g, const ops_lm_config *c, ops_err *reterr);
+
+/* Has the device take now what the largest batch needs, so that no batch has to. */
+ops_status ops_lm_warm(ops_lm *m, ops_err *reterr);
+ops_status ops_lm_kern(ops_kern_status st, const char *what, ops_err *reterr);
+/* May layer i see only the last config.window tokens? */
+static inline bool ops_lm_windowed(const ops_lm_config *c, int i)
+{
+    return c->window > 0 && (i + 1) % c->period != 0;
+}
+
+#endif
