@@ -1,0 +1,222 @@
+#include "worker/model/sample.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem/alloc.h"
+
+typedef struct pick {
+    float value;
+    int32_t id;
+} pick;
+
+struct ops_sampler {
+    ops_sample_params p;
+    int vocab;
+    uint64_t random;
+    float *logits;   /* after penalties */
+    uint32_t *count; /* of each id among `seen` */
+    int32_t *seen;   /* a ring of the last p.window tokens */
+    size_t n_seen, at;
+    pick *heap; /* OPS_SAMPLE_TOP_MAX */
+};
+
+ops_sample_params ops_sample_defaults(void)
+{
+    return (ops_sample_params){.top_p = 1, .repeat = 1, .window = 64};
+}
+
+static ops_status check(const ops_sample_params *p, int vocab, ops_err *reterr)
+{
+    const struct {
+        const char *name;
+        double v, min, max;
+    } rows[] = {{"temperature", (double)p->temperature, 0, 100},
+                {"top_k", p->top_k, 0, OPS_SAMPLE_TOP_MAX},
+                {"top_p", (double)p->top_p, 1e-6, 1},
+                {"min_p", (double)p->min_p, 0, 1},
+                {"repeat penalty", (double)p->repeat, 1e-6, 100},
+                {"presence penalty", (double)p->presence, -100, 100},
+                {"frequency penalty", (double)p->frequency, -100, 100},
+                {"window of penalties", p->window, 0, OPS_SAMPLE_WINDOW_MAX},
+                {"vocabulary", vocab, 1, OPS_SAMPLE_VOCAB_MAX}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!(rows[i].v >= rows[i].min && rows[i].v <= rows[i].max))
+            return ops_fail(reterr, OPS_EINVAL, "%s %g is not between %g and %g", rows[i].name, rows[i].v,
+                            rows[i].min, rows[i].max);
+    return OPS_OK;
+}
+
+ops_status ops_sampler_new(const ops_sample_params *p, int vocab, ops_sampler **ret, ops_err *reterr)
+{
+    const ops_status st = check(p, vocab, reterr);
+    if (st != OPS_OK)
+        return st;
+    OPS_AUTO(ops_sampler_free) ops_sampler *s = ops_calloc(1, sizeof *s);
+    if (s == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "a sampler");
+    s->p = *p;
+    s->vocab = vocab;
+    s->random = p->seed;
+    s->logits = ops_calloc((size_t)vocab, sizeof *s->logits);
+    s->count = ops_calloc((size_t)vocab, sizeof *s->count);
+    s->seen = ops_calloc((size_t)p->window + 1, sizeof *s->seen);
+    s->heap = ops_calloc(OPS_SAMPLE_TOP_MAX, sizeof *s->heap);
+    if (s->logits == NULL || s->count == NULL || s->seen == NULL || s->heap == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "a sampler for %d tokens", vocab);
+    *ret = OPS_STEAL(s);
+    return OPS_OK;
+}
+
+void ops_sampler_free(ops_sampler *s)
+{
+    if (s == NULL)
+        return;
+    ops_free(s->logits);
+    ops_free(s->count);
+    ops_free(s->seen);
+    ops_free(s->heap);
+    ops_free(s);
+}
+
+void ops_sampler_saw(ops_sampler *s, int32_t id)
+{
+    if (id < 0 || id >= s->vocab || s->p.window == 0)
+        return;
+    if (s->n_seen == (size_t)s->p.window)
+        s->count[s->seen[s->at]]--;
+    else
+        s->n_seen++;
+    s->seen[s->at] = id;
+    s->count[id]++;
+    s->at = (s->at + 1) % (size_t)s->p.window;
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014, doi:10.1145/2660193.2660195); a number in [0, 1). */
+static double draw(ops_sampler *s)
+{
+    uint64_t z = s->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    return (double)(z >> 11) * 0x1p-53;
+}
+
+/* Does a come before b, the better first? */
+static int before(pick a, pick b)
+{
+    return a.value > b.value || (a.value == b.value && a.id < b.id);
+}
+
+/* A heap whose root is the worst of the picks. */
+static void sink(pick *h, int n, int at)
+{
+    for (;;) {
+        int worst = at;
+        for (int c = 2 * at + 1; c <= 2 * at + 2 && c < n; c++)
+            if (before(h[worst], h[c]))
+                worst = c;
+        if (worst == at)
+            return;
+        const pick t = h[at];
+        h[at] = h[worst];
+        h[worst] = t;
+        at = worst;
+    }
+}
+
+/* The greatest `most` of the values, best first, into the heap; how many there are. */
+static int greatest(ops_sampler *s, const float *v, int most)
+{
+    pick *h = s->heap;
+    int n = 0;
+    for (int32_t i = 0; i < s->vocab; i++) {
+        const pick p = {v[i], i};
+        if (!(v[i] > -INFINITY))
+            continue;
+        if (n < most) {
+            h[n++] = p;
+            for (int k = n / 2 - 1; n == most && k >= 0; k--)
+                sink(h, n, k);
+        } else if (before(p, h[0])) {
+            h[0] = p;
+            sink(h, n, 0);
+        }
+    }
+    for (int k = n / 2 - 1; k >= 0; k--)
+        sink(h, n, k);
+    for (int left = n - 1; left > 0; left--) { /* the worst to the end */
+        const pick t = h[0];
+        h[0] = h[left];
+        h[left] = t;
+        sink(h, left, 0);
+    }
+    return n;
+}
+
+/* ln of the sum of e^v, of what is above minus infinity; minus infinity when nothing is. */
+static double log_sum(const float *v, int n)
+{
+    float most = -INFINITY;
+    for (int i = 0; i < n; i++)
+        if (v[i] > most)
+            most = v[i];
+    if (!(most > -INFINITY))
+        return -INFINITY;
+    double sum = 0;
+    for (int i = 0; i < n; i++)
+        if (v[i] > -INFINITY)
+            sum += exp((double)v[i] - (double)most);
+    return (double)most + log(sum);
+}
+
+static void penalise(ops_sampler *s, const float *logits)
+{
+    memcpy(s->logits, logits, (size_t)s->vocab * sizeof *logits);
+    for (size_t i = 0; i < s->n_seen; i++) {
+        const int32_t id = s->seen[i];
+        const float l = logits[id]; /* of an id seen twice the second time gives the same */
+        const float by_ratio = l > 0 ? l / s->p.repeat : l * s->p.repeat;
+        s->logits[id] = by_ratio - (float)s->count[id] * s->p.frequency - s->p.presence;
+    }
+}
+
+/* One of the n picks, best first, by temperature, min-p and top-p. */
+static int32_t draw_one(ops_sampler *s, int n)
+{
+    const pick *h = s->heap;
+    const double t = (double)s->p.temperature;
+    double all = 0, kept = 0, weight[OPS_SAMPLE_TOP_MAX];
+    for (int i = 0; i < n; i++)
+        all += weight[i] = exp(((double)h[i].value - (double)h[0].value) / t);
+    int keep = 0;
+    while (keep < n && (keep == 0 || (weight[keep] >= (double)s->p.min_p && /* the greatest weight is 1 */
+                                      kept < (double)s->p.top_p * all)))
+        kept += weight[keep++];
+    double mark = draw(s) * kept;
+    for (int i = 0; i < keep - 1; i++)
+        if ((mark -= weight[i]) < 0)
+            return h[i].id;
+    return h[keep - 1].id;
+}
+
+ops_status ops_sampler_choose(ops_sampler *s, const float *logits, ops_sample_choice *ret,
+                              ops_sample_choice *ret_top, int n_top, ops_err *reterr)
+{
+    if (n_top < 0 || n_top > OPS_SAMPLE_TOP_MAX)
+        return ops_fail(reterr, OPS_EINVAL, "the %d likeliest tokens, at most %d", n_top, OPS_SAMPLE_TOP_MAX);
+    const double whole = log_sum(logits, s->vocab);
+    penalise(s, logits);
+    const bool greedy = s->p.temperature <= 0;
+    const int n = greatest(s, s->logits, greedy ? 1 : s->p.top_k > 0 ? s->p.top_k : OPS_SAMPLE_TOP_MAX);
+    if (!isfinite(whole) || n == 0)
+        return ops_fail(reterr, OPS_ECORRUPT, "no token of %d has a finite logit, or one is infinite",
+                        s->vocab);
+    const int32_t id = greedy ? s->heap[0].id : draw_one(s, n);
+    const int tops = ret_top != NULL && n_top > 0 ? greatest(s, logits, n_top) : 0;
+    for (int i = 0; ret_top != NULL && i < n_top; i++)
+        ret_top[i] = i < tops ? (ops_sample_choice){s->heap[i].id, (float)((double)s->heap[i].value - whole)}
+                              : (ops_sample_choice){-1, -INFINITY};
+    *ret = (ops_sample_choice){id, (float)((double)logits[id] - whole)};
+    return OPS_OK;
+}
