@@ -58,6 +58,8 @@ ops_status ops_cmd_config(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_redact_test(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_model_list(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_model_pull(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_model_bench(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_model_run(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_model_describe(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_completion(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_help(ops_verb_ctx *ctx, ops_err *reterr);

@@ -95,6 +95,18 @@ const ops_verb ops_verbs[] = {
     {"model describe", "FILE|NAME [-o table|json]",
      "What a model file (GGUF) holds: architecture, tensors, tokenizer, chat template",
      "模型文件(GGUF)的内容:架构、张量、分词器与对话模板", "-o", ops_cmd_model_describe},
+    {"model run",
+     "FILE|NAME --prompt TEXT|--chat TEXT [--system TEXT] [--tokens N] [--context N] [--threads N] "
+     "[--temperature T] "
+     "[--top-k N] [--top-p P] [--min-p P] [--repeat-penalty R] [--seed N] [--stop TEXT]...",
+     "Let a model of this machine write: greedy unless a temperature is given",
+     "让本机模型生成文本:未给温度时为贪心",
+     "--prompt --chat --system --tokens --context --threads --temperature --top-k --top-p --min-p "
+     "--repeat-penalty "
+     "--seed --stop",
+     ops_cmd_model_run},
+    {"model bench", "FILE|NAME [--threads N]", "How fast this machine reads a prompt and writes an answer",
+     "本机读取提示与生成回答的速度", "--threads", ops_cmd_model_bench},
     {"completion", "bash|zsh|fish", "Print a shell completion script", "输出命令行补全脚本", "bash zsh fish",
      ops_cmd_completion},
     {"version", "", "Print the version", "显示版本", "", ops_cmd_version},

@@ -7,10 +7,9 @@
 
 #include "base/text/strbuf.h"
 #include "base/text/utf8.h"
-#include "opsctl/model/store.h"
+#include "opsctl/cmd/model_file.h"
 #include "opsctl/verb.h"
 #include "worker/model/chat.h"
-#include "worker/model/mapped.h"
 
 enum { TEXT_BYTES_MAX = 1 << 20, TYPES_MAX = 64 };
 static const size_t file_bytes_max = (size_t)1 << 40;
@@ -156,28 +155,6 @@ static ops_status describe(const char *path, answer *a, ops_err *reterr)
     return OPS_OK;
 }
 
-/* A name in the folder of models is its GGUF file; anything else is a path. */
-static ops_status find_file(const char *given, char ret[OPS_STORE_PATH_MAX], ops_err *reterr)
-{
-    char folder[OPS_STORE_PATH_MAX];
-    OPS_AUTO(ops_free) void *block = ops_calloc(1, sizeof(ops_store_model));
-    ops_store_model *m = block;
-    ops_err why;
-    (void)snprintf(ret, OPS_STORE_PATH_MAX, "%s", given);
-    if (m == NULL)
-        return ops_fail(reterr, OPS_ENOMEM, "%s", given);
-    if (access(given, F_OK) == 0 || !ops_source_name_ok(given) ||
-        ops_store_folder(NULL, folder, &why) != OPS_OK || ops_store_read(folder, given, m, &why) != OPS_OK)
-        return OPS_OK;
-    for (size_t i = 0; i < m->n; i++)
-        if (strstr(m->v[i].path, ".gguf") != NULL)
-            return snprintf(ret, OPS_STORE_PATH_MAX, "%s/%s/%s", folder, given, m->v[i].path) <
-                           OPS_STORE_PATH_MAX
-                       ? OPS_OK
-                       : ops_fail(reterr, OPS_ETOOBIG, "%s: its path", given);
-    return ops_fail(reterr, OPS_EUNIMPL, "%s/%s: only GGUF files are described", folder, given);
-}
-
 ops_status ops_cmd_model_describe(ops_verb_ctx *ctx, ops_err *reterr)
 {
     const char *path = NULL, *output = "table";
@@ -194,7 +171,7 @@ ops_status ops_cmd_model_describe(ops_verb_ctx *ctx, ops_err *reterr)
     answer a = {.json = strcmp(output, "json") == 0};
     ops_strbuf_init(&a.b, TEXT_BYTES_MAX);
     char file[OPS_STORE_PATH_MAX];
-    ops_status st = find_file(path, file, reterr);
+    ops_status st = ops_model_file_find(path, file, reterr);
     if (st == OPS_OK)
         st = describe(file, &a, reterr);
     if (st == OPS_OK && a.json)
