@@ -35,6 +35,7 @@ def options(parser):
     parser.add_argument("--threads", type=int, default=2, help="of either side")
     parser.add_argument("--seconds", type=float, default=12, help="of turns for each model and job")
     parser.add_argument("--only", choices=sorted(MODELS), help="one model")
+    parser.add_argument("--jobs", default="pp512,tg128,b16,ppl", help="some of these")
 
 
 class Side(embed.Side):
@@ -73,10 +74,10 @@ def made_model():
     return file
 
 
-def chunks(ours):
+def chunks(ours, most):
     text = "\n".join((runlib.ROOT / f).read_text() for f in TEXT_FILES)
     ids = [int(x) for x in ours.ask("text\n" + text + "\0")]
-    return [ids[i:i + CHUNK] for i in range(0, len(ids) - CHUNK, CHUNK)][:CHUNKS]
+    return [ids[i:i + CHUNK] for i in range(0, len(ids) - CHUNK, CHUNK)][:most]
 
 
 def perplexity(side, parts):
@@ -88,6 +89,8 @@ def measure(ctx, name, sides):
     figures, rival = {}, {}
     speeds = {}
     for job, (line, tokens) in JOBS.items():
+        if job not in ctx.args.jobs.split(","):
+            continue
         for side in sides.values():
             side.ask(line)
             side.rest()
@@ -106,6 +109,8 @@ def measure(ctx, name, sides):
         speeds[job] = max(got["ours"])
         ctx.say(f"  {name} {job}: {turns} turns, tokens/s best " + ", ".join(f"{w} {max(v):.1f}" for w, v in got.items()) +
                 ", median " + ", ".join(f"{w} {statistics.median(v):.1f}" for w, v in got.items()))
+    if "tg128" not in speeds:
+        return figures, rival
     gbs, step_bytes = sides["ours"].ask("roof")
     figures[f"roof_gbs_{name}"] = gbs
     figures[f"roof_share_{name}"] = round(speeds["tg128"] * step_bytes / gbs / 1e9, 3)
@@ -131,8 +136,8 @@ def bench(ctx):
         more, theirs = measure(ctx, name, sides)
         figures |= more
         rival |= theirs
-        if path:
-            parts = chunks(sides["ours"])
+        if path and "ppl" in ctx.args.jobs.split(","):
+            parts = chunks(sides["ours"], 2 if ctx.quick else CHUNKS)
             figures[f"ppl_{name}"] = round(perplexity(sides["ours"], parts), 4)
             if program:
                 rival[f"ppl_{name}"] = round(perplexity(sides["rival"], parts), 4)
