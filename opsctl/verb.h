@@ -49,6 +49,8 @@ ops_status ops_cmd_get_silences(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_create_silence(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_expire_silence(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_pins_check(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_rules_check(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_rules_test(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_watch_findings(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_feedback(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_ingest(ops_verb_ctx *ctx, ops_err *reterr);

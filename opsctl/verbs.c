@@ -53,6 +53,10 @@ const ops_verb ops_verbs[] = {
      "显示或保存 opsctl 自身的选项", "show path set", ops_cmd_config},
     {"templates pins check", "FILE", "Check a file of template pins, without a daemon", "检查模板标注文件",
      "", ops_cmd_pins_check},
+    {"rules check", "FILE...", "Check files of alert and recording rules (Prometheus' YAML)",
+     "检查告警规则与记录规则文件(Prometheus YAML)", "", ops_cmd_rules_check},
+    {"rules test", "FILE...", "Run unit tests of rules (Prometheus' own test files)",
+     "运行规则的单元测试(Prometheus 测试文件格式)", "", ops_cmd_rules_test},
     {"offline templates",
      "[--online] FILE|- | -o table|json [--limit N] [--min-count N] FILE|- | --diff OLD NEW [-o table|json] "
      "[--fail-on changes] [--pins FILE]",
