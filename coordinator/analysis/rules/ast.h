@@ -97,6 +97,10 @@ struct ops_rules_query {
 /* Fails with "LINE:COLUMN: " of byte `at` before the words. */
 ops_status rules_fail_at(const ops_rules_query *q, size_t at, ops_status code, ops_err *reterr,
                          const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+#ifdef __clang_analyzer__
+/* Told to the static analyser alone: a failure is never OPS_OK. */
+#define rules_fail_at(q, at, code, ...) ops_not_ok(((rules_fail_at)(q, at, code, __VA_ARGS__), (code)))
+#endif
 ops_status rules_regex(ops_rules_query *q, size_t at, ops_slice pattern, void **ret, ops_err *reterr);
 ops_status rules_parse(ops_rules_query *q, ops_err *reterr);
 const char *rules_type_name(ops_rules_type t);

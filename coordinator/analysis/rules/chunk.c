@@ -5,8 +5,8 @@
 static void put_bits(rules_chunk *c, uint64_t v, unsigned n)
 {
     while (n > 0) {
-        unsigned room = 8 - c->n_bits % 8, take = n < room ? n : room;
-        uint8_t part = (uint8_t)((v >> (n - take)) & ((1u << take) - 1));
+        unsigned room = 8 - (c->n_bits & 7), take = n < room ? n : room;
+        uint8_t part = (uint8_t)((v >> (n - take)) & (0xFFu >> (8 - take)));
         c->bits[c->n_bits / 8] |= (uint8_t)(part << (room - take));
         c->n_bits += take;
         n -= take;
@@ -17,8 +17,8 @@ static uint64_t get_bits(const rules_chunk *c, uint32_t *at, unsigned n)
 {
     uint64_t v = 0;
     while (n > 0) {
-        unsigned room = 8 - *at % 8, take = n < room ? n : room;
-        v = v << take | ((c->bits[*at / 8] >> (room - take)) & ((1u << take) - 1));
+        unsigned room = 8 - (*at & 7), take = n < room ? n : room;
+        v = v << take | ((c->bits[*at / 8] >> (room - take)) & (0xFFu >> (8 - take)));
         *at += take;
         n -= take;
     }
@@ -54,9 +54,9 @@ static int64_t get_time(const rules_chunk *c, uint32_t *at)
         ones++;
     if (ones == 0)
         return 0;
-    if (ones == 4)
+    if (ones > 3)
         return (int64_t)get_bits(c, at, 64);
-    return (int64_t)get_bits(c, at, spans[ones - 1].bits) - ((int64_t)1 << (spans[ones - 1].bits - 1));
+    return (int64_t)get_bits(c, at, spans[ones - 1].bits) - ((int64_t)1 << spans[ones - 1].bits) / 2;
 }
 
 static void put_value(rules_chunk *c, uint64_t v)

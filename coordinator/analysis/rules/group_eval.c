@@ -208,8 +208,9 @@ static ops_status give_alert(turn *x, const ops_rules_alert *s)
         ops_rules_labels_with(&x->a, s->labels, OPS_RULES_NAME, OPS_SLICE("ALERTS_FOR_STATE"));
     if (l == NULL || f == NULL)
         return ops_fail(x->err, OPS_ENOMEM, "out of memory");
+    int64_t since_s = s->active_ms / 1000;
     ops_status st = give(x, l, 1);
-    return st == OPS_OK ? give(x, f, (double)(s->active_ms / 1000)) : st;
+    return st == OPS_OK ? give(x, f, (double)since_s) : st;
 }
 
 static void forget_all(rules_rule *r)

@@ -159,7 +159,7 @@ static ops_status unary(rules_parse_state *p, rules_node **ret)
     if (st == OPS_OK)
         st = rules_parse_expr(p, PREC_POW, &of);
     p->nesting--;
-    if (st != OPS_OK)
+    if (st != OPS_OK || of == NULL)
         return st;
     if (of->type != OPS_RULES_SCALAR && of->type != OPS_RULES_VECTOR)
         return PARSE_FAIL(p, at, OPS_EINVAL, "a sign is for a scalar or a vector, not a %s",

@@ -11,8 +11,8 @@
 
 enum { PARSE_BYTES_MAX = 64 << 20, REGEXES_MAX = 256, REGEX_BYTES_MAX = 4096 };
 
-ops_status rules_fail_at(const ops_rules_query *q, size_t at, ops_status code, ops_err *reterr,
-                         const char *fmt, ...)
+ops_status(rules_fail_at)(const ops_rules_query *q, size_t at, ops_status code, ops_err *reterr,
+                          const char *fmt, ...)
 {
     char words[400];
     size_t line = 1, column = 1;
@@ -171,7 +171,7 @@ bool rules_number(ops_slice s, double *ret)
 
 void ops_rules_number(double v, bool plain, ops_strbuf *out)
 {
-    char text[40], *e;
+    char text[40] = "", *e;
     if (isnan(v) || isinf(v)) {
         ops_strbuf_str(out, isnan(v) ? "NaN" : v > 0 ? "+Inf" : "-Inf");
         return;
@@ -182,9 +182,11 @@ void ops_rules_number(double v, bool plain, ops_strbuf *out)
             break;
     }
     e = strchr(text, 'e');
-    int exp = e != NULL ? (int)strtol(e + 1, NULL, 10) : 0;
+    if (e == NULL)
+        return; /* %e always writes one */
+    int exp = (int)strtol(e + 1, NULL, 10);
     size_t n = 0;
-    char d[24];
+    char d[24] = "";
     for (const char *p = text; p < e; p++)
         if (*p >= '0' && *p <= '9' && n < sizeof d)
             d[n++] = *p;
