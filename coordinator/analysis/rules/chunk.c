@@ -6,6 +6,8 @@ static void put_bits(rules_chunk *c, uint64_t v, unsigned n)
 {
     while (n > 0) {
         unsigned room = 8 - (c->n_bits & 7), take = n < room ? n : room;
+        if (take > 8)
+            return; /* never: room is at most 8 */
         uint8_t part = (uint8_t)((v >> (n - take)) & (0xFFu >> (8 - take)));
         c->bits[c->n_bits / 8] |= (uint8_t)(part << (room - take));
         c->n_bits += take;
