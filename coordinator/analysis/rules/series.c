@@ -121,7 +121,7 @@ static ops_status item(ops_slice s, values *out, ops_err *reterr)
     double v = 0, step = 0;
     uint64_t times = 0;
     ops_rules_series_value x = {.present = false};
-    ops_slice rest = s;
+    ops_slice rest;
     size_t used = 0;
     bool stepped = false;
     if (s.p[0] == '_') {

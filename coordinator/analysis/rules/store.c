@@ -119,7 +119,7 @@ static void list_del(ops_rules_store *s, const series *x)
 {
     ops_slice name = ops_rules_labels_get(x->labels, OPS_RULES_NAME);
     series_list *list = ops_map_get(s->by_name, name);
-    for (size_t i = 0; list != NULL && i < list->n; i++)
+    for (size_t i = 0; list != NULL && list->v != NULL && i < list->n; i++)
         if (list->v[i] == x) {
             list->v[i] = list->v[--list->n];
             break;
