@@ -156,8 +156,10 @@ int main(int argc, char **argv)
     if (s == NULL)
         return 1;
     s->threads = (int)strtol(argv[2], NULL, 10);
-    if (ops_kern_cpu_open(&(ops_kern_cpu_conf){.threads = s->threads}, &dev) != OPS_KERN_OK)
+    if (ops_kern_cpu_open(&(ops_kern_cpu_conf){.threads = s->threads}, &dev) != OPS_KERN_OK) {
+        free(s);
         return 1;
+    }
     must(ops_mapped_open(argv[1], (size_t)1 << 40, &file, &err), &err);
     must(ops_gguf_parse(ops_mapped_bytes(file), &g, &err), &err);
     if (ops_tokenizer_from_gguf(g, &s->t, &err) != OPS_OK)

@@ -94,7 +94,8 @@ static ops_status search(left *l, uint32_t root, ops_err *reterr)
             way.v[way.n - 1].at++;
             continue;
         }
-        rule = l->calls.v[p->at];
+        rule =
+            l->calls.v[p->at]; // NOLINT(clang-analyzer-core.NullDereference): at < calls.n, so there are some
         if (l->colour[rule] == 1)
             st = refuse(l, rule, reterr);
         else if (l->colour[rule] == 0)

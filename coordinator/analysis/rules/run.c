@@ -217,7 +217,7 @@ static ops_status finish_range(run *r, const growing *g)
     o->type = OPS_RULES_MATRIX;
     o->n = g->labels.n;
     o->v = ops_arena_alloc(&o->arena, (o->n + 1) * sizeof *o->v);
-    if (o->v == NULL)
+    if (o->v == NULL || (o->n > 0 && (g->labels.v == NULL || g->samples.v == NULL || g->count.v == NULL)))
         return rules_no_memory(&r->e, r->e.q->root);
     for (size_t i = 0; i < o->n; i++)
         o->v[i] = (ops_rules_series){g->labels.v[i], g->samples.v[i], g->count.v[i]};

