@@ -116,7 +116,7 @@ static void drop_list(active_list *l)
 
 static bool get_rule(reading *in, const ops_rules_group *g, active_list *lists)
 {
-    uint64_t hash, n;
+    uint64_t hash = 0, n = 0;
     size_t at = 0;
     active_list gone = {0};
     bool ok = ops_varint_get(&in->p, in->end, &hash) && ops_varint_get(&in->p, in->end, &n) &&
