@@ -76,6 +76,12 @@ def test_flatness():
     assert run.flat([1.0, None]) is None and run.flat([]) is None
 
 
+def test_only_a_rise_is_one():
+    assert run.rise([150.0, 100.0, 120.0]) == 1.2
+    assert run.rise([150.0, 100.0, 90.0]) == 1.0 and run.rise([7.0]) == 1.0
+    assert run.rise([1.0, None]) is None and run.rise([]) is None
+
+
 def test_costs_beyond_the_first_are_told_in_reads():
     rows = [{"ns": 70.0, "touch_ns": 4.0}, {"ns": 90.0, "touch_ns": 9.0}, {"ns": 570.0, "touch_ns": 200.0}]
     assert run.reads_more(rows, "ns") == 2.5
