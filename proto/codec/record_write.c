@@ -1,27 +1,20 @@
 /* Batch encoding: deltas of time and numbered service names keep a batch near the size of its messages. */
 #include "proto/codec/record.h"
 
-#include "base/coll/map.h"
 #include "base/mem/alloc.h"
-#include "base/text/codec.h"
+#include "proto/codec/batch_internal.h"
 
-enum { VERSION = 1, SERVICES_MAX = 4096 };
+static const char lead[] = {1}; /* version */
 
 struct ops_record_writer {
-    ops_strbuf buf;
-    ops_map *services; /* name -> number (1-based) as pointer-sized integer */
-    size_t head_bytes, bytes_max;
-    uint32_t count;
-    int64_t last_time_ns, min_time_ns, max_time_ns;
+    batch_writer b;
 };
 
 ops_record_writer *ops_record_writer_new(size_t bytes_max)
 {
     ops_record_writer *w = ops_calloc(1, sizeof *w);
-    if (w == NULL)
-        return NULL;
-    w->bytes_max = bytes_max < OPS_RECORD_BATCH_BYTES_MAX ? bytes_max : OPS_RECORD_BATCH_BYTES_MAX;
-    ops_strbuf_init(&w->buf, w->bytes_max);
+    if (w != NULL)
+        batch_init(&w->b, bytes_max);
     return w;
 }
 
@@ -29,50 +22,13 @@ void ops_record_writer_free(ops_record_writer *w)
 {
     if (w == NULL)
         return;
-    ops_strbuf_done(&w->buf);
-    ops_map_free(w->services);
+    batch_done(&w->b);
     ops_free(w);
-}
-
-static void put_varint(ops_strbuf *b, uint64_t v)
-{
-    uint8_t tmp[OPS_VARINT_BYTES_MAX];
-    ops_strbuf_put(b, tmp, ops_varint_put(tmp, v));
-}
-
-static void put_bytes(ops_strbuf *b, ops_slice s)
-{
-    put_varint(b, s.n);
-    ops_strbuf_put(b, s.p != NULL ? s.p : "", s.n);
 }
 
 ops_status ops_record_writer_begin(ops_record_writer *w, ops_slice tenant, int64_t recv_ns)
 {
-    ops_map_free(w->services);
-    w->services = ops_map_new();
-    ops_strbuf_clear(&w->buf);
-    w->count = 0;
-    w->last_time_ns = recv_ns;
-    w->min_time_ns = INT64_MAX;
-    w->max_time_ns = INT64_MIN;
-    uint8_t recv[8];
-    ops_put_be64(recv, (uint64_t)recv_ns);
-    ops_strbuf_char(&w->buf, VERSION);
-    put_bytes(&w->buf, tenant);
-    ops_strbuf_put(&w->buf, recv, sizeof recv);
-    w->head_bytes = w->buf.n;
-    return w->services == NULL || w->buf.failed ? OPS_ENOMEM : OPS_OK;
-}
-
-static void put_service(ops_record_writer *w, ops_slice service)
-{
-    uintptr_t known = (uintptr_t)ops_map_get(w->services, service);
-    if (known != 0) {
-        put_varint(&w->buf, known);
-        return;
-    }
-    put_varint(&w->buf, 0);
-    put_bytes(&w->buf, service);
+    return batch_begin(&w->b, ops_slice_of(lead, sizeof lead), tenant, recv_ns);
 }
 
 static size_t size_bound(const ops_record *r)
@@ -83,64 +39,48 @@ static size_t size_bound(const ops_record *r)
     return n;
 }
 
-/* Names get a number only once their record is in, so that a record rolled back leaves no trace. */
-static ops_status number_service(ops_record_writer *w, ops_slice service)
-{
-    size_t next = ops_map_count(w->services) + 1;
-    if (ops_map_has(w->services, service))
-        return OPS_OK;
-    return ops_map_put(w->services, service, (void *)(uintptr_t)next, NULL);
-}
-
 ops_status ops_record_writer_add(ops_record_writer *w, const ops_record *r)
 {
-    size_t bound = size_bound(r);
-    if (r->attr_count > OPS_RECORD_ATTRS_MAX || bound > w->bytes_max - w->head_bytes)
+    batch_writer *b = &w->b;
+    if (r->attr_count > OPS_RECORD_ATTRS_MAX)
         return OPS_ETOOBIG;
-    if (bound > w->bytes_max - w->buf.n ||
-        (ops_map_count(w->services) >= SERVICES_MAX && !ops_map_has(w->services, r->service)))
-        return OPS_EAGAIN;
-    size_t mark = w->buf.n;
-    put_varint(&w->buf, ops_zigzag((int64_t)((uint64_t)r->time_ns - (uint64_t)w->last_time_ns)));
-    ops_strbuf_char(&w->buf, (char)r->severity);
-    put_varint(&w->buf, r->flags);
-    put_service(w, r->service);
-    put_bytes(&w->buf, r->message);
-    put_bytes(&w->buf, r->trace_id);
-    put_bytes(&w->buf, r->span_id);
-    put_varint(&w->buf, r->attr_count);
-    for (uint32_t i = 0; i < r->attr_count; i++) {
-        put_bytes(&w->buf, r->attrs[i].key);
-        put_bytes(&w->buf, r->attrs[i].val);
-    }
-    if (w->buf.failed || number_service(w, r->service) != OPS_OK) {
-        w->buf.n = mark;
-        w->buf.failed = false;
-        return OPS_ENOMEM;
-    }
-    w->count++;
-    w->last_time_ns = r->time_ns;
-    w->min_time_ns = r->time_ns < w->min_time_ns ? r->time_ns : w->min_time_ns;
-    w->max_time_ns = r->time_ns > w->max_time_ns ? r->time_ns : w->max_time_ns;
+    ops_status st = batch_room(b, size_bound(r), r->service);
+    if (st != OPS_OK)
+        return st;
+    size_t mark = b->buf.n;
+    batch_put_varint(b, ops_zigzag((int64_t)((uint64_t)r->time_ns - (uint64_t)b->last_time_ns)));
+    ops_strbuf_char(&b->buf, (char)r->severity);
+    batch_put_varint(b, r->flags);
+    batch_put_service(b, r->service);
+    batch_put_bytes(b, r->message);
+    batch_put_bytes(b, r->trace_id);
+    batch_put_bytes(b, r->span_id);
+    batch_put_attrs(b, r->attrs, r->attr_count);
+    st = batch_keep(b, mark, r->service);
+    if (st != OPS_OK)
+        return st;
+    b->count++;
+    b->last_time_ns = r->time_ns;
+    batch_saw(b, r->time_ns);
     return OPS_OK;
 }
 
 ops_slice ops_record_writer_bytes(const ops_record_writer *w)
 {
-    return ops_strbuf_get(&w->buf);
+    return ops_strbuf_get(&w->b.buf);
 }
 
 uint32_t ops_record_writer_count(const ops_record_writer *w)
 {
-    return w->count;
+    return w->b.count;
 }
 
 int64_t ops_record_writer_min_time_ns(const ops_record_writer *w)
 {
-    return w->min_time_ns;
+    return w->b.min_time_ns;
 }
 
 int64_t ops_record_writer_max_time_ns(const ops_record_writer *w)
 {
-    return w->max_time_ns;
+    return w->b.max_time_ns;
 }

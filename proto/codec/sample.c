@@ -1,28 +1,24 @@
 /* Sample batches: a series is written once with all the samples that came with it. */
 #include "proto/codec/sample.h"
 
-#include "base/coll/map.h"
 #include "base/coll/vec.h"
 #include "base/mem/alloc.h"
 #include "base/text/codec.h"
+#include "proto/codec/batch_internal.h"
 
-enum { VERSION = 1, SERVICES_MAX = 4096, SAMPLE_BYTES_MAX = OPS_VARINT_BYTES_MAX + 9 };
+enum { VERSION = 1, SAMPLE_BYTES_MAX = OPS_VARINT_BYTES_MAX + 9 };
+
+static const char lead[] = {OPS_SAMPLE_BATCH_TAG, VERSION};
 
 struct ops_sample_writer {
-    ops_strbuf buf;
-    ops_map *services; /* name -> number (1-based) as pointer-sized integer */
-    size_t head_bytes, bytes_max;
-    uint32_t count;
-    int64_t last_time_ns, min_time_ns, max_time_ns;
+    batch_writer b;
 };
 
 ops_sample_writer *ops_sample_writer_new(size_t bytes_max)
 {
     ops_sample_writer *w = ops_calloc(1, sizeof *w);
-    if (w == NULL)
-        return NULL;
-    w->bytes_max = bytes_max < OPS_RECORD_BATCH_BYTES_MAX ? bytes_max : OPS_RECORD_BATCH_BYTES_MAX;
-    ops_strbuf_init(&w->buf, w->bytes_max);
+    if (w != NULL)
+        batch_init(&w->b, bytes_max);
     return w;
 }
 
@@ -30,40 +26,13 @@ void ops_sample_writer_free(ops_sample_writer *w)
 {
     if (w == NULL)
         return;
-    ops_strbuf_done(&w->buf);
-    ops_map_free(w->services);
+    batch_done(&w->b);
     ops_free(w);
-}
-
-static void put_varint(ops_strbuf *b, uint64_t v)
-{
-    uint8_t tmp[OPS_VARINT_BYTES_MAX];
-    ops_strbuf_put(b, tmp, ops_varint_put(tmp, v));
-}
-
-static void put_bytes(ops_strbuf *b, ops_slice s)
-{
-    put_varint(b, s.n);
-    ops_strbuf_put(b, s.p != NULL ? s.p : "", s.n);
 }
 
 ops_status ops_sample_writer_begin(ops_sample_writer *w, ops_slice tenant, int64_t recv_ns)
 {
-    uint8_t recv[8];
-    ops_map_free(w->services);
-    w->services = ops_map_new();
-    ops_strbuf_clear(&w->buf);
-    w->count = 0;
-    w->last_time_ns = recv_ns;
-    w->min_time_ns = INT64_MAX;
-    w->max_time_ns = INT64_MIN;
-    ops_put_be64(recv, (uint64_t)recv_ns);
-    ops_strbuf_char(&w->buf, OPS_SAMPLE_BATCH_TAG);
-    ops_strbuf_char(&w->buf, VERSION);
-    put_bytes(&w->buf, tenant);
-    ops_strbuf_put(&w->buf, recv, sizeof recv);
-    w->head_bytes = w->buf.n;
-    return w->services == NULL || w->buf.failed ? OPS_ENOMEM : OPS_OK;
+    return batch_begin(&w->b, ops_slice_of(lead, sizeof lead), tenant, recv_ns);
 }
 
 static size_t size_bound(const ops_series_id *id, size_t n)
@@ -74,88 +43,63 @@ static size_t size_bound(const ops_series_id *id, size_t n)
     return bytes;
 }
 
-static void put_service(ops_sample_writer *w, ops_slice service)
-{
-    uintptr_t known = (uintptr_t)ops_map_get(w->services, service);
-    put_varint(&w->buf, known);
-    if (known == 0)
-        put_bytes(&w->buf, service);
-}
-
-/* Names get a number only once their series is in, so that one rolled back leaves no trace. */
-static ops_status number_service(ops_sample_writer *w, ops_slice service)
-{
-    size_t next = ops_map_count(w->services) + 1;
-    if (ops_map_has(w->services, service))
-        return OPS_OK;
-    return ops_map_put(w->services, service, (void *)(uintptr_t)next, NULL);
-}
-
-static void put_sample(ops_strbuf *b, const ops_sample *s, int64_t last_ns)
+static void put_sample(batch_writer *b, const ops_sample *s, int64_t last_ns)
 {
     uint8_t bits[8];
     uint64_t v;
     memcpy(&v, &s->value, sizeof v);
     ops_put_be64(bits, v);
-    put_varint(b, ops_zigzag((int64_t)((uint64_t)s->time_ns - (uint64_t)last_ns)));
-    ops_strbuf_char(b, (char)s->flags);
-    ops_strbuf_put(b, bits, sizeof bits);
+    batch_put_varint(b, ops_zigzag((int64_t)((uint64_t)s->time_ns - (uint64_t)last_ns)));
+    ops_strbuf_char(&b->buf, (char)s->flags);
+    ops_strbuf_put(&b->buf, bits, sizeof bits);
 }
 
 ops_status ops_sample_writer_add(ops_sample_writer *w, const ops_series_id *id, const ops_sample *samples,
                                  size_t n)
 {
-    if (n == 0 || n > UINT32_MAX / 2 || id->label_count > OPS_SERIES_LABELS_MAX ||
-        size_bound(id, n) > w->bytes_max - w->head_bytes)
+    batch_writer *b = &w->b;
+    if (n == 0 || n > UINT32_MAX / 2 || id->label_count > OPS_SERIES_LABELS_MAX)
         return OPS_ETOOBIG;
-    if (size_bound(id, n) > w->bytes_max - w->buf.n ||
-        (ops_map_count(w->services) >= SERVICES_MAX && !ops_map_has(w->services, id->service)))
-        return OPS_EAGAIN;
-    const size_t mark = w->buf.n;
-    int64_t last_ns = w->last_time_ns;
-    ops_strbuf_char(&w->buf, (char)id->kind);
-    put_service(w, id->service);
-    put_bytes(&w->buf, id->name);
-    put_varint(&w->buf, id->label_count);
-    for (uint32_t i = 0; i < id->label_count; i++) {
-        put_bytes(&w->buf, id->labels[i].key);
-        put_bytes(&w->buf, id->labels[i].val);
-    }
-    put_varint(&w->buf, n);
+    ops_status st = batch_room(b, size_bound(id, n), id->service);
+    if (st != OPS_OK)
+        return st;
+    const size_t mark = b->buf.n;
+    int64_t last_ns = b->last_time_ns;
+    ops_strbuf_char(&b->buf, (char)id->kind);
+    batch_put_service(b, id->service);
+    batch_put_bytes(b, id->name);
+    batch_put_attrs(b, id->labels, id->label_count);
+    batch_put_varint(b, n);
     for (size_t i = 0; i < n; last_ns = samples[i++].time_ns)
-        put_sample(&w->buf, &samples[i], last_ns);
-    if (w->buf.failed || number_service(w, id->service) != OPS_OK) {
-        w->buf.n = mark;
-        w->buf.failed = false;
-        return OPS_ENOMEM;
-    }
-    w->last_time_ns = last_ns;
-    w->count += (uint32_t)n;
-    for (size_t i = 0; i < n; i++) {
-        w->min_time_ns = samples[i].time_ns < w->min_time_ns ? samples[i].time_ns : w->min_time_ns;
-        w->max_time_ns = samples[i].time_ns > w->max_time_ns ? samples[i].time_ns : w->max_time_ns;
-    }
+        put_sample(b, &samples[i], last_ns);
+    st = batch_keep(b, mark, id->service);
+    if (st != OPS_OK)
+        return st;
+    b->last_time_ns = last_ns;
+    b->count += (uint32_t)n;
+    for (size_t i = 0; i < n; i++)
+        batch_saw(b, samples[i].time_ns);
     return OPS_OK;
 }
 
 ops_slice ops_sample_writer_bytes(const ops_sample_writer *w)
 {
-    return ops_strbuf_get(&w->buf);
+    return ops_strbuf_get(&w->b.buf);
 }
 
 uint32_t ops_sample_writer_count(const ops_sample_writer *w)
 {
-    return w->count;
+    return w->b.count;
 }
 
 int64_t ops_sample_writer_min_time_ns(const ops_sample_writer *w)
 {
-    return w->min_time_ns;
+    return w->b.min_time_ns;
 }
 
 int64_t ops_sample_writer_max_time_ns(const ops_sample_writer *w)
 {
-    return w->max_time_ns;
+    return w->b.max_time_ns;
 }
 
 struct reader {
