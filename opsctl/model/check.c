@@ -55,12 +55,6 @@ ops_status ops_store_hash(const char *path, char ret_sha256[OPS_HUB_HASH_MAX], c
     return st == OPS_OK ? OPS_OK : ops_fail(reterr, st, "%s: %s", path, ops_status_text(st));
 }
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n > m && strcmp(s + n - m, end) == 0;
-}
-
 static ops_status check_json(const char *path, ops_err *reterr)
 {
     json_error_t e;
@@ -73,8 +67,9 @@ static ops_status check_json(const char *path, ops_err *reterr)
 
 ops_status ops_store_check(const char *path, ops_err *reterr)
 {
-    bool gguf = ends_with(path, ".gguf"), tensors = ends_with(path, ".safetensors");
-    if (ends_with(path, ".json"))
+    bool gguf = ops_slice_ends(ops_slice_str(path), OPS_SLICE(".gguf")),
+         tensors = ops_slice_ends(ops_slice_str(path), OPS_SLICE(".safetensors"));
+    if (ops_slice_ends(ops_slice_str(path), OPS_SLICE(".json")))
         return check_json(path, reterr);
     if (!gguf && !tensors)
         return OPS_OK;

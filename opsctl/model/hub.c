@@ -22,12 +22,6 @@ static const char *const parts[] = {"config.json",
                                     "chat_template.jinja"};
 enum { PARTS = sizeof parts / sizeof *parts, PARTS_NEEDED = 3 };
 
-static bool ends_with(const char *s, const char *end)
-{
-    size_t n = strlen(s), m = strlen(end);
-    return n > m && strcmp(s + n - m, end) == 0;
-}
-
 static bool hex_ok(const char *s, size_t n)
 {
     return s != NULL && strlen(s) == n && strspn(s, "0123456789abcdef") == n;
@@ -72,7 +66,8 @@ static size_t gguf_files(const json_t *rows, const char **ret_first, ops_strbuf 
     size_t n = 0;
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const char *name = json_string_value(json_object_get(json_array_get(rows, i), "rfilename"));
-        if (name == NULL || !ends_with(name, ".gguf") || !ops_source_path_ok(name))
+        if (name == NULL || !ops_slice_ends(ops_slice_str(name), OPS_SLICE(".gguf")) ||
+            !ops_source_path_ok(name))
             continue;
         if (n == 0)
             *ret_first = name;
