@@ -176,6 +176,15 @@ void ops_http_reply(ops_http_req *req, unsigned code, const char *content_type, 
     ops_http_req_unref(req);
 }
 
+void ops_http_reply_buf(ops_http_req *req, unsigned code, const char *content_type, ops_strbuf *done_b)
+{
+    if (done_b->failed)
+        ops_http_reply_error(req, OPS_ENOMEM, "the answer does not fit");
+    else
+        ops_http_reply(req, code, content_type, ops_strbuf_get(done_b));
+    ops_strbuf_done(done_b);
+}
+
 unsigned ops_http_code(ops_status st)
 {
     switch (st) {

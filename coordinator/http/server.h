@@ -101,6 +101,9 @@ void ops_http_retry_after(ops_http_req *req, uint64_t wait_ms);
 /* Answers and gives the request up; body and content_type are copied. @thread any, once per request */
 void ops_http_reply(ops_http_req *req, unsigned code, const char *content_type, ops_slice body);
 
+/* The same with what `b` holds, which is done with afterwards; one that failed answers OPS_ENOMEM. @thread any, once per request */
+void ops_http_reply_buf(ops_http_req *req, unsigned code, const char *content_type, ops_strbuf *done_b);
+
 /* {"code": <google.rpc.Code>, "message": "..."} with the HTTP code OTLP/HTTP prescribes for the status;
  * retriable ones carry Retry-After: 1 unless set before. @thread any, once per request */
 void ops_http_reply_error(ops_http_req *req, ops_status st, const char *message);

@@ -17,15 +17,6 @@ typedef struct call {
     ops_embeddings *asked;
 } call;
 
-static void reply(ops_http_req *req, unsigned code, ops_strbuf *b)
-{
-    if (b->failed)
-        ops_http_reply_error(req, OPS_ENOMEM, "the answer does not fit");
-    else
-        ops_http_reply(req, code, JSON, ops_strbuf_get(b));
-    ops_strbuf_done(b);
-}
-
 static void refuse(ops_http_req *req, ops_status st, const char *message, const char *param, const char *code)
 {
     ops_strbuf b;
@@ -33,7 +24,7 @@ static void refuse(ops_http_req *req, ops_status st, const char *message, const 
     ops_openai_error(st, message, param, code, &b);
     if (ops_status_retriable(st))
         ops_http_retry_after(req, RETRY_MS);
-    reply(req, st == OPS_ETOOBIG ? 400 : ops_http_code(st), &b);
+    ops_http_reply_buf(req, st == OPS_ETOOBIG ? 400 : ops_http_code(st), JSON, &b);
 }
 
 typedef struct models {
@@ -96,7 +87,7 @@ static void on_models(ops_http_req *req, void *user)
     }
     if (path.n <= prefix.n) {
         ops_openai_model_list(m->v, m->n, &b);
-        reply(req, 200, &b);
+        ops_http_reply_buf(req, 200, JSON, &b);
         return;
     }
     const ops_slice name = ops_slice_sub(path, prefix.n, path.n);
@@ -106,7 +97,7 @@ static void on_models(ops_http_req *req, void *user)
         return;
     }
     ops_openai_model_one(one, &b);
-    reply(req, 200, &b);
+    ops_http_reply_buf(req, 200, JSON, &b);
 }
 
 static void on_done(void *ctx, const ops_dispatch_result *r)
@@ -123,7 +114,7 @@ static void on_done(void *ctx, const ops_dispatch_result *r)
         ops_strbuf_init(&b, ANSWER_BYTES_MAX);
         ops_openai_embeddings(r->vectors, r->rows, r->dim, ops_slice_str(r->model), r->tokens,
                               ops_embeddings_base64(c->asked), &b);
-        reply(c->req, 200, &b);
+        ops_http_reply_buf(c->req, 200, JSON, &b);
     }
     ops_embeddings_free(c->asked);
     ops_free(c);

@@ -12,15 +12,6 @@ typedef struct call {
     ops_predict *asked;
 } call;
 
-static void reply(ops_http_req *req, unsigned code, ops_strbuf *b)
-{
-    if (b->failed)
-        ops_http_reply_error(req, OPS_ENOMEM, "the answer does not fit");
-    else
-        ops_http_reply(req, code, JSON, ops_strbuf_get(b));
-    ops_strbuf_done(b);
-}
-
 static void refuse(ops_http_req *req, ops_status st, const char *message)
 {
     ops_strbuf b;
@@ -28,7 +19,7 @@ static void refuse(ops_http_req *req, ops_status st, const char *message)
     ops_predict_error(message, &b);
     if (ops_status_retriable(st))
         ops_http_retry_after(req, RETRY_MS);
-    reply(req, ops_http_code(st), &b);
+    ops_http_reply_buf(req, ops_http_code(st), JSON, &b);
 }
 
 static void on_health(ops_http_req *req, void *user)
@@ -48,7 +39,7 @@ static void on_done(void *ctx, const ops_dispatch_result *r)
         ops_strbuf b;
         ops_strbuf_init(&b, ANSWER_BYTES_MAX);
         ops_predict_answer(r->vectors, r->rows, r->dim, &b);
-        reply(c->req, 200, &b);
+        ops_http_reply_buf(c->req, 200, JSON, &b);
     }
     ops_predict_free(c->asked);
     ops_free(c);
