@@ -14,6 +14,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ.get("OPS_BUILD", ROOT / "build" / "dev")) / "bin"
 
 
+MODELS = pathlib.Path(os.environ.get("OPSD_MODELS") or os.path.expanduser(os.environ.get("XDG_DATA_HOME") or "~/.local/share") + "/opsd/models")
+MODEL = "all-MiniLM-L6-v2"
+
+
+def need_model():
+    if not (MODELS / MODEL / "model.safetensors").exists():
+        pytest.skip("no model in " + str(MODELS) + ": scripts/models.sh fetches it")
+
+
 class Opsd:
     def __init__(self, folder):
         self.folder, self.data, self.flags, self.process = folder, folder / "data", [], None

@@ -1,7 +1,6 @@
 """The official OpenAI clients for Python and JavaScript against a daemon with the real model."""
 import json
 import math
-import os
 import pathlib
 import shutil
 import subprocess
@@ -11,16 +10,14 @@ import pytest
 
 import conftest
 
-MODELS = pathlib.Path(os.environ.get("OPSD_MODELS") or os.path.expanduser(os.environ.get("XDG_DATA_HOME") or "~/.local/share") + "/opsd/models")
-MODEL = "all-MiniLM-L6-v2"
+MODEL = conftest.MODEL
 TEXTS = ["disk is full on db-3", "no space left on device", "a user logged in"]
 
 
 @pytest.fixture
 def served(opsd):
-    if not (MODELS / MODEL / "model.safetensors").exists():
-        pytest.skip("no model in " + str(MODELS) + ": scripts/models.sh fetches it")
-    opsd.start("--worker-model", str(MODELS / MODEL))
+    conftest.need_model()
+    opsd.start("--worker-model", str(conftest.MODELS / MODEL))
     client = openai.OpenAI(base_url=f"http://{opsd.at('web')}/v1", api_key="none", max_retries=0)
     assert conftest.wait(lambda: client.models.list().data, 60), opsd.text()
     return opsd, client
@@ -66,7 +63,7 @@ def test_a_token_is_an_api_key(served, tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("ci viewer default token:let-me-in-please\n")
     tokens.chmod(0o600)
-    opsd.start("--worker-model", str(MODELS / MODEL), "--access-tokens", str(tokens))
+    opsd.start("--worker-model", str(conftest.MODELS / MODEL), "--access-tokens", str(tokens))
     base = f"http://{opsd.at('web')}/v1"
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(base_url=base, api_key="wrong", max_retries=0).models.list()

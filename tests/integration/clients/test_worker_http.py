@@ -2,7 +2,6 @@
 import http.client
 import json
 import os
-import pathlib
 import re
 import signal
 import subprocess
@@ -14,20 +13,18 @@ import pytest
 
 import conftest
 
-MODELS = pathlib.Path(os.environ.get("OPSD_MODELS") or os.path.expanduser(os.environ.get("XDG_DATA_HOME") or "~/.local/share") + "/opsd/models")
-MODEL = "all-MiniLM-L6-v2"
+MODEL = conftest.MODEL
 
 
 @pytest.fixture
 def worker(tmp_path):
-    if not (MODELS / MODEL / "model.safetensors").exists():
-        pytest.skip("no model in " + str(MODELS) + ": scripts/models.sh fetches it")
+    conftest.need_model()
     started = []
 
     def start(*flags, **env):
         log = tmp_path / f"worker-{len(started)}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen([conftest.BIN / "opsd", "--role", "worker", "--worker-model", MODELS / MODEL, *flags], stderr=out,
+            process = subprocess.Popen([conftest.BIN / "opsd", "--role", "worker", "--worker-model", conftest.MODELS / MODEL, *flags], stderr=out,
                                        env={**{k: v for k, v in os.environ.items() if not k.startswith("AIP_")}, **env})
         started.append(process)
         conftest.wait(lambda: "event=ready" in log.read_text() or process.poll() is not None, 60)
