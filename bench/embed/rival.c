@@ -2,33 +2,9 @@
  * usage: rival MODEL.gguf THREADS FOLDER_OF_BACKENDS */
 #include "bench/embed/texts.h"
 
-#include "ggml-backend.h"
-#include "ggml-cpu.h"
-#include "llama.h"
+#include "bench/embed/llama_side.h"
 
 enum { BATCH_TOKENS_MAX = 4096, SEQS_MAX = 256 };
-
-static void quiet(enum ggml_log_level level, const char *text, void *unused)
-{
-    (void)unused;
-    if (level >= GGML_LOG_LEVEL_ERROR || strstr(text, "backend from") != NULL)
-        fputs(text, stderr);
-}
-
-/* Threads that stay between calls, as its own tools make them; without, each call starts its own. */
-static void keep_threads(struct llama_context *x, int threads)
-{
-    ggml_backend_reg_t reg =
-        ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
-    struct ggml_threadpool *(*make)(struct ggml_threadpool_params *) =
-        (struct ggml_threadpool * (*)(struct ggml_threadpool_params *))
-            ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new");
-    if (make == NULL)
-        return;
-    struct ggml_threadpool_params p = ggml_threadpool_params_default(threads);
-    struct ggml_threadpool *pool = make(&p);
-    llama_attach_threadpool(x, pool, pool);
-}
 
 static void embed(struct llama_context *x, struct llama_batch *b, const job *j, int hidden, float *ret)
 {

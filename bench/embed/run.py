@@ -63,7 +63,7 @@ def rival_program():
     if not source.is_dir():
         call("git", "clone", "-q", fetch("node-llama-cpp") / "llama" / "gitRelease.bundle", source)
     out = CACHE / "rival"
-    sources = [HERE / "rival.c", HERE / "texts.h"]
+    sources = [HERE / "rival.c", HERE / "texts.h", HERE / "llama_side.h"]
     if not out.exists() or out.stat().st_mtime < max(s.stat().st_mtime for s in sources):
         call("gcc", "-O2", "-o", out, sources[0], f"-I{runlib.ROOT}", f"-I{source}/include", f"-I{source}/ggml/include",
              f"-L{libraries}", *(f"-l:{next(libraries.glob(p)).name}" for p in ("libllama.v*.so", "libggml.v*.so", "libggml-base.so")),
