@@ -250,8 +250,13 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
                             (unsigned long long)m->task_id, i, m->vectors[i]->n_values, dim);
         memcpy(all + i * dim, m->vectors[i]->values, dim * sizeof *all);
     }
-    const ops_dispatch_answer answer = {
-        m->task_id, (ops_dispatch_outcome)m->outcome, m->message, all, rows, dim, m->tokens_used};
+    const ops_dispatch_answer answer = {.task_id = m->task_id,
+                                        .outcome = (ops_dispatch_outcome)m->outcome,
+                                        .message = m->message,
+                                        .vectors = all,
+                                        .rows = rows,
+                                        .dim = dim,
+                                        .tokens = m->tokens_used};
     return ops_dispatch_answered(a->d, attachment, &answer, reterr);
 }
 

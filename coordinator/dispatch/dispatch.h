@@ -18,6 +18,8 @@
 enum {
     OPS_DISPATCH_TEXTS_MAX = 256, /* of one task */
     OPS_DISPATCH_TEXT_BYTES_MAX = 64 * 1024,
+    OPS_DISPATCH_PAYLOAD_MAX = 4 << 20,
+    OPS_DISPATCH_DELTA_MAX = 1 << 20,
     OPS_DISPATCH_KEY_MAX = 256,
     OPS_DISPATCH_WORKERS_MAX = 256,
     OPS_DISPATCH_MODELS_MAX = 8,
@@ -35,6 +37,8 @@ typedef enum ops_dispatch_class { /* as WorkClass of ops/v1/worker.proto */
                                   OPS_DISPATCH_CLASS_COUNT
 } ops_dispatch_class;
 
+typedef enum ops_dispatch_job { OPS_DISPATCH_EMBED, OPS_DISPATCH_GENERATE } ops_dispatch_job;
+
 /* What became of a task. Vectors: `rows` (as many as the task had texts) times `dim` floats, borrowed for the call. */
 typedef struct ops_dispatch_result {
     uint64_t task_id;
@@ -48,14 +52,21 @@ typedef struct ops_dispatch_result {
     uint32_t tokens;                  /* that the worker computed for it, as it says */
     uint32_t attempts;                /* sent to a worker so often */
     const char *model, *content_hash; /* what made the vectors */
+    ops_slice end;                    /* of a generation: a packed ops.v1.GenerateEnd */
 } ops_dispatch_result;
 
 typedef struct ops_dispatch_task {
     ops_dispatch_class work_class; /* not ANY */
     ops_slice key;                 /* of the stream: tasks of one key tend to one worker */
-    ops_slice model;               /* empty: any that embeds */
-    const ops_slice *texts;        /* copied */
+    ops_slice model;               /* empty: any that does the job */
+    const ops_slice *texts;        /* copied; of an EMBED */
     size_t text_count;
+    ops_dispatch_job job;
+    ops_slice
+        payload; /* copied; of a GENERATE: a packed ops.v1.GenerateTask, at most OPS_DISPATCH_PAYLOAD_MAX */
+    /* GENERATE, may be NULL: a packed ops.v1.GenerateDelta, borrowed for the call. In order, before `done`. A task of which a
+     * delta was told is not tried again: lost with its worker, it is done with OPS_EUNAVAILABLE. @thread owner */
+    void (*delta)(void *ctx, ops_slice delta);
     uint32_t tokens;      /* what it costs, an estimate; 0: a quarter of its bytes and two a text */
     uint32_t deadline_ms; /* 0: the default of the conf */
     void (*done)(void *ctx, const ops_dispatch_result *result);
@@ -65,7 +76,7 @@ typedef struct ops_dispatch_task {
 typedef struct ops_dispatch_model {
     char name[OPS_DISPATCH_NAME_MAX];
     char content_hash[65];
-    char job[16]; /* "embed" */
+    char job[16]; /* "embed", "generate" */
     uint32_t dim, tokens_max;
 } ops_dispatch_model;
 
@@ -76,6 +87,8 @@ typedef struct ops_dispatch_order {
     ops_slice model;
     const ops_slice *texts;
     size_t text_count;
+    ops_dispatch_job job;
+    ops_slice payload;
 } ops_dispatch_order;
 
 /* How one attached worker is reached. Owner thread, never under a lock, and none of them may block.
@@ -112,6 +125,7 @@ typedef struct ops_dispatch_answer {
     const float *vectors; /* copied */
     size_t rows, dim;
     uint32_t tokens;
+    ops_slice end; /* copied; of a GENERATE */
 } ops_dispatch_answer;
 
 /* A task given up for good, for the dead-letter queue; borrowed for the call. Comes just before its `done`. */
@@ -150,6 +164,10 @@ OPS_AUTO_DEFINE(ops_dispatch, ops_dispatch_free)
 OPS_MUST_USE ops_status ops_dispatch_submit(ops_dispatch *d, const ops_dispatch_task *task, uint64_t *ret_id,
                                             ops_err *reterr);
 
+/* Nobody waits for it any more: its worker stops, `done` comes soon with OPS_ECANCELLED (or with what was already on its way).
+ * An unknown or finished task is ignored. @thread any */
+void ops_dispatch_cancel(ops_dispatch *d, uint64_t task_id);
+
 /* A worker said hello. One worker id has at most one attachment per class: a second takes the place of the first, which
  * counts as lost unless it was draining. OPS_EAGAIN: OPS_DISPATCH_WORKERS_MAX are there; OPS_EINVAL names the
  * field; OPS_ECANCELLED: stopping. @thread any */
@@ -167,6 +185,10 @@ void ops_dispatch_draining(ops_dispatch *d, uint64_t attachment, const char *rea
  * caller ends the stream and the task is retried. @thread any */
 OPS_MUST_USE ops_status ops_dispatch_answered(ops_dispatch *d, uint64_t attachment,
                                               const ops_dispatch_answer *answer, ops_err *reterr);
+
+/* A piece of a generation; copied. Errors as ops_dispatch_answered(). @thread any */
+OPS_MUST_USE ops_status ops_dispatch_delta(ops_dispatch *d, uint64_t attachment, uint64_t task_id,
+                                           ops_slice delta, ops_err *reterr);
 
 /* Asks every attachment of this worker to drain. OPS_ENOTFOUND. @thread any */
 OPS_MUST_USE ops_status ops_dispatch_drain(ops_dispatch *d, const char *worker_id, const char *reason,
