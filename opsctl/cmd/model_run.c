@@ -21,7 +21,7 @@ typedef struct request {
     const char *file, *prompt, *chat, *system;
     int threads, context;
     ops_generate_params g;
-    ops_slice stop[OPS_GENERATE_STOPS_MAX];
+    ops_slice stop[OPS_STOPS_MAX];
 } request;
 
 static ops_status whole(const char *name, const char *text, double min, double max, double *ret,
@@ -82,8 +82,8 @@ static ops_status take_flag(request *r, const char *name, const char *value, ops
                    ? OPS_OK
                    : ops_fail(reterr, OPS_EINVAL, "--seed takes a whole number, got '%s'", value);
     if (strcmp(name, "--stop") == 0) {
-        if (r->g.n_stop == OPS_GENERATE_STOPS_MAX)
-            return ops_fail(reterr, OPS_EINVAL, "--stop at most %d times", OPS_GENERATE_STOPS_MAX);
+        if (r->g.n_stop == OPS_STOPS_MAX)
+            return ops_fail(reterr, OPS_EINVAL, "--stop at most %d times", OPS_STOPS_MAX);
         r->stop[r->g.n_stop++] = ops_slice_str(value);
         return OPS_OK;
     }

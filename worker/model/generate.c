@@ -55,26 +55,6 @@ static ops_status read_prompt(writer *w, const int32_t *prompt, int n)
     return OPS_OK;
 }
 
-/* Where the first stop text begins, or else where something begins that may become one. */
-static size_t shown_until(const writer *w, bool *ret_stopped)
-{
-    const ops_slice text = ops_strbuf_get(&w->text);
-    size_t until = text.n;
-    *ret_stopped = false;
-    for (size_t i = 0; i < w->p->n_stop; i++) {
-        const ptrdiff_t at = ops_slice_find(text, w->p->stop[i]);
-        if (at >= 0 && (!*ret_stopped || (size_t)at < until)) {
-            *ret_stopped = true;
-            until = (size_t)at;
-        }
-    }
-    for (size_t i = 0; !*ret_stopped && i < w->p->n_stop; i++)
-        for (size_t n = 1; n < w->p->stop[i].n && n <= text.n; n++)
-            if (text.n - n < until && ops_slice_ends(text, ops_slice_sub(w->p->stop[i], 0, n)))
-                until = text.n - n;
-    return until;
-}
-
 /* Shows what can be shown. *ret_go_on: neither a stop text nor called off. */
 static ops_status show(writer *w, ops_sample_choice choice, bool last, ops_generate_end *ret_end,
                        bool *ret_go_on)
@@ -82,7 +62,7 @@ static ops_status show(writer *w, ops_sample_choice choice, bool last, ops_gener
     bool stopped = false;
     if (w->text.failed)
         return ops_fail(w->reterr, OPS_ENOMEM, "text of the answer");
-    size_t until = shown_until(w, &stopped);
+    size_t until = ops_stops_shown(ops_strbuf_get(&w->text), w->p->stop, w->p->n_stop, &stopped);
     if (last && !stopped)
         until = w->text.n;
     const ops_generate_token token = {choice, choice.id >= 0 ? w->top : NULL, {w->text.p, until}};
@@ -142,13 +122,9 @@ static ops_status fit(writer *w, size_t n, ops_err *reterr)
                         "the prompt has %zu tokens and the answer up to %lld: a sequence has at most %lld", n,
                         (long long)wanted, (long long)room);
     w->last = w->p->tokens_max > 0 ? (int)n + w->p->tokens_max : (int)room;
-    if (w->p->n_stop > OPS_GENERATE_STOPS_MAX)
-        return ops_fail(reterr, OPS_EINVAL, "%zu stop texts, at most %d", w->p->n_stop,
-                        OPS_GENERATE_STOPS_MAX);
-    for (size_t i = 0; i < w->p->n_stop; i++)
-        if (w->p->stop[i].n == 0 || w->p->stop[i].n > OPS_GENERATE_STOP_BYTES_MAX)
-            return ops_fail(reterr, OPS_EINVAL, "stop text %zu has %zu bytes, not 1 to %d", i,
-                            w->p->stop[i].n, OPS_GENERATE_STOP_BYTES_MAX);
+    const ops_status st = ops_stops_check(w->p->stop, w->p->n_stop, reterr);
+    if (st != OPS_OK)
+        return st;
     return w->p->n_top >= 0 && w->p->n_top <= OPS_SAMPLE_TOP_MAX
                ? OPS_OK
                : ops_fail(reterr, OPS_EINVAL, "the %d likeliest tokens, at most %d", w->p->n_top,

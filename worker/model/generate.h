@@ -6,9 +6,8 @@
 #include "base/text/slice.h"
 #include "worker/model/lm.h"
 #include "worker/model/sample.h"
+#include "worker/model/stops.h"
 #include "worker/model/tokenizer.h"
-
-enum { OPS_GENERATE_STOPS_MAX = 16, OPS_GENERATE_STOP_BYTES_MAX = 256 };
 
 typedef struct ops_generate_params {
     ops_sample_params sample;
