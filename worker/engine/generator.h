@@ -19,12 +19,18 @@
 #include "base/text/slice.h"
 #include "base/time/clock.h"
 #include "worker/model/chat.h"
+#include "worker/model/lm.h"
 #include "worker/model/sample.h"
+#include "worker/model/stops.h"
 
 enum {
+    OPS_GENERATOR_STEP_TOKENS_DEFAULT = 512,
+    OPS_GENERATOR_READING_TOKENS_DEFAULT = 128,
+    OPS_GENERATOR_SEQS_DEFAULT = 64,
+    OPS_GENERATOR_WAITING_DEFAULT = 256,
+    OPS_GENERATOR_CONTEXT_DEFAULT = 8192,
+    OPS_GENERATOR_CACHE_MIB_DEFAULT = 256,
     OPS_GENERATOR_LINES = 3, /* 0 interactive, 1 triage, 2 bulk */
-    OPS_GENERATOR_STOPS_MAX = 16,
-    OPS_GENERATOR_STOP_BYTES_MAX = 256,
     OPS_GENERATOR_TOP_MAX = 20,
     OPS_GENERATOR_NAME_MAX = 128,
     OPS_GENERATOR_SALT_MAX = 256,
@@ -35,14 +41,17 @@ typedef struct ops_generator ops_generator;
 typedef struct ops_generation ops_generation; /* one request under way */
 
 typedef struct ops_generator_conf {
-    const char *path;     /* a GGUF file, or a folder that holds exactly one */
-    const char *name;     /* NULL: the folder's or the file's name without its ending */
-    uint32_t threads;     /* 0: one per processor */
-    uint32_t step_tokens; /* of one step; 0: 512 */
-    uint32_t seqs_max;    /* that write at once; 0: 64 */
-    uint32_t waiting_max; /* requests that wait for room; 0: 256 */
-    uint32_t context_max; /* tokens of a prompt and its answer; 0: what the model has, at most 8,192 */
-    uint64_t cache_bytes; /* of keys and values; 0: 512 MiB, less where seqs_max whole contexts need less */
+    const char *path;        /* a GGUF file, or a folder that holds exactly one */
+    const char *name;        /* NULL: the folder's or the file's name without its ending */
+    uint32_t threads;        /* 0: one per processor */
+    uint32_t step_tokens;    /* of one step; 0: 512 */
+    uint32_t reading_tokens; /* of prompts, in a step in which somebody writes; 0: 128 */
+    uint32_t seqs_max;       /* that write at once; 0: 64 */
+    uint32_t waiting_max;    /* requests that wait for room; 0: 256 */
+    uint32_t context_max;    /* tokens of a prompt and its answer; 0: what the model has, at most 8,192 */
+    uint64_t
+        cache_bytes; /* of keys and values; 0: 256 MiB, less where seqs_max whole contexts need less, more where one
+                             needs more */
     bool exact, cache_f32, delayed; /* tests */
     ops_clock *clock;               /* NULL: the system's */
 } ops_generator_conf;
@@ -92,8 +101,8 @@ typedef struct ops_generator_request {
     size_t n_messages;
     ops_slice prompt; /* text to go on with */
     ops_sample_params sample;
-    uint32_t tokens_max; /* 0: what the context leaves */
-    const ops_slice *stop;
+    uint32_t tokens_max;   /* 0: what the context leaves */
+    const ops_slice *stop; /* as worker/model/stops.h has them */
     size_t n_stop;
     uint32_t n_top; /* likeliest tokens told with each */
     ops_generator_form form;
@@ -112,6 +121,20 @@ typedef struct ops_generator_request {
  * OPS_ETOOBIG: the cache has not even one context; OPS_EINVAL; OPS_ENOMEM. */
 OPS_MUST_USE ops_status ops_generator_open(const ops_generator_conf *conf, ops_generator **ret,
                                            ops_err *reterr);
+/* Parts that make a model, taken on OPS_OK. The decoder's limits: seqs >= conf->seqs_max, outputs >= seqs, tokens >= conf->step_tokens. */
+typedef struct ops_generator_parts {
+    ops_kern_dev *dev; /* freed last; may be NULL: the caller's */
+    ops_lm *lm;
+    ops_tokenizer *tokenizer;
+    ops_chat *chat; /* NULL: none, and why: */
+    char chat_why[200];
+    char name[OPS_GENERATOR_NAME_MAX], content_hash[65];
+} ops_generator_parts;
+void ops_generator_parts_done(ops_generator_parts *p); /* those that nobody took */
+/* conf->path is not read, nor what concerns the decoder's memory. OPS_EINVAL, OPS_ECORRUPT (tokenizer and decoder do not fit each other),
+ * OPS_ENOMEM. */
+OPS_MUST_USE ops_status ops_generator_new(const ops_generator_conf *conf, ops_generator_parts *take_parts,
+                                          ops_generator **ret, ops_err *reterr);
 /* Every open request is done with OPS_ECANCELLED. NULL is fine. */
 void ops_generator_free(ops_generator *g);
 OPS_AUTO_DEFINE(ops_generator, ops_generator_free)
@@ -135,8 +158,8 @@ uint32_t ops_generator_step(ops_generator *g, uint32_t budget);
 
 typedef struct ops_generator_counts {
     uint64_t submitted, done, cancelled, expired, failed, refused, preempted;
-    uint64_t steps, prompt_tokens, cached_tokens,
-        tokens; /* prompt_tokens: computed, not taken from the cache */
+    uint64_t steps, prompt_tokens, cached_tokens; /* of prompts: computed; found in the cache */
+    uint64_t tokens, jumped; /* of answers; of them, those that their form left no choice about */
     uint32_t waiting, running, blocks_used, blocks_cached; /* now */
 } ops_generator_counts;
 ops_generator_counts ops_generator_counts_get(ops_generator *g); /* as of the last step. @thread any */

@@ -1,0 +1,127 @@
+/* An answer grows by a token: chosen by the logits, or the only one that the form leaves. */
+#include <string.h>
+
+#include "worker/engine/generator_internal.h"
+
+enum { JUMP_BYTES = 256 };
+
+/* What can be shown goes to whoever asked. False: a stop text ended the answer. */
+static bool show(ops_generation *r, const ops_generator_token *token, bool all)
+{
+    bool stopped = false;
+    size_t until = ops_stops_shown(ops_strbuf_get(&r->text), r->stop, r->n_stop, &stopped);
+    if (all && !stopped)
+        until = r->text.n;
+    if (r->tell != NULL && (token != NULL || until > 0)) {
+        const ops_generator_piece piece = {{r->text.p, until}, token};
+        r->tell(r->ctx, &piece);
+    }
+    if (until > 0) {
+        memmove(r->text.p, r->text.p + until, r->text.n - until + 1);
+        r->text.n -= until;
+    }
+    return !stopped;
+}
+
+void generation_finish(ops_generation *r)
+{
+    ops_detok_end(&r->detok, &r->text);
+    (void)show(r, NULL, true);
+}
+
+static bool over(generation_over *ret, ops_status st, ops_generator_end end, const char *message)
+{
+    *ret = (generation_over){st, message, end};
+    return false;
+}
+
+/* The token joins the answer. False: that was the last. */
+static bool add(ops_generator *g, ops_generation *r, ops_sample_choice c, generation_over *ret)
+{
+    const ops_generator_token token = {c, r->top};
+    ops_sampler_saw(r->sampler, c.id);
+    r->ids[r->seq.n++] = c.id;
+    g->now.tokens++;
+    if (ops_tokenizer_ends(g->parts.tokenizer, c.id)) {
+        generation_finish(r);
+        return over(ret, OPS_OK, OPS_GENERATOR_STOP, "");
+    }
+    ops_detok_put(&r->detok, c.id, &r->text);
+    if (r->text.failed)
+        return over(ret, OPS_ENOMEM, OPS_GENERATOR_STOP, "text of the answer");
+    if (!show(r, &token, false))
+        return over(ret, OPS_OK, OPS_GENERATOR_STOP, "");
+    if (r->seq.n < r->last)
+        return true;
+    generation_finish(r);
+    return over(ret, OPS_OK, OPS_GENERATOR_LENGTH, "");
+}
+
+/* Its likeliest are itself: the form left nothing else. */
+static bool add_forced(ops_generator *g, ops_generation *r, int32_t id, generation_over *ret)
+{
+    for (uint32_t i = 0; i < r->n_top; i++)
+        r->top[i] = (ops_sample_choice){-1, 0};
+    r->top[0] = (ops_sample_choice){id, 0};
+    g->now.jumped++;
+    return add(g, r, (ops_sample_choice){id, 0}, ret);
+}
+
+/* Bytes that must come are tokens at once, but for the last, which might have been the start of a longer one. */
+static bool jump(ops_generator *g, ops_generation *r, generation_over *ret)
+{
+    char bytes[JUMP_BYTES];
+    const size_t n = ops_matcher_forced(r->matcher, bytes, sizeof bytes);
+    g->jump.n = 0;
+    if (n < 2 || ops_tokenizer_encode(g->parts.tokenizer, ops_slice_of(bytes, n), OPS_TOKENIZER_INSIDE,
+                                      &g->jump, NULL) != OPS_OK)
+        return true; /* it goes on one by one */
+    for (size_t i = 0; i + 1 < g->jump.n; i++) {
+        if (ops_matcher_accept(r->matcher, g->jump.v[i], NULL) != OPS_OK)
+            return true;
+        if (!add_forced(g, r, g->jump.v[i], ret))
+            return false;
+    }
+    return true;
+}
+
+/* What may come after the token that came last; tokens without a choice join at once. */
+static bool follow_form(ops_generator *g, ops_generation *r, generation_over *ret)
+{
+    ops_err err;
+    if (!jump(g, r, ret))
+        return false;
+    for (;;) {
+        ops_status st = ops_matcher_mask(r->matcher, g->masks, r->mask, g->mask_words, &err);
+        const int32_t only = st == OPS_OK ? ops_matcher_only(r->mask, g->mask_words) : -1;
+        if (st == OPS_OK && only < 0)
+            return true;
+        if (st == OPS_OK)
+            st = ops_matcher_accept(r->matcher, only, &err);
+        if (st != OPS_OK)
+            return over(ret, st, OPS_GENERATOR_STOP, "the form of the answer");
+        if (!add_forced(g, r, only, ret))
+            return false;
+    }
+}
+
+bool generation_begin(ops_generator *g, ops_generation *r, generation_over *ret)
+{
+    return r->matcher == NULL || follow_form(g, r, ret);
+}
+
+bool generation_write(ops_generator *g, ops_generation *r, const float *logits, int32_t *ret_id,
+                      generation_over *ret)
+{
+    ops_sample_choice c;
+    ops_err err;
+    ops_status st = ops_sampler_choose(r->sampler, logits, &c, r->top, (int)r->n_top, &err);
+    if (st != OPS_OK)
+        return over(ret, st, OPS_GENERATOR_STOP, "logits that are no numbers");
+    *ret_id = c.id;
+    if (r->matcher != NULL && (st = ops_matcher_accept(r->matcher, c.id, &err)) != OPS_OK)
+        return over(ret, st, OPS_GENERATOR_STOP, "the form of the answer can be read in too many ways");
+    if (!add(g, r, c, ret))
+        return false;
+    return r->matcher == NULL || follow_form(g, r, ret);
+}
