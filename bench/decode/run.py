@@ -48,14 +48,14 @@ class Side(embed.Side):
         return [float(x) for x in line]
 
 
-def rival_program():
+def rival_program(*sources, out):
+    """Builds one of the rivals over llama.cpp's C API: its .c first, then what else it is made of."""
     libraries = embed.fetch("@node-llama-cpp/linux-x64") / "bins" / "linux-x64"
     source = embed.CACHE / "source"
     if not source.is_dir():
         embed.call("git", "clone", "-q", embed.fetch("node-llama-cpp") / "llama" / "gitRelease.bundle", source)
-    out = CACHE / "rival"
-    sources = [HERE / "rival.c", HERE / "jobs.h", HERE.parent / "embed" / "llama_side.h"]
-    if not out.exists() or out.stat().st_mtime < max(s.stat().st_mtime for s in sources):
+    made_of = [*sources, HERE.parent / "embed" / "llama_side.h"]
+    if not out.exists() or out.stat().st_mtime < max(s.stat().st_mtime for s in made_of):
         embed.call("gcc", "-O2", "-o", out, sources[0], f"-I{runlib.ROOT}", f"-I{source}/include", f"-I{source}/ggml/include", f"-L{libraries}",
                    *(f"-l:{next(libraries.glob(p)).name}" for p in ("libllama.v*.so", "libggml.v*.so", "libggml-base.so")), "-lm",
                    f"-Wl,-rpath,{libraries}", "-Wl,--allow-shlib-undefined")
@@ -121,7 +121,7 @@ def bench(ctx):
     folder = pathlib.Path(ctx.args.models or embed.call("bash", runlib.ROOT / "scripts" / "models.sh", "--where").strip())
     CACHE.mkdir(parents=True, exist_ok=True)
     embed.CACHE.mkdir(parents=True, exist_ok=True)
-    program = rival_program() if ctx.rival else None
+    program = rival_program(HERE / "rival.c", HERE / "jobs.h", out=CACHE / "rival") if ctx.rival else None
     figures, rival = {}, {}
     for name, path in MODELS.items():
         if ctx.args.only and name != ctx.args.only:
