@@ -22,6 +22,7 @@ struct ops_generation {
     ops_form *form;       /* NULL: any text */
     ops_matcher *matcher; /* with a form */
     uint32_t *mask;       /* with a form: what may come next */
+    bool closable;        /* with a form: it can be ended within what is left */
     ops_detok detok;
     ops_strbuf text; /* not shown yet */
     ops_strbuf stop_bytes;

@@ -3,7 +3,7 @@
 
 #include "worker/engine/generator_internal.h"
 
-enum { JUMP_BYTES = 256 };
+enum { JUMP_BYTES = 256, CLOSING_BYTES = 4096 };
 
 /* What can be shown goes to whoever asked. False: a stop text ended the answer. */
 static bool show(ops_generation *r, const ops_generator_token *token, bool all)
@@ -67,22 +67,50 @@ static bool add_forced(ops_generator *g, ops_generation *r, int32_t id, generati
     return add(g, r, (ops_sample_choice){id, 0}, ret);
 }
 
-/* Bytes that must come are tokens at once, but for the last, which might have been the start of a longer one. */
-static bool jump(ops_generator *g, ops_generation *r, generation_over *ret)
+/* Tokens for bytes that the form takes, all but the last `spare` of them. False: the answer is over. */
+static bool add_bytes(ops_generator *g, ops_generation *r, ops_slice bytes, size_t spare,
+                      generation_over *ret)
 {
-    char bytes[JUMP_BYTES];
-    const size_t n = ops_matcher_forced(r->matcher, bytes, sizeof bytes);
     g->jump.n = 0;
-    if (n < 2 || ops_tokenizer_encode(g->parts.tokenizer, ops_slice_of(bytes, n), OPS_TOKENIZER_INSIDE,
-                                      &g->jump, NULL) != OPS_OK)
+    if (ops_tokenizer_encode(g->parts.tokenizer, bytes, OPS_TOKENIZER_INSIDE, &g->jump, NULL) != OPS_OK)
         return true; /* it goes on one by one */
-    for (size_t i = 0; i + 1 < g->jump.n; i++) {
+    for (size_t i = 0; i + spare < g->jump.n; i++) {
         if (ops_matcher_accept(r->matcher, g->jump.v[i], NULL) != OPS_OK)
             return true;
         if (!add_forced(g, r, g->jump.v[i], ret))
             return false;
     }
     return true;
+}
+
+/* Bytes that must come are tokens at once, but for the last, which might have been the start of a longer one. */
+static bool jump(ops_generator *g, ops_generation *r, generation_over *ret)
+{
+    char bytes[JUMP_BYTES];
+    const size_t n = ops_matcher_forced(r->matcher, bytes, sizeof bytes);
+    return n < 2 || add_bytes(g, r, ops_slice_of(bytes, n), 1, ret);
+}
+
+/* Would the answer, with the token that was just accepted, have no room left to be ended in? A token has a byte at least, so
+ * that many tokens are enough. An answer that never had the room is cut where it is. */
+static bool would_be_cut(const ops_generation *r)
+{
+    const size_t left = (size_t)(r->last - r->seq.n - 1);
+    return r->closable && ops_matcher_ending(r->matcher) > left;
+}
+
+/* The shortest end instead of the token, so that what is written is whole even when it had to be short. */
+static bool close_up(ops_generator *g, ops_generation *r, generation_over *ret)
+{
+    char bytes[CLOSING_BYTES];
+    ops_err err;
+    if (ops_matcher_rollback(r->matcher, 1, &err) != OPS_OK)
+        return over(ret, OPS_EINTERNAL, OPS_GENERATOR_STOP, "the form of the answer");
+    const size_t n = ops_matcher_end_bytes(r->matcher, bytes, sizeof bytes);
+    if (n > 0 && !add_bytes(g, r, ops_slice_of(bytes, n), 0, ret))
+        return false;
+    generation_finish(r);
+    return over(ret, OPS_OK, OPS_GENERATOR_LENGTH, "");
 }
 
 /* What may come after the token that came last; tokens without a choice join at once. */
@@ -107,7 +135,11 @@ static bool follow_form(ops_generator *g, ops_generation *r, generation_over *re
 
 bool generation_begin(ops_generator *g, ops_generation *r, generation_over *ret)
 {
-    return r->matcher == NULL || follow_form(g, r, ret);
+    if (r->matcher == NULL)
+        return true;
+    const size_t ending = ops_matcher_ending(r->matcher);
+    r->closable = ending <= (size_t)(r->last - r->seq.n) && ending <= CLOSING_BYTES / 2;
+    return follow_form(g, r, ret);
 }
 
 bool generation_write(ops_generator *g, ops_generation *r, const float *logits, int32_t *ret_id,
@@ -121,6 +153,8 @@ bool generation_write(ops_generator *g, ops_generation *r, const float *logits, 
     *ret_id = c.id;
     if (r->matcher != NULL && (st = ops_matcher_accept(r->matcher, c.id, &err)) != OPS_OK)
         return over(ret, st, OPS_GENERATOR_STOP, "the form of the answer can be read in too many ways");
+    if (r->matcher != NULL && !ops_tokenizer_ends(g->parts.tokenizer, c.id) && would_be_cut(r))
+        return close_up(g, r, ret);
     if (!add(g, r, c, ret))
         return false;
     return r->matcher == NULL || follow_form(g, r, ret);

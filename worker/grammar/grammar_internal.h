@@ -26,8 +26,10 @@ typedef struct ops_gr_state {
         room; /* so many plain code points of a string may follow (vocab_internal.h), all the same; 0: not inside one */
     uint8_t
         need; /* the fewest frames above this one with which its rule can be ended; OPS_GR_NEED_NEVER: it can not */
-    bool accept; /* the rule may end here */
+    bool accept;    /* the rule may end here */
+    uint32_t bytes; /* the fewest with which its rule can be ended; OPS_GR_BYTES_NEVER: it can not */
 } ops_gr_state;
+#define OPS_GR_BYTES_NEVER UINT32_MAX
 
 struct ops_grammar {
     const ops_grammar_vocab *v;

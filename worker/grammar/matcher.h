@@ -55,6 +55,11 @@ bool ops_matcher_finished(const ops_matcher *m); /* an end was accepted */
 /* Jump-forward: the bytes that must come next whatever is chosen, at most `max` of them, into `to`; how many. 0 where there
  * is a choice, where the text may end, or the heap is out. They may stop inside a code point. */
 size_t ops_matcher_forced(ops_matcher *m, char *to, size_t max);
+/* The fewest bytes with which the text can be ended from here; 0: it is complete. SIZE_MAX: more than are counted. */
+size_t ops_matcher_ending(const ops_matcher *m);
+/* Those bytes, at most `max`, into `to`; how many. 0: it is complete, they are more, nothing that short nests as deep as is allowed, or
+ * the heap is out. */
+size_t ops_matcher_end_bytes(ops_matcher *m, char *to, size_t max);
 /* The token that must come next: the only bit of a mask; -1 where there are more. */
 int32_t ops_matcher_only(const uint32_t *words, size_t n_words);
 

@@ -2,17 +2,7 @@
  * from which their rule can not end, calls of rules without a text. On the way every state learns how many frames an
  * ending needs: the shortest ways by Dijkstra's order (1959), where a call costs the greater of its two parts. */
 #include "base/mem/alloc.h"
-#include "worker/grammar/build_internal.h"
-
-typedef struct trim {
-    ops_grammar *g;
-    uint32_t *edge_from, *edge_next, *edges_in;         /* edges into a state: a list, numbers + 1 */
-    uint32_t *call_from, *to_next, *to_in;              /* calls that go on at a state */
-    uint32_t *rule_next, *rule_in;                      /* calls of a rule */
-    uint32_t *starts_at;                                /* by state: rule that starts there + 1 */
-    OPS_VEC(uint32_t) found[OPS_GRAMMAR_DEPTH_MAX + 2]; /* states by what they need */
-    bool out_of_memory;
-} trim;
+#include "worker/grammar/trim_internal.h"
 
 /* --- bytes --- */
 
@@ -64,7 +54,7 @@ static bool keep_bytes(ops_grammar *g)
 
 /* --- what is needed --- */
 
-static bool arrays(trim *t)
+static bool arrays(ops_gb_trimmer *t)
 {
     ops_grammar *g = t->g;
     const size_t states = g->states.n, edges = g->edges.n + 1, calls = g->calls.n + 1;
@@ -82,7 +72,7 @@ static bool arrays(trim *t)
            t->starts_at != NULL;
 }
 
-static void done(trim *t)
+static void done(ops_gb_trimmer *t)
 {
     uint32_t *all[] = {t->edge_from, t->edge_next, t->edges_in, t->call_from, t->to_next,
                        t->to_in,     t->rule_next, t->rule_in,  t->starts_at};
@@ -92,7 +82,7 @@ static void done(trim *t)
         ops_vec_done(&t->found[i]);
 }
 
-static void turn_round(trim *t)
+static void turn_round(ops_gb_trimmer *t)
 {
     ops_grammar *g = t->g;
     for (uint32_t r = 0; r < g->starts.n; r++)
@@ -116,7 +106,7 @@ static void turn_round(trim *t)
     }
 }
 
-static void offer(trim *t, uint32_t state, unsigned need)
+static void offer(ops_gb_trimmer *t, uint32_t state, unsigned need)
 {
     ops_gr_state *s = &t->g->states.v[state];
     if (need > OPS_GRAMMAR_DEPTH_MAX || need >= s->need)
@@ -126,7 +116,7 @@ static void offer(trim *t, uint32_t state, unsigned need)
         t->out_of_memory = true;
 }
 
-static void offer_call(trim *t, uint32_t call)
+static void offer_call(ops_gb_trimmer *t, uint32_t call)
 {
     const ops_grammar *g = t->g;
     const ops_gr_call c = g->calls.v[call];
@@ -137,7 +127,7 @@ static void offer_call(trim *t, uint32_t call)
     offer(t, t->call_from[call], inside > to->need ? inside : to->need);
 }
 
-static void find_needs(trim *t)
+static void find_needs(ops_gb_trimmer *t)
 {
     ops_grammar *g = t->g;
     for (uint32_t i = 0; i < g->states.n; i++) {
@@ -198,12 +188,13 @@ static ops_status unsatisfiable(const ops_gb *b, ops_err *reterr)
 
 ops_status ops_gb_trim(ops_gb *b, ops_err *reterr)
 {
-    trim t = {.g = b->g};
+    ops_gb_trimmer t = {.g = b->g};
     if (!keep_bytes(t.g) || !arrays(&t))
         t.out_of_memory = true;
     else {
         turn_round(&t);
         find_needs(&t);
+        ops_gb_find_bytes(&t);
     }
     done(&t);
     if (t.out_of_memory)

@@ -1,6 +1,7 @@
 /* Writes texts under grammars by chance, for tests that judge them. Input: lines `schema JSON`, `spaced JSON`, `ebnf JSON string`
  * or `object {}`. Output, for each line: `error MESSAGE`, or as many lines `text JSON-string` as were asked for, then `end`.
- * usage: grammar_walk TEXTS TOKENS SEED [model.gguf]: up to about TOKENS tokens are chosen freely, then the way out is sought. */
+ * usage: grammar_walk TEXTS TOKENS SEED [model.gguf]: up to about TOKENS tokens are chosen freely, then the way out is sought: by
+ * what masks allow in texts 0, 2, ..., by the shortest end in texts 1, 3, ... */
 #include <stdio.h>
 #include <string.h>
 
@@ -67,8 +68,20 @@ static bool broken(const char *what, ops_err *err, ops_strbuf *text)
     return false;
 }
 
+/* The shortest end, as it is told. */
+static bool end_short(ops_matcher *m, ops_strbuf *text)
+{
+    static char bytes[1 << 16];
+    ops_err err = {.msg = "the shortest end is not that short"};
+    const size_t told = ops_matcher_ending(m), n = ops_matcher_end_bytes(m, bytes, sizeof bytes);
+    if (n != told || (n == 0) != ops_matcher_complete(m))
+        return broken("ending", &err, text);
+    ops_strbuf_put(text, bytes, n);
+    return true;
+}
+
 /* One text. With and without the cache the mask must be the same; a token that it denies must be refused. */
-static bool walk(setting *s, const ops_grammar *g, ops_strbuf *text)
+static bool walk(setting *s, const ops_grammar *g, bool shortest, ops_strbuf *text)
 {
     OPS_AUTO(ops_matcher_free) ops_matcher *m = NULL;
     ops_err err = {.msg = ""};
@@ -90,6 +103,8 @@ static bool walk(setting *s, const ops_grammar *g, ops_strbuf *text)
             if (open && ops_matcher_rollback(m, 1, &err) != OPS_OK)
                 return broken("rollback", &err, text);
         }
+        if (shortest && i >= s->tokens)
+            return end_short(m, text);
         const int32_t id = choose(s, i >= s->tokens);
         if (id < 0)
             return broken("dead end", &err, text);
@@ -109,7 +124,7 @@ static void run(setting *s, const ops_grammar *g)
     for (int i = 0; i < s->texts; i++) {
         ops_strbuf_clear(&text);
         ops_strbuf_clear(&out);
-        if (!walk(s, g, &text))
+        if (!walk(s, g, i % 2 == 1, &text))
             continue;
         json_t *j = json_stringn(text.p != NULL ? text.p : "", text.n); /* refuses what is no UTF-8 */
         char *line = j != NULL ? json_dumps(j, JSON_ENCODE_ANY | JSON_ENSURE_ASCII) : NULL;

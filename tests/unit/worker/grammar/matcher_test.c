@@ -224,6 +224,28 @@ static void forced_bytes_are_told(void **state)
     assert_memory_equal(to, "oint\",\"x\":null}", strlen("oint\",\"x\":null}"));
 }
 
+static void the_shortest_end_is_told(void **state)
+{
+    (void)state;
+    OPS_AUTO(ops_grammar_free)
+    ops_grammar *g =
+        schema("{\"properties\":{\"a\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"minItems\":2},"
+               "\"b\":{\"enum\":[\"long one\",\"ok\"]}},\"required\":[\"a\",\"b\"]}",
+               0);
+    OPS_AUTO(ops_matcher_free) ops_matcher *m = matcher(g);
+    char to[64];
+    assert_int_equal(ops_matcher_ending(m), strlen("{\"a\":[\"\",\"\"],\"b\":\"ok\"}"));
+    assert_true(reads(m, "{\"a\":[\"xy"));
+    assert_int_equal(ops_matcher_end_bytes(m, to, sizeof to), strlen("\",\"\"],\"b\":\"ok\"}"));
+    assert_memory_equal(to, "\",\"\"],\"b\":\"ok\"}", strlen("\",\"\"],\"b\":\"ok\"}"));
+    assert_int_equal(ops_matcher_end_bytes(m, to, 5), 0); /* no room to tell it */
+    assert_true(reads(m, "\",\"\",\"\"],\"b\":\"l"));
+    assert_int_equal(ops_matcher_ending(m), strlen("ong one\"}"));
+    assert_true(reads(m, "ong one\"}"));
+    assert_int_equal(ops_matcher_ending(m), 0);
+    assert_int_equal(ops_matcher_end_bytes(m, to, sizeof to), 0);
+}
+
 /* Digits other than 0 to 4 have no token: no text may need them, and what only they could write is refused. */
 static void bytes_without_a_token_are_no_bytes(void **state)
 {
@@ -453,6 +475,7 @@ int main(void)
         cmocka_unit_test(an_end_can_be_taken_back),
         cmocka_unit_test(forks_go_their_own_ways),
         cmocka_unit_test(forced_bytes_are_told),
+        cmocka_unit_test(the_shortest_end_is_told),
         cmocka_unit_test(bytes_without_a_token_are_no_bytes),
         cmocka_unit_test(numbers_in_a_range_are_all_of_them),
         cmocka_unit_test(strings_are_utf8_and_counted_in_code_points),
