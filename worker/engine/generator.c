@@ -125,6 +125,7 @@ ops_status ops_generator_new(const ops_generator_conf *conf, ops_generator_parts
     g->parts = *parts;
     g->clock = conf->clock != NULL ? conf->clock : ops_clock_system();
     g->step_tokens = or_else(conf->step_tokens, OPS_GENERATOR_STEP_TOKENS_DEFAULT);
+    g->guesses_max = conf->no_guesses ? 0 : OPS_GENERATOR_GUESSES_MAX;
     g->open_max = or_else(conf->seqs_max, OPS_GENERATOR_SEQS_DEFAULT) +
                   or_else(conf->waiting_max, OPS_GENERATOR_WAITING_DEFAULT);
     describe(g);

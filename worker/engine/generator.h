@@ -32,6 +32,7 @@ enum {
     OPS_GENERATOR_CACHE_MIB_DEFAULT = 256,
     OPS_GENERATOR_LINES = 3, /* 0 interactive, 1 triage, 2 bulk */
     OPS_GENERATOR_TOP_MAX = 20,
+    OPS_GENERATOR_GUESSES_MAX = 8, /* tokens behind the one that a sequence writes */
     OPS_GENERATOR_NAME_MAX = 128,
     OPS_GENERATOR_SALT_MAX = 256,
     OPS_GENERATOR_CHOICES_MAX = 4096
@@ -52,6 +53,7 @@ typedef struct ops_generator_conf {
     uint64_t
         cache_bytes; /* of keys and values; 0: 256 MiB, less where seqs_max whole contexts need less, more where one
                              needs more */
+    bool no_guesses;                /* answers are the same; for comparison */
     bool exact, cache_f32, delayed; /* tests */
     ops_clock *clock;               /* NULL: the system's */
 } ops_generator_conf;
@@ -159,7 +161,8 @@ uint32_t ops_generator_step(ops_generator *g, uint32_t budget);
 typedef struct ops_generator_counts {
     uint64_t submitted, done, cancelled, expired, failed, refused, preempted;
     uint64_t steps, prompt_tokens, cached_tokens; /* of prompts: computed; found in the cache */
-    uint64_t tokens, jumped; /* of answers; of them, those that their form left no choice about */
+    uint64_t tokens, jumped;     /* of answers; of them, those that their form left no choice about */
+    uint64_t guessed, confirmed; /* tokens from lookup.h; of them, those that the model would have chosen */
     uint32_t waiting, running, blocks_used, blocks_cached; /* now */
 } ops_generator_counts;
 ops_generator_counts ops_generator_counts_get(ops_generator *g); /* as of the last step. @thread any */

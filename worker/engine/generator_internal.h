@@ -8,6 +8,7 @@
 #include "base/text/strbuf.h"
 #include "worker/engine/forms.h"
 #include "worker/engine/generator.h"
+#include "worker/engine/lookup.h"
 #include "worker/engine/schedule.h"
 #include "worker/grammar/matcher.h"
 #include "worker/model/tokenizer.h"
@@ -19,10 +20,12 @@ struct ops_generation {
     int32_t *blocks;
     int prompt, last; /* tokens of the prompt; of both at most */
     ops_sampler *sampler;
-    ops_form *form;       /* NULL: any text */
-    ops_matcher *matcher; /* with a form */
-    uint32_t *mask;       /* with a form: what may come next */
-    bool closable;        /* with a form: it can be ended within what is left */
+    ops_lookup *lookup;        /* NULL: nothing is guessed */
+    int guesses, rest, missed; /* how many at once now; steps until the next ones; what that was */
+    ops_form *form;            /* NULL: any text */
+    ops_matcher *matcher;      /* with a form */
+    uint32_t *mask;            /* with a form: what may come next */
+    bool closable;             /* with a form: it can be ended within what is left */
     ops_detok detok;
     ops_strbuf text; /* not shown yet */
     ops_strbuf stop_bytes;
@@ -48,6 +51,7 @@ struct ops_generator {
     ops_generator_info info;
     ops_clock *clock;
     uint32_t step_tokens, open_max;
+    int guesses_max;
     ops_grammar_vocab *vocab;
     ops_forms *forms;
     uint64_t salt_key[2];
@@ -107,6 +111,9 @@ typedef struct generation_over {
 bool generation_begin(ops_generator *g, ops_generation *r, generation_over *ret);
 bool generation_write(ops_generator *g, ops_generation *r, const float *logits, int32_t *ret_id,
                       generation_over *ret);
+/* Guesses for the next step of those who write, while they are few (generator_guess.c); and what became of a turn's. */
+void generator_guess(ops_generator *g);
+void generation_guessed(ops_generator *g, ops_generation *r, int guessed, int right);
 /* Everything that is open ends, called off. */
 void generator_drop_all(ops_generator *g);
 /* Tells what is left of its text. */

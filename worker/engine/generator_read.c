@@ -43,7 +43,7 @@ static ops_status read_ids(const ops_generator *g, const ops_generator_request *
     if (st == OPS_OK) {
         r->prompt = (int)n;
         r->last = (int)(q->tokens_max > 0 ? n + q->tokens_max : context);
-        r->ids = ops_malloc(((size_t)r->last + 1) * sizeof *r->ids);
+        r->ids = ops_malloc(((size_t)r->last + 1 + (size_t)g->guesses_max) * sizeof *r->ids);
         const int each = (int)g->info.block_tokens;
         r->blocks = ops_malloc(((size_t)(r->last + each) / (size_t)each + 1) * sizeof *r->blocks);
         if (r->ids == NULL || r->blocks == NULL)
@@ -114,6 +114,8 @@ static ops_status read_all(ops_generator *g, const ops_generator_request *q, ops
         st = ops_sampler_new(&q->sample, (int)g->info.vocab, &r->sampler, reterr);
     if (st == OPS_OK)
         st = read_form(g, q, r, reterr);
+    if (st == OPS_OK && r->matcher == NULL && g->guesses_max > 0)
+        st = ops_lookup_new(r->last, &r->lookup, reterr);
     return st;
 }
 
@@ -149,6 +151,7 @@ void generation_free(ops_generation *r)
 {
     ops_matcher_free(r->matcher);
     ops_sampler_free(r->sampler);
+    ops_lookup_free(r->lookup);
     ops_free(r->mask);
     ops_free(r->ids);
     ops_free(r->blocks);

@@ -147,7 +147,7 @@ static void go_on(ops_generator *g, const ops_turn *t, const float *logits)
             break;
         right++;
     }
-    r->seq.drafts = 0;
+    generation_guessed(g, r, t->outputs - 1, right);
     ops_schedule_advance(g->schedule, &r->seq, known + right);
     if (!goes_on)
         end(g, r, &how);
@@ -186,6 +186,8 @@ uint32_t ops_generator_step(ops_generator *g, uint32_t budget)
     const uint32_t most = budget > 0 && budget < g->step_tokens ? budget : g->step_tokens;
     take_inbox(g);
     drop_over(g);
+    if (g->guesses_max > 0)
+        generator_guess(g);
     const int n = ops_schedule_step(g->schedule, (int)most, g->turns);
     if (n > 0)
         take_apart(g, n, compute(g, n, &tokens, &err));

@@ -240,7 +240,7 @@ static ops_generator_request request(int i, asker *a)
 
 static void ask_alone(asker a[ASKERS])
 {
-    const ops_generator_conf conf = {.seqs_max = 1};
+    const ops_generator_conf conf = {.seqs_max = 1, .no_guesses = true};
     for (int i = 0; i < ASKERS; i++) {
         ops_generator *g = open_model(&conf); /* nothing of the others */
         const ops_generator_request q = request(i, &a[i]);
@@ -279,6 +279,30 @@ static void company_changes_nothing(void **state)
         assert_true(k != 2 || c.preempted > 0);
         ops_generator_free(g);
     }
+}
+
+/* What is guessed is only kept where it would have been chosen. */
+static void guesses_change_nothing(void **state)
+{
+    (void)state;
+    static asker with[N_PROMPTS], without[N_PROMPTS];
+    for (int k = 0; k < 2; k++) {
+        const ops_generator_conf conf = {.seqs_max = 4, .no_guesses = k == 1, .context_max = 400};
+        ops_generator *g = open_model(&conf);
+        for (int i = 0; i < N_PROMPTS; i++) {
+            ops_generator_request q = plain(PROMPTS[i], 300, k == 0 ? &with[i] : &without[i]);
+            q.sample.temperature = i % 2 == 0 ? 0.05F : 1;
+            q.sample.presence = i % 3 == 0 ? -100 : -2; /* so that it says again what was said */
+            q.n_top = 2;
+            submit(g, &q);
+        }
+        run(g);
+        const ops_generator_counts c = ops_generator_counts_get(g);
+        assert_true(k == 0 ? c.confirmed > 0 && c.confirmed < c.guessed : c.guessed == 0);
+        ops_generator_free(g);
+    }
+    for (int i = 0; i < N_PROMPTS; i++)
+        check_same(&with[i], &without[i]);
 }
 
 static void forms_hold(void **state)
@@ -532,6 +556,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_those_of_one_sequence_alone),
         cmocka_unit_test(company_changes_nothing),
+        cmocka_unit_test(guesses_change_nothing),
         cmocka_unit_test(forms_hold),
         cmocka_unit_test(what_was_asked_before_is_not_computed_again),
         cmocka_unit_test(who_leaves_frees_its_blocks_within_a_step),
