@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Makes tests/golden/lm: a small random model for each decoder architecture, as a GGUF file, and what Hugging Face
-transformers computes with the same weights in double precision: the logits of every position of some sequences.
+"""Makes tests/golden/lm: a small random model for each decoder architecture, as a GGUF file and as a Hugging Face folder (hf/),
+and what Hugging Face transformers computes with the same weights in double precision: the logits of every position of some
+sequences, and for folders with a tokenizer the ids and the greedy answer to a prompt (answers.json).
 
-Run once; the outputs are committed. Made with torch 2.5.1 and, from the package index, transformers==4.51.3 gguf==0.19.0:
+Run once; the outputs are committed. Made with torch 2.5.1 and, from the package index, transformers==4.51.3 gguf==0.19.0
+safetensors==0.8.0 tokenizers==0.21.4:
     python3 -m venv v && v/bin/pip install torch==2.5.1 transformers==4.51.3 gguf==0.19.0
     nice v/bin/python tests/golden/make_lm.py
 
@@ -11,12 +13,14 @@ Names and the order of rows in q and k of Llama follow the GGUF format as conver
 """
 import json
 import pathlib
+import shutil
 
 import gguf
 import numpy
 import torch
 from gguf import GGMLQuantizationType as T
-from transformers import Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 OUT = pathlib.Path(__file__).resolve().parent / "lm"
@@ -32,7 +36,15 @@ KINDS = {
     "qwen3": (Qwen3ForCausalLM, Qwen3Config, dict(tie_word_embeddings=True, rms_norm_eps=1e-6, rope_theta=1e6, head_dim=16)),
     "gemma3": (Gemma3ForCausalLM, Gemma3TextConfig, dict(tie_word_embeddings=True, rms_norm_eps=1e-6, rope_theta=1e6, rope_local_base_freq=1e4,
                head_dim=16, query_pre_attn_scalar=16, sliding_window=8, sliding_window_pattern=6, num_hidden_layers=7)),
+    "gpt2": (GPT2LMHeadModel, GPT2Config, dict(n_positions=POSITIONS, n_inner=96, tie_word_embeddings=True)),
 }
+# Folders: the type the weights are stored in, bytes of a shard, whether a tokenizer goes with them.
+FOLDERS = {"llama": (torch.float32, "40KB", False), "llama3": (torch.bfloat16, "1GB", False), "qwen2": (torch.float16, "1GB", True),
+           "qwen3": (torch.bfloat16, "1GB", False), "gemma3": (torch.bfloat16, "1GB", False), "gpt2": (torch.float32, "1GB", True)}
+PROMPTS = {"prompt": "the other one, 12 times", "chat": "is the disk full?"}
+CHATML = ("{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nhelp the user<|im_end|>\n' }}"
+          "{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
+          "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
 PARTS = {"input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
          "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
          "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down"}
@@ -40,8 +52,15 @@ GEMMA = PARTS | {"post_attention_layernorm": "post_attention_norm", "pre_feedfor
                  "post_feedforward_layernorm": "post_ffw_norm"}
 
 
+GPT2 = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm", "mlp.c_fc": "ffn_up",
+        "mlp.c_proj": "ffn_down"}
+
+
 def name_of(name, parts):
-    flat = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}
+    if parts is GPT2:
+        name = name.replace("transformer.h.", "model.layers.")
+    flat = {"transformer.wte.weight": "token_embd.weight", "transformer.wpe.weight": "position_embd.weight",
+            "transformer.ln_f.weight": "output_norm.weight", "transformer.ln_f.bias": "output_norm.bias"} if parts is GPT2 else {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}
     if name in flat:
         return flat[name]
     _, _, layer, rest = name.split(".", 3)
@@ -59,11 +78,14 @@ def write(path, arch, config, tensors, kind, factors):
     w.add_context_length(config.max_position_embeddings)
     w.add_embedding_length(config.hidden_size)
     w.add_block_count(config.num_hidden_layers)
-    w.add_feed_forward_length(config.intermediate_size)
+    w.add_feed_forward_length(config.n_inner if arch == "gpt2" else config.intermediate_size)
     w.add_head_count(config.num_attention_heads)
-    w.add_head_count_kv(config.num_key_value_heads)
-    w.add_layer_norm_rms_eps(config.rms_norm_eps)
-    w.add_rope_freq_base(config.rope_theta)
+    if arch == "gpt2":
+        w.add_layer_norm_eps(config.layer_norm_epsilon)
+    else:
+        w.add_head_count_kv(config.num_key_value_heads)
+        w.add_layer_norm_rms_eps(config.rms_norm_eps)
+        w.add_rope_freq_base(config.rope_theta)
     if arch in ("qwen3", "gemma3"):
         w.add_key_length(config.head_dim)
         w.add_value_length(config.head_dim)
@@ -82,21 +104,40 @@ def write(path, arch, config, tensors, kind, factors):
     w.close()
 
 
-def make(name, kind, ids):
+def random_model(name, round_to):
     cls, config_cls, more = KINDS[name]
-    arch = "llama" if name.startswith("llama") else name
     torch.manual_seed(11)
-    config = config_cls(**(COMMON | more))
+    config = config_cls(**({k: v for k, v in COMMON.items() if name != "gpt2" or "key_value" not in k and "intermediate" not in k and "max_pos" not in k}
+                           | more))
+    config.bos_token_id, config.eos_token_id = 0, 0
     model = cls(config).eval()
     with torch.no_grad():  # larger than the usual 0.02, so that softmax and gates leave their linear part
         for n, p in model.named_parameters():
-            norm = "norm" in n
-            p.copy_(torch.randn_like(p) * (0.2 if norm else 0.25) + (1.0 if norm and arch != "gemma3" else 0.0))
-            if p.ndim == 2 and kind != T.F32:  # to what the type can say
-                p.copy_(torch.from_numpy(gguf.dequantize(gguf.quantize(p.numpy(), kind), kind)))
+            norm = "norm" in n or "ln_" in n and n.endswith("weight")
+            p.copy_(round_to(torch.randn_like(p) * (0.2 if norm else 0.25) + (1.0 if norm and name != "gemma3" else 0.0)))
+    return model
+
+
+def logits(model, ids, label):
+    model = model.double()
+    with torch.no_grad():
+        rows = [model(input_ids=torch.tensor([seq])).logits[0] for seq in ids]
+    (OUT / f"{label}.logits.f32").write_bytes(torch.cat(rows).float().numpy().astype("<f4").tobytes())
+
+
+def make(name, kind, ids):
+    def round_to(p):  # to what the type can say
+        plain = p.ndim < 2 or kind == T.F32
+        return p if plain else torch.from_numpy(gguf.dequantize(gguf.quantize(p.numpy(), kind), kind))
+
+    arch = "llama" if name.startswith("llama") else name
+    model = random_model(name, round_to)
+    config = model.config
     tensors = {}
     for n, p in model.named_parameters():
-        v, out = p.detach().numpy(), name_of(n, GEMMA if arch == "gemma3" else PARTS)
+        v, out = p.detach().numpy(), name_of(n, {"gemma3": GEMMA, "gpt2": GPT2}.get(arch, PARTS))
+        if arch == "gpt2" and v.ndim == 2 and out.startswith("blk."):
+            v = v.T  # Conv1D has a row per input
         if arch == "llama" and "attn_q." in out:
             v = neighbours(v, config.num_attention_heads)
         if arch == "llama" and "attn_k." in out:
@@ -110,10 +151,63 @@ def make(name, kind, ids):
         factors = (plain / model.model.rotary_emb.inv_freq.double().numpy()).astype(numpy.float32)
     label = name if kind == T.F32 else f"{name}_{kind.name.lower()}"
     write(OUT / f"{label}.gguf", arch, config, tensors, kind, factors)
-    model = model.double()
-    with torch.no_grad():
-        rows = [model(input_ids=torch.tensor([seq])).logits[0] for seq in ids]
-    (OUT / f"{label}.logits.f32").write_bytes(torch.cat(rows).float().numpy().astype("<f4").tobytes())
+    logits(model, ids, label)
+
+
+def tokenizer(folder):
+    """Byte-level BPE of just VOCAB pieces, split as GPT-2 splits, with the marks of ChatML."""
+    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    merges = ["t h", "th e", "\u0120 the", "e r", "o n", "i s", "\u0120 o", "i n", "e s"]
+    chars = [chr(c) for c in range(33, 127) if not chr(c).isupper()] + ["\u0120", "\u010a"]
+    pieces = (marks + chars)[:VOCAB - len(merges)] + [m.replace(" ", "") for m in merges]
+    assert len(set(pieces)) == len(pieces) <= VOCAB and "\u010a" in pieces, len(pieces)
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    added = [{"id": i, "content": m, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+             for i, m in enumerate(marks)]
+    model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": False,
+             "byte_fallback": False, "vocab": {p: i for i, p in enumerate(pieces) if i >= len(marks)}, "merges": merges}
+    text = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None, "pre_tokenizer": byte_level,
+            "post_processor": byte_level, "decoder": byte_level, "model": model}
+    (folder / "tokenizer.json").write_text(json.dumps(text, ensure_ascii=False, separators=(",", ":")) + "\n")
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def answer(model, ids, ends):
+    """Greedy, up to 24 tokens; no choice may be near enough for rounding to decide."""
+    out = []
+    while len(out) < 24 and not (out and out[-1] in ends):
+        with torch.no_grad():
+            best = model(input_ids=torch.tensor([ids + out])).logits[0, -1].topk(2)
+        assert best.values[0] - best.values[1] > 1e-3
+        out.append(int(best.indices[0]))
+    return out
+
+
+def make_folder(name, ids, answers):
+    kind, shard, texts = FOLDERS[name]
+    folder = OUT / "hf" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    model = random_model(name, lambda p: p.to(kind).float())
+    if texts:
+        model.generation_config.eos_token_id = [2, 0]
+    model.to(kind).save_pretrained(folder, max_shard_size=shard)
+    for file in folder.glob("*.safetensors"):
+        file.chmod(0o644)
+    model = KINDS[name][0].from_pretrained(folder, torch_dtype=torch.float32, attn_implementation="eager").eval()
+    if kind != torch.float32:  # that has the weights of the GGUF file, and so its logits
+        logits(model, ids, f"hf/{name}")
+    if not texts:
+        return
+    t = tokenizer(folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps(
+        {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>", "bos_token": {"content": "<|endoftext|>"}, "add_bos_token": name == "gpt2"}
+        | ({"chat_template": CHATML} if name == "qwen2" else {})) + "\n")
+    first = [0] if name == "gpt2" else []
+    chat = [t.token_to_id("<|im_start|>"), *t.encode("system\nhelp the user").ids, t.token_to_id("<|im_end|>"), *t.encode("\n").ids,
+            t.token_to_id("<|im_start|>"), *t.encode("user\n" + PROMPTS["chat"]).ids, t.token_to_id("<|im_end|>"), *t.encode("\n").ids,
+            t.token_to_id("<|im_start|>"), *t.encode("assistant\n").ids]
+    prompts = {"prompt": first + t.encode(PROMPTS["prompt"]).ids} | ({"chat": chat} if name == "qwen2" else {})
+    answers[name] = {k: {"text": PROMPTS[k], "ids": v, "answer": (a := answer(model, v, [2, 0])), "says": t.decode(a)} for k, v in prompts.items()}
 
 
 if __name__ == "__main__":
@@ -125,3 +219,7 @@ if __name__ == "__main__":
         make(one, T.F32, sequences)
     for kind in (T.Q8_0, T.Q4_1):
         make("llama", kind, sequences)
+    said = {}
+    for one in FOLDERS:
+        make_folder(one, sequences, said)
+    (OUT / "hf" / "answers.json").write_text(json.dumps(said, ensure_ascii=False, indent=1) + "\n")

@@ -1,7 +1,8 @@
 #include "worker/model/bert_config.h"
 
-#include <jansson.h>
 #include <string.h>
+
+#include "worker/model/json_fields.h"
 
 enum {
     VOCAB_MAX = 1 << 20,
@@ -11,31 +12,6 @@ enum {
     POSITIONS_MAX = 32768,
     TYPES_MAX = 16
 };
-
-static json_t *load(ops_slice json, const char *file, ops_err *reterr)
-{
-    json_error_t e;
-    json_t *j = json_loadb(json.p != NULL ? json.p : "", json.n, JSON_REJECT_DUPLICATES, &e);
-    if (j == NULL) {
-        (void)ops_fail(reterr, OPS_ECORRUPT, "%s: line %d: %.160s", file, e.line, e.text);
-        return NULL;
-    }
-    if (!json_is_object(j)) {
-        (void)ops_fail(reterr, OPS_ECORRUPT, "%s is no object", file);
-        json_decref(j);
-        return NULL;
-    }
-    return j;
-}
-
-static ops_status number(const json_t *j, const char *key, int max, int *ret, ops_err *reterr)
-{
-    const json_t *v = json_object_get(j, key);
-    if (!json_is_integer(v) || json_integer_value(v) < 1 || json_integer_value(v) > max)
-        return ops_fail(reterr, OPS_ECORRUPT, "config.json: %s must be a number from 1 to %d", key, max);
-    *ret = (int)json_integer_value(v);
-    return OPS_OK;
-}
 
 static ops_status word(const json_t *j, const char *key, const char *want, ops_err *reterr)
 {
@@ -71,7 +47,7 @@ static ops_status fields(const json_t *j, ops_bert_config *c, ops_err *reterr)
     if (st == OPS_OK)
         st = word(j, "position_embedding_type", "absolute", reterr);
     for (size_t i = 0; st == OPS_OK && i < sizeof rows / sizeof *rows; i++)
-        st = number(j, rows[i].key, rows[i].max, rows[i].at, reterr);
+        st = ops_json_whole(j, "config.json", rows[i].key, rows[i].max, 0, rows[i].at, reterr);
     if (st != OPS_OK)
         return st;
     if (c->hidden % c->heads != 0)
@@ -89,9 +65,10 @@ static ops_status fields(const json_t *j, ops_bert_config *c, ops_err *reterr)
 
 ops_status ops_bert_config_parse(ops_slice json, ops_bert_config *ret, ops_err *reterr)
 {
-    json_t *j = load(json, "config.json", reterr);
-    if (j == NULL)
-        return OPS_ECORRUPT;
+    json_t *j = NULL;
+    const ops_status loaded = ops_json_load(json, "config.json", &j, reterr);
+    if (loaded != OPS_OK)
+        return loaded;
     ops_bert_config c = {0};
     const ops_status st = fields(j, &c, reterr);
     json_decref(j);
@@ -102,9 +79,10 @@ ops_status ops_bert_config_parse(ops_slice json, ops_bert_config *ret, ops_err *
 
 ops_status ops_bert_config_sentence(ops_slice json, ops_bert_config *c, ops_err *reterr)
 {
-    json_t *j = load(json, "sentence_bert_config.json", reterr);
-    if (j == NULL)
-        return OPS_ECORRUPT;
+    json_t *j = NULL;
+    const ops_status loaded = ops_json_load(json, "sentence_bert_config.json", &j, reterr);
+    if (loaded != OPS_OK)
+        return loaded;
     const json_t *v = json_object_get(j, "max_seq_length");
     ops_status st = OPS_OK;
     if (v == NULL || json_is_null(v)) {
@@ -120,9 +98,10 @@ ops_status ops_bert_config_sentence(ops_slice json, ops_bert_config *c, ops_err 
 
 ops_status ops_bert_config_pooling(ops_slice json, ops_err *reterr)
 {
-    json_t *j = load(json, "1_Pooling/config.json", reterr);
-    if (j == NULL)
-        return OPS_ECORRUPT;
+    json_t *j = NULL;
+    const ops_status loaded = ops_json_load(json, "1_Pooling/config.json", &j, reterr);
+    if (loaded != OPS_OK)
+        return loaded;
     const char *key;
     json_t *v;
     ops_status st = OPS_OK;

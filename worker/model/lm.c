@@ -10,6 +10,7 @@ enum { /* plans that do not depend on a tensor's type */
        EMBED,
        TURNS,
        TURNS_WINDOW,
+       PLACE,
        NORM,
        ROPE_Q,
        ROPE_K,
@@ -17,6 +18,8 @@ enum { /* plans that do not depend on a tensor's type */
        NORM_K,
        BIAS_Q,
        BIAS_KV,
+       BIAS_OUT,
+       BIAS_UP,
        APPEND,
        ATTEND,
        ATTEND_WINDOW,
@@ -27,6 +30,8 @@ enum { /* plans that do not depend on a tensor's type */
        NORM_PICKED,
        ADD_PICKED,
        GATE_PICKED,
+       BIAS_OUT_PICKED,
+       BIAS_UP_PICKED,
        HEAD,
        PLANS
 };
@@ -90,11 +95,41 @@ static ops_kern_decoder cache_of(const step *t, int window)
                               .exact = m->limits.exact};
 }
 
+/* What the architecture has no use for is not planned. */
+static bool needed(const ops_lm_config *c, int plan)
+{
+    switch (plan) {
+    case TURNS:
+    case ROPE_Q:
+    case ROPE_K:
+        return c->rotary > 0;
+    case TURNS_WINDOW:
+    case ATTEND_WINDOW:
+        return c->window > 0;
+    case NORM_Q:
+    case NORM_K:
+        return c->head_norms;
+    case BIAS_Q:
+    case BIAS_KV:
+        return c->bias;
+    case PLACE:
+    case BIAS_OUT:
+    case BIAS_UP:
+    case BIAS_OUT_PICKED:
+    case BIAS_UP_PICKED:
+        return c->layer_norm;
+    default:
+        return true;
+    }
+}
+
 static void plan_rows(step *t)
 {
     const ops_lm_config *c = &t->m->c;
     const int m = t->b->tokens, o = t->b->outputs, h = c->hidden, exact = t->m->limits.exact;
     const int q = c->heads * c->width, kv = c->kv_heads * c->width, seqs = t->b->seqs;
+    const ops_kern_op norm = c->layer_norm ? OPS_KERN_LAYERNORM : OPS_KERN_RMSNORM;
+    const ops_kern_op gate = c->layer_norm ? OPS_KERN_GELU_TANH : OPS_KERN_GATE;
     const ops_kern_decoder plain = {.exact = exact, .gelu = c->gelu};
     const ops_kern_decoder turn = {
         .exact = exact, .theta = c->theta, .rotary = c->rotary, .half_split = c->half_split};
@@ -108,7 +143,12 @@ static void plan_rows(step *t)
                    .decoder = {.type = t->m->embed.type, .scale = c->embed_scale}},
         [TURNS] = {.op = OPS_KERN_ROPE_TABLE, .m = m, .decoder = turn},
         [TURNS_WINDOW] = {.op = OPS_KERN_ROPE_TABLE, .m = m, .decoder = turn_window},
-        [NORM] = {.op = OPS_KERN_RMSNORM, .m = m, .n = h, .eps = c->eps, .decoder = plain},
+        [PLACE] = {.op = OPS_KERN_QEMBED,
+                   .m = m,
+                   .n = c->context,
+                   .k = h,
+                   .decoder = {.type = t->m->positions.type, .scale = 1}},
+        [NORM] = {.op = norm, .m = m, .n = h, .eps = c->eps, .decoder = plain},
         [ROPE_Q] = {.op = OPS_KERN_ROPE, .m = m, .n = q, .heads = c->heads, .decoder = turn},
         [ROPE_K] = {.op = OPS_KERN_ROPE, .m = m, .n = kv, .heads = c->kv_heads, .decoder = turn},
         [NORM_Q] =
@@ -117,6 +157,8 @@ static void plan_rows(step *t)
             {.op = OPS_KERN_RMSNORM, .m = m * c->kv_heads, .n = c->width, .eps = c->eps, .decoder = plain},
         [BIAS_Q] = {.op = OPS_KERN_ADD_ROW, .m = m, .n = q},
         [BIAS_KV] = {.op = OPS_KERN_ADD_ROW, .m = m, .n = kv},
+        [BIAS_OUT] = {.op = OPS_KERN_ADD_ROW, .m = m, .n = h},
+        [BIAS_UP] = {.op = OPS_KERN_ADD_ROW, .m = m, .n = c->inner},
         [APPEND] = {.op = OPS_KERN_KV_APPEND, .m = m, .n = kv, .seqs = seqs, .decoder = cache_of(t, 0)},
         [ATTEND] = {.op = OPS_KERN_ATTEND_PAGED,
                     .m = m,
@@ -131,12 +173,14 @@ static void plan_rows(step *t)
                            .seqs = seqs,
                            .decoder = cache_of(t, c->window)},
         [ADD] = {.op = OPS_KERN_ADD, .m = m, .n = h},
-        [GATE] = {.op = OPS_KERN_GATE, .m = m, .n = c->inner, .decoder = plain},
+        [GATE] = {.op = gate, .m = m, .n = c->inner, .decoder = plain},
         [PICK_X] = {.op = OPS_KERN_EMBED, .m = o, .n = h, .k = m},
         [PICK_CONTEXT] = {.op = OPS_KERN_EMBED, .m = o, .n = q, .k = m},
-        [NORM_PICKED] = {.op = OPS_KERN_RMSNORM, .m = o, .n = h, .eps = c->eps, .decoder = plain},
+        [NORM_PICKED] = {.op = norm, .m = o, .n = h, .eps = c->eps, .decoder = plain},
         [ADD_PICKED] = {.op = OPS_KERN_ADD, .m = o, .n = h},
-        [GATE_PICKED] = {.op = OPS_KERN_GATE, .m = o, .n = c->inner, .decoder = plain},
+        [GATE_PICKED] = {.op = gate, .m = o, .n = c->inner, .decoder = plain},
+        [BIAS_OUT_PICKED] = {.op = OPS_KERN_ADD_ROW, .m = o, .n = h},
+        [BIAS_UP_PICKED] = {.op = OPS_KERN_ADD_ROW, .m = o, .n = c->inner},
         [HEAD] = {.op = t->b->mask != NULL ? OPS_KERN_HEAD : OPS_KERN_QLINEAR,
                   .m = o,
                   .n = c->vocab,
@@ -145,7 +189,7 @@ static void plan_rows(step *t)
     };
     const int plans = o > 0 ? PLANS : PICK_X;
     for (int i = 0; i < plans; i++)
-        if (c->window > 0 || (i != TURNS_WINDOW && i != ATTEND_WINDOW))
+        if (needed(c, i))
             make_plan(t, &shapes[i], &t->plan[i]);
 }
 
@@ -174,7 +218,8 @@ static void plan_maps(step *t)
         if (rows == 0)
             continue;
         plan_map(t, MAP_OUT + picked, rows, h, q, w[OPS_LM_OUT].type);
-        plan_map(t, MAP_UP + picked, rows, c->inner, h, w[OPS_LM_GATE].type);
+        if (!c->layer_norm)
+            plan_map(t, MAP_UP + picked, rows, c->inner, h, w[OPS_LM_GATE].type);
         plan_map(t, MAP_UP + picked, rows, c->inner, h, w[OPS_LM_UP].type);
         plan_map(t, MAP_DOWN + picked, rows, h, c->inner, w[OPS_LM_DOWN].type);
     }
@@ -220,6 +265,10 @@ static void upload_batch(step *t)
     upload(t, OPS_LM_IDS, b->ids, (size_t)b->tokens);
     upload(t, OPS_LM_ROWS, b->rows, (size_t)b->tokens * 2);
     upload(t, OPS_LM_TABLE, b->table, (size_t)b->seqs * (size_t)t->m->table);
+    for (int i = 0; t->m->places != NULL && i < b->tokens; i++)
+        t->m->places[i] = b->rows[2 * i + 1];
+    if (t->m->places != NULL)
+        upload(t, OPS_LM_PLACES, t->m->places, (size_t)b->tokens);
     if (b->outputs > 0)
         upload(t, OPS_LM_PICKED, b->out, (size_t)b->outputs);
     if (b->outputs > 0 && b->mask != NULL)
@@ -231,20 +280,37 @@ static void map(step *t, int which, const ops_lm_weight *w, ops_lm_rows from, op
     RUN(t, t->map[which][w->type], t->m->rows[from], w->buf, t->m->rows[to]);
 }
 
+/* A bias to the rows, where the architecture has one. */
+static void shift(step *t, int plan, const ops_lm_weight *bias, ops_lm_rows rows)
+{
+    if (bias->buf != NULL)
+        RUN(t, t->plan[plan], t->m->rows[rows], bias->buf, t->m->rows[rows]);
+}
+
+static void normalise(step *t, bool picked, const ops_lm_weight *gain, const ops_lm_weight *bias,
+                      ops_lm_rows from, ops_lm_rows to)
+{
+    const ops_kern_plan *plan = t->plan[picked ? NORM_PICKED : NORM];
+    if (t->m->c.layer_norm)
+        RUN(t, plan, t->m->rows[from], gain->buf, bias->buf, t->m->rows[to]);
+    else
+        RUN(t, plan, t->m->rows[from], gain->buf, t->m->rows[to]);
+}
+
 /* Queries, keys and values of a layer, turned, in ROW_Q, ROW_K and ROW_V. */
 static void project(step *t, const ops_lm_layer *y, bool windowed)
 {
     ops_kern_buf **r = t->m->rows;
     const ops_lm_weight *w = y->part;
-    RUN(t, t->plan[NORM], r[OPS_LM_X], w[OPS_LM_ATTN_NORM].buf, r[OPS_LM_H]);
+    normalise(t, false, &w[OPS_LM_ATTN_NORM], &w[OPS_LM_ATTN_NORM_SHIFT], OPS_LM_X, OPS_LM_H);
     map(t, MAP_Q, &w[OPS_LM_Q], OPS_LM_H, OPS_LM_ROW_Q);
     map(t, MAP_KV, &w[OPS_LM_K], OPS_LM_H, OPS_LM_ROW_K);
     map(t, MAP_KV, &w[OPS_LM_V], OPS_LM_H, OPS_LM_ROW_V);
-    if (t->m->c.bias) {
-        RUN(t, t->plan[BIAS_Q], r[OPS_LM_ROW_Q], w[OPS_LM_Q_BIAS].buf, r[OPS_LM_ROW_Q]);
-        RUN(t, t->plan[BIAS_KV], r[OPS_LM_ROW_K], w[OPS_LM_K_BIAS].buf, r[OPS_LM_ROW_K]);
-        RUN(t, t->plan[BIAS_KV], r[OPS_LM_ROW_V], w[OPS_LM_V_BIAS].buf, r[OPS_LM_ROW_V]);
-    }
+    shift(t, BIAS_Q, &w[OPS_LM_Q_BIAS], OPS_LM_ROW_Q);
+    shift(t, BIAS_KV, &w[OPS_LM_K_BIAS], OPS_LM_ROW_K);
+    shift(t, BIAS_KV, &w[OPS_LM_V_BIAS], OPS_LM_ROW_V);
+    if (t->m->c.rotary == 0)
+        return;
     ops_lm_rows q = OPS_LM_ROW_Q, k = OPS_LM_ROW_K;
     if (t->m->c.head_norms) {
         RUN(t, t->plan[NORM_Q], r[q], w[OPS_LM_Q_NORM].buf, r[OPS_LM_CONTEXT]);
@@ -269,6 +335,26 @@ static void join(step *t, bool picked, const ops_lm_weight *post, ops_lm_rows fr
     RUN(t, t->plan[picked ? ADD_PICKED : ADD], r[from], r[made], r[to]);
 }
 
+/* The second half of a layer, from the stream to H. */
+static void feed(step *t, const ops_lm_layer *y, bool picked, ops_lm_rows from)
+{
+    ops_kern_buf **r = t->m->rows;
+    const ops_lm_weight *w = y->part;
+    const int more = picked ? MAP_OUT_PICKED - MAP_OUT : 0;
+    const ops_kern_plan *gate = t->plan[picked ? GATE_PICKED : GATE];
+    normalise(t, picked, &w[OPS_LM_FFN_NORM], &w[OPS_LM_FFN_NORM_SHIFT], from, OPS_LM_H);
+    map(t, MAP_UP + more, &w[OPS_LM_UP], OPS_LM_H, OPS_LM_ROW_UP);
+    if (t->m->c.layer_norm) {
+        shift(t, picked ? BIAS_UP_PICKED : BIAS_UP, &w[OPS_LM_UP_BIAS], OPS_LM_ROW_UP);
+        RUN(t, gate, r[OPS_LM_ROW_UP], r[OPS_LM_ROW_GATE]);
+    } else {
+        map(t, MAP_UP + more, &w[OPS_LM_GATE], OPS_LM_H, OPS_LM_ROW_GATE);
+        RUN(t, gate, r[OPS_LM_ROW_GATE], r[OPS_LM_ROW_UP], r[OPS_LM_ROW_GATE]);
+    }
+    map(t, MAP_DOWN + more, &w[OPS_LM_DOWN], OPS_LM_ROW_GATE, OPS_LM_H);
+    shift(t, picked ? BIAS_OUT_PICKED : BIAS_OUT, &w[OPS_LM_DOWN_BIAS], OPS_LM_H);
+}
+
 /* In the last layer the rows of the outputs alone go on after attention, and the stream ends in Y; else X to X. */
 static void run_layer(step *t, int i, bool last)
 {
@@ -291,12 +377,9 @@ static void run_layer(step *t, int i, bool last)
         b = OPS_LM_X;
     }
     map(t, MAP_OUT + more, &y->part[OPS_LM_OUT], context, OPS_LM_H);
+    shift(t, last ? BIAS_OUT_PICKED : BIAS_OUT, &y->part[OPS_LM_OUT_BIAS], OPS_LM_H);
     join(t, last, &y->part[OPS_LM_ATTN_POST], a, b);
-    RUN(t, t->plan[last ? NORM_PICKED : NORM], r[b], y->part[OPS_LM_FFN_NORM].buf, r[OPS_LM_H]);
-    map(t, MAP_UP + more, &y->part[OPS_LM_GATE], OPS_LM_H, OPS_LM_ROW_GATE);
-    map(t, MAP_UP + more, &y->part[OPS_LM_UP], OPS_LM_H, OPS_LM_ROW_UP);
-    RUN(t, t->plan[last ? GATE_PICKED : GATE], r[OPS_LM_ROW_GATE], r[OPS_LM_ROW_UP], r[OPS_LM_ROW_GATE]);
-    map(t, MAP_DOWN + more, &y->part[OPS_LM_DOWN], OPS_LM_ROW_GATE, OPS_LM_H);
+    feed(t, y, last, b);
     join(t, last, &y->part[OPS_LM_FFN_POST], b, a);
 }
 
@@ -304,15 +387,20 @@ static void run_graph(step *t)
 {
     ops_lm *m = t->m;
     ops_kern_buf **r = m->rows;
-    RUN(t, t->plan[EMBED], r[OPS_LM_IDS], m->embed.buf, r[OPS_LM_X]);
-    RUN(t, t->plan[TURNS], r[OPS_LM_ROWS], m->slower, r[OPS_LM_TURNS]);
+    RUN(t, t->plan[EMBED], r[OPS_LM_IDS], m->embed.buf, r[m->c.layer_norm ? OPS_LM_Y : OPS_LM_X]);
+    if (m->c.layer_norm) {
+        RUN(t, t->plan[PLACE], r[OPS_LM_PLACES], m->positions.buf, r[OPS_LM_H]);
+        RUN(t, t->plan[ADD], r[OPS_LM_Y], r[OPS_LM_H], r[OPS_LM_X]);
+    } else {
+        RUN(t, t->plan[TURNS], r[OPS_LM_ROWS], m->slower, r[OPS_LM_TURNS]);
+    }
     if (m->c.window > 0)
         RUN(t, t->plan[TURNS_WINDOW], r[OPS_LM_ROWS], m->one, r[OPS_LM_TURNS_WINDOW]);
     for (int i = 0; i < m->c.layers; i++)
         run_layer(t, i, i == m->c.layers - 1);
     if (t->b->outputs == 0)
         return;
-    RUN(t, t->plan[NORM_PICKED], r[OPS_LM_Y], m->norm.buf, r[OPS_LM_H]);
+    normalise(t, true, &m->norm, &m->norm_shift, OPS_LM_Y, OPS_LM_H);
     if (t->b->mask != NULL)
         RUN(t, t->plan[HEAD], r[OPS_LM_H], m->head.buf, r[OPS_LM_MASK], r[OPS_LM_LOGITS]);
     else

@@ -7,16 +7,48 @@
 
 static const struct {
     const char *name;
-    bool bias, head_norms, gemma, half_split;
-} archs[] = {[OPS_LM_LLAMA] = {"llama", false, false, false, false},
-             [OPS_LM_QWEN2] = {"qwen2", true, false, false, true},
-             [OPS_LM_QWEN3] = {"qwen3", false, true, false, true},
-             [OPS_LM_GEMMA3] = {"gemma3", false, true, true, true}};
-enum { ARCHS = sizeof archs / sizeof *archs, KEY_MAX = 96, WIDTH_MAX = 512, HEADS_MAX = 4096 };
+    bool bias, head_norms, gemma, half_split, gpt2;
+} archs[OPS_LM_ARCHS] = {[OPS_LM_LLAMA] = {"llama", false, false, false, false, false},
+                         [OPS_LM_QWEN2] = {"qwen2", true, false, false, true, false},
+                         [OPS_LM_QWEN3] = {"qwen3", false, true, false, true, false},
+                         [OPS_LM_GEMMA3] = {"gemma3", false, true, true, true, false},
+                         [OPS_LM_GPT2] = {"gpt2", true, false, false, false, true}};
+enum { KEY_MAX = 96 };
 
 const char *ops_lm_arch_name(ops_lm_arch arch)
 {
     return archs[arch].name;
+}
+
+ops_lm_config ops_lm_config_of_arch(ops_lm_arch arch)
+{
+    return (ops_lm_config){.arch = arch,
+                           .embed_scale = 1,
+                           .rope_slower = 1,
+                           .theta = 1,
+                           .bias = archs[arch].bias,
+                           .head_norms = archs[arch].head_norms,
+                           .post_norms = archs[arch].gemma,
+                           .gelu = archs[arch].gemma || archs[arch].gpt2,
+                           .half_split = archs[arch].half_split,
+                           .layer_norm = archs[arch].gpt2};
+}
+
+ops_status ops_lm_config_finish(ops_lm_config *c, ops_err *reterr)
+{
+    if (c->heads % c->kv_heads != 0)
+        return ops_fail(reterr, OPS_ECORRUPT, "%d heads of queries do not divide over %d of keys", c->heads,
+                        c->kv_heads);
+    if (c->width < 1 || c->width > OPS_LM_WIDTH_MAX)
+        return ops_fail(reterr, OPS_ECORRUPT, "heads %d wide, not 1 to %d", c->width, OPS_LM_WIDTH_MAX);
+    if (c->rotary % 2 != 0)
+        return ops_fail(reterr, OPS_ECORRUPT, "%d elements of a head are turned, which is not even",
+                        c->rotary);
+    /* GPT-2 has one map for all three, so as many keys as queries, as wide as the stream */
+    if (c->layer_norm && (c->kv_heads != c->heads || c->heads * c->width != c->hidden))
+        return ops_fail(reterr, OPS_ECORRUPT, "%d heads of %d, %d of keys, in a stream of %d", c->heads,
+                        c->width, c->kv_heads, c->hidden);
+    return OPS_OK;
 }
 
 typedef struct reader {
@@ -85,7 +117,6 @@ static ops_status refuse_unbuilt(const reader *r, ops_lm_config *c)
         return ops_fail(r->reterr, OPS_EUNIMPL, "the key '%s' is not built", key);
     }
     ops_slice kind;
-    c->rope_slower = 1;
     if (!ops_gguf_text(r->g, key_of(r, "rope.scaling.type", key), &kind) ||
         ops_slice_eq(kind, OPS_SLICE("none")))
         return OPS_OK;
@@ -98,28 +129,20 @@ static ops_status refuse_unbuilt(const reader *r, ops_lm_config *c)
 static ops_status read_heads(const reader *r, ops_lm_config *c)
 {
     int value_width = 0;
-    ops_status st = whole(r, "attention.head_count", HEADS_MAX, 0, &c->heads);
+    ops_status st = whole(r, "attention.head_count", OPS_LM_HEADS_MAX, 0, &c->heads);
     if (st == OPS_OK)
-        st = whole(r, "attention.head_count_kv", HEADS_MAX, c->heads, &c->kv_heads);
+        st = whole(r, "attention.head_count_kv", OPS_LM_HEADS_MAX, c->heads, &c->kv_heads);
     if (st != OPS_OK)
         return st;
-    if (c->heads % c->kv_heads != 0)
-        return ops_fail(r->reterr, OPS_ECORRUPT, "%d heads of queries do not divide over %d of keys",
-                        c->heads, c->kv_heads);
     const int even = c->hidden % c->heads == 0 ? c->hidden / c->heads : 0;
-    st = whole(r, "attention.key_length", WIDTH_MAX, even, &c->width);
+    st = whole(r, "attention.key_length", OPS_LM_WIDTH_MAX, even, &c->width);
     if (st == OPS_OK)
-        st = whole(r, "attention.value_length", WIDTH_MAX, c->width, &value_width);
-    if (st == OPS_OK && c->width > WIDTH_MAX)
-        st = ops_fail(r->reterr, OPS_ECORRUPT, "heads %d wide, at most %d", c->width, WIDTH_MAX);
+        st = whole(r, "attention.value_length", OPS_LM_WIDTH_MAX, c->width, &value_width);
     if (st == OPS_OK && value_width != c->width)
         st = ops_fail(r->reterr, OPS_EUNIMPL, "keys %d wide and values %d wide are not built", c->width,
                       value_width);
-    if (st == OPS_OK)
+    if (st == OPS_OK && !c->layer_norm)
         st = whole(r, "rope.dimension_count", c->width, c->width, &c->rotary);
-    if (st == OPS_OK && c->rotary % 2 != 0)
-        st = ops_fail(r->reterr, OPS_ECORRUPT, "the key '%s.rope.dimension_count' is %d, not even", r->arch,
-                      c->rotary);
     return st;
 }
 
@@ -141,13 +164,13 @@ static ops_status find_arch(const ops_gguf *g, ops_lm_arch *ret, ops_err *reterr
     ops_slice name;
     if (!ops_gguf_text(g, "general.architecture", &name))
         return ops_fail(reterr, OPS_ECORRUPT, "the key 'general.architecture' is missing");
-    for (int i = 0; i < ARCHS; i++)
+    for (int i = 0; i < OPS_LM_ARCHS; i++)
         if (ops_slice_eq(name, ops_slice_str(archs[i].name))) {
             *ret = (ops_lm_arch)i;
             return OPS_OK;
         }
     return ops_fail(reterr, OPS_EUNIMPL,
-                    "the architecture '" OPS_SLICE_FMT "' is not built: llama, qwen2, qwen3 and gemma3 are",
+                    "the architecture '" OPS_SLICE_FMT "' is not built: " OPS_LM_ARCH_NAMES " are",
                     OPS_SLICE_ARG(ops_slice_sub(name, 0, 64)));
 }
 
@@ -165,15 +188,12 @@ static ops_status read_vocab(const reader *r, ops_lm_config *c)
 
 ops_status ops_lm_config_read(const ops_gguf *g, ops_lm_config *ret, ops_err *reterr)
 {
-    ops_lm_config c = {.embed_scale = 1};
-    ops_status st = find_arch(g, &c.arch, reterr);
+    ops_lm_arch arch = OPS_LM_LLAMA;
+    ops_status st = find_arch(g, &arch, reterr);
     if (st != OPS_OK)
         return st;
-    const reader r = {g, archs[c.arch].name, reterr};
-    c.bias = archs[c.arch].bias;
-    c.head_norms = archs[c.arch].head_norms;
-    c.post_norms = c.gelu = archs[c.arch].gemma;
-    c.half_split = archs[c.arch].half_split;
+    const reader r = {g, archs[arch].name, reterr};
+    ops_lm_config c = ops_lm_config_of_arch(arch);
     const struct {
         const char *name;
         int max, *to;
@@ -188,13 +208,18 @@ ops_status ops_lm_config_read(const ops_gguf *g, ops_lm_config *ret, ops_err *re
     if (st == OPS_OK)
         st = read_heads(&r, &c);
     if (st == OPS_OK)
-        st = number(&r, "attention.layer_norm_rms_epsilon", 1, 0, &c.eps);
-    if (st == OPS_OK)
+        st = number(&r, c.layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1,
+                    0, &c.eps);
+    if (st == OPS_OK && c.rotary > 0)
         st = number(&r, "rope.freq_base", 1e12, archs[c.arch].gemma ? 1e6 : 1e4, &c.theta);
     if (st == OPS_OK)
         st = read_vocab(&r, &c);
+    if (st == OPS_OK)
+        st = ops_lm_config_finish(&c, reterr);
+    if (st != OPS_OK)
+        return st;
     c.scale = 1 / sqrtf((float)c.width);
-    if (st == OPS_OK && archs[c.arch].gemma)
+    if (archs[c.arch].gemma)
         st = read_gemma(&r, &c);
     if (st == OPS_OK)
         *ret = c;

@@ -21,6 +21,11 @@ typedef enum ops_lm_part {
     OPS_LM_UP,
     OPS_LM_DOWN,
     OPS_LM_FFN_POST,
+    OPS_LM_ATTN_NORM_SHIFT,
+    OPS_LM_OUT_BIAS,
+    OPS_LM_FFN_NORM_SHIFT,
+    OPS_LM_UP_BIAS,
+    OPS_LM_DOWN_BIAS,
     OPS_LM_PARTS
 } ops_lm_part;
 
@@ -52,6 +57,7 @@ typedef enum ops_lm_rows {
     OPS_LM_TURNS_WINDOW,
     OPS_LM_LOGITS,
     OPS_LM_IDS,
+    OPS_LM_PLACES, /* positions alone, where they are learned */
     OPS_LM_ROWS,
     OPS_LM_TABLE,
     OPS_LM_PICKED,
@@ -66,25 +72,45 @@ struct ops_lm {
     const ops_kern *kern;
     ops_kern_dev *dev;
     ops_lm_weight embed, head, norm; /* head.buf is embed.buf where the file has no head of its own */
-    ops_kern_buf *slower, *one;      /* factors of the rotation */
+    ops_lm_weight norm_shift, positions;
+    ops_kern_buf *slower, *one; /* factors of the rotation */
     ops_lm_layer *layers;
     ops_kern_buf *rows[OPS_LM_ROWS_COUNT];
+    int32_t *places; /* [limits.tokens], where positions are learned */
     size_t step_bytes;
 };
 
 /* What the file must hold for a config: every tensor with its place. `part` of layer `layer`, or layer -1: the places below. */
-enum { OPS_LM_EMBED, OPS_LM_NORM, OPS_LM_HEAD, OPS_LM_FACTORS, OPS_LM_GLOBALS };
+enum {
+    OPS_LM_EMBED,
+    OPS_LM_NORM,
+    OPS_LM_HEAD,
+    OPS_LM_FACTORS,
+    OPS_LM_NORM_SHIFT,
+    OPS_LM_POSITIONS,
+    OPS_LM_GLOBALS
+};
+enum { OPS_LM_NAME_MAX = 96, OPS_LM_WIDTH_MAX = 512, OPS_LM_HEADS_MAX = 4096 };
+#define OPS_LM_ARCH_NAMES "llama, qwen2, qwen3, gemma3 and gpt2"
 typedef struct ops_lm_want {
-    char name[64];
+    char name[OPS_LM_NAME_MAX];
     int n, k;   /* rows of k elements; n 0: one row, a vector */
     bool maybe; /* may be absent */
+    int from,
+        of; /* rows [from, from + n) of the tensor's `of`, of a vector elements; of 0: it is the whole tensor */
+    bool crossed; /* the tensor has k rows, each with one element of every row that is wanted */
+    float plus;   /* added to every element of a vector */
 } ops_lm_want;
 
 /* False: the architecture has no such tensor. */
 bool ops_lm_want_part(const ops_lm_config *c, int layer, ops_lm_part part, ops_lm_want *ret);
 bool ops_lm_want_global(const ops_lm_config *c, int which, ops_lm_want *ret);
-/* Does the file hold exactly what the config asks for? */
-ops_status ops_lm_check_tensors(const ops_gguf *g, const ops_lm_config *c, ops_err *reterr);
+/* Does the source hold exactly what the config asks for? Sets c->layout and c->tied to what the source has. */
+ops_status ops_lm_check_tensors(const ops_lm_source *s, ops_lm_config *c, ops_err *reterr);
+/* A config whose features are those of the architecture, all else 0 or neutral. */
+ops_lm_config ops_lm_config_of_arch(ops_lm_arch arch);
+/* What both kinds of files leave to be checked and worked out once sizes, heads and widths are known. */
+ops_status ops_lm_config_finish(ops_lm_config *c, ops_err *reterr);
 
 /* Has the device take now what the largest batch needs, so that no batch has to. */
 ops_status ops_lm_warm(ops_lm *m, ops_err *reterr);

@@ -7,7 +7,7 @@
 
 typedef struct loader {
     ops_lm *m;
-    const ops_gguf *g;
+    const ops_lm_source *s;
     ops_err *reterr;
 } loader;
 
@@ -27,37 +27,69 @@ static ops_status new_buf(loader *l, size_t bytes, const char *what, ops_kern_bu
 }
 
 /* A vector, as f32. */
-static ops_status load_vector(loader *l, const ops_lm_want *w, const ops_gguf_tensor *t, ops_kern_buf **ret)
+static ops_status load_vector(loader *l, const ops_lm_want *w, const ops_lm_tensor *t, ops_kern_buf **ret)
 {
     const size_t bytes = (size_t)w->k * sizeof(float);
-    OPS_AUTO(ops_free) void *values = ops_malloc(bytes);
+    OPS_AUTO(ops_free) void *memory = ops_malloc(bytes);
+    float *const values = memory;
     if (values == NULL)
         return ops_fail(l->reterr, OPS_ENOMEM, "tensor '%s'", w->name);
-    ops_kern_quant_decode((ops_kern_quant_type)t->type, t->bytes.p, (size_t)w->k, values);
+    const char *from = t->bytes.p + ops_kern_quant_bytes(t->type, (size_t)w->from);
+    ops_kern_quant_decode((ops_kern_quant_type)t->type, from, (size_t)w->k, values);
+    for (int i = 0; i < w->k; i++)
+        values[i] += w->plus;
     const ops_status st = new_buf(l, bytes, w->name, ret);
     return st == OPS_OK
                ? ops_lm_kern(l->m->kern->upload(l->m->dev, *ret, 0, values, bytes), w->name, l->reterr)
                : st;
 }
 
+/* The rows of w in memory of their own, out of a tensor that has them as columns. NULL: the heap is out. */
+static void *uncross(const ops_lm_want *w, const ops_lm_tensor *t)
+{
+    const size_t size = ops_kern_quant_bytes(t->type, 1);
+    const size_t n = (size_t)w->n, k = (size_t)w->k, columns = (size_t)t->k;
+    char *to = ops_malloc(n * k * size);
+    for (size_t i = 0; to != NULL && i < n; i++)
+        for (size_t j = 0; j < k; j++)
+            memcpy(to + (i * k + j) * size, t->bytes.p + (j * columns + (size_t)w->from + i) * size, size);
+    return to;
+}
+
+static ops_status load_matrix(loader *l, const ops_lm_want *w, const ops_lm_tensor *t, ops_kern_buf **ret)
+{
+    const size_t row = ops_kern_quant_bytes(t->type, (size_t)w->k);
+    OPS_AUTO(ops_free) void *own = w->crossed ? uncross(w, t) : NULL;
+    if (w->crossed && own == NULL)
+        return ops_fail(l->reterr, OPS_ENOMEM, "tensor '%s'", w->name);
+    const void *from = w->crossed ? own : t->bytes.p + (size_t)w->from * row;
+    const size_t bytes = (size_t)w->n * row;
+    return ops_lm_kern(l->m->kern->pack_quant(l->m->dev, t->type, w->n, w->k, from, bytes, ret), w->name,
+                       l->reterr);
+}
+
 /* Stays empty where the tensor may be absent and is. */
 static ops_status load_one(loader *l, const ops_lm_want *w, ops_lm_weight *ret)
 {
-    const ops_gguf_tensor *t = ops_gguf_tensor_find(l->g, w->name);
-    if (t == NULL)
+    ops_lm_tensor t;
+    if (!l->s->find(l->s->from, w->name, &t))
         return OPS_OK;
-    ret->type = (ops_kern_quant_type)t->type;
-    if (w->n == 0)
-        return load_vector(l, w, t, &ret->buf);
-    if (strcmp(w->name, "token_embd.weight") != 0)
-        l->m->step_bytes += t->bytes.n;
-    return ops_lm_kern(
-        l->m->kern->pack_quant(l->m->dev, (int)t->type, w->n, w->k, t->bytes.p, t->bytes.n, &ret->buf),
-        w->name, l->reterr);
+    ret->type = (ops_kern_quant_type)t.type;
+    return w->n == 0 ? load_vector(l, w, &t, &ret->buf) : load_matrix(l, w, &t, &ret->buf);
 }
 
+/* Bytes of a matrix in the source's own form. */
+static size_t read_bytes(const ops_lm_want *w, const ops_lm_weight *loaded)
+{
+    return w->n > 0 && loaded->buf != NULL
+               ? (size_t)w->n * ops_kern_quant_bytes((int)loaded->type, (size_t)w->k)
+               : 0;
+}
+
+/* Factors of the rotation: the file's own, or what the config says, for layers without a window; 1 for those with one. */
 static ops_status load_factors(loader *l)
 {
+    const ops_lm_config *c = &l->m->c;
     const int n = l->m->c.rotary / 2;
     const size_t bytes = (size_t)n * sizeof(float);
     OPS_AUTO(ops_free) void *memory = ops_malloc(bytes);
@@ -66,10 +98,15 @@ static ops_status load_factors(loader *l)
         return ops_fail(l->reterr, OPS_ENOMEM, "factors of the rotation");
     ops_kern_buf **const to[] = {&l->m->slower, &l->m->one};
     for (int i = 0; i < 2; i++) {
+        if (*to[i] != NULL)
+            continue;
         for (int p = 0; p < n; p++)
-            f[p] = i == 0 ? l->m->c.rope_slower : 1;
-        ops_status st = *to[i] != NULL ? OPS_OK : new_buf(l, bytes, "factors of the rotation", to[i]);
-        if (st == OPS_OK && !(i == 0 && ops_gguf_tensor_find(l->g, "rope_freqs.weight") != NULL))
+            f[p] = i == 0 ? c->rope_slower : 1;
+        if (i == 0 && c->rope_context > 0)
+            ops_kern_rope_factors(c->rotary, c->theta, c->rope_slower, c->rope_low, c->rope_high,
+                                  c->rope_context, f);
+        ops_status st = new_buf(l, bytes, "factors of the rotation", to[i]);
+        if (st == OPS_OK)
             st = ops_lm_kern(l->m->kern->upload(l->m->dev, *to[i], 0, f, bytes), "factors of the rotation",
                              l->reterr);
         if (st != OPS_OK)
@@ -85,18 +122,22 @@ static ops_status load_globals(loader *l)
     ops_lm_weight *const to[OPS_LM_GLOBALS] = {[OPS_LM_EMBED] = &m->embed,
                                                [OPS_LM_NORM] = &m->norm,
                                                [OPS_LM_HEAD] = &m->head,
-                                               [OPS_LM_FACTORS] = &factors};
+                                               [OPS_LM_FACTORS] = &factors,
+                                               [OPS_LM_NORM_SHIFT] = &m->norm_shift,
+                                               [OPS_LM_POSITIONS] = &m->positions};
     ops_status st = OPS_OK;
     ops_lm_want w;
     for (int i = 0; st == OPS_OK && i < OPS_LM_GLOBALS; i++)
-        if (ops_lm_want_global(&m->c, i, &w))
+        if (ops_lm_want_global(&m->c, i, &w) && !(i == OPS_LM_HEAD && m->c.tied))
             st = load_one(l, &w, to[i]);
     m->slower = factors.buf;
-    if (st == OPS_OK && m->head.buf == NULL) {
+    if (st != OPS_OK)
+        return st;
+    if (m->c.tied)
         m->head = m->embed;
-        m->step_bytes += ops_gguf_tensor_find(l->g, "token_embd.weight")->bytes.n;
-    }
-    return st == OPS_OK ? load_factors(l) : st;
+    if (ops_lm_want_global(&m->c, OPS_LM_HEAD, &w))
+        m->step_bytes += read_bytes(&w, &m->head);
+    return m->c.rotary > 0 ? load_factors(l) : OPS_OK;
 }
 
 static ops_kern_decoder cache_shape(const ops_lm *m)
@@ -118,8 +159,10 @@ static ops_status load_layers(loader *l)
     for (int i = 0; i < m->c.layers; i++) {
         ops_status st = new_buf(l, cache, "the cache of keys and values", &m->layers[i].cache);
         for (int p = 0; st == OPS_OK && p < OPS_LM_PARTS; p++)
-            if (ops_lm_want_part(&m->c, i, (ops_lm_part)p, &w))
+            if (ops_lm_want_part(&m->c, i, (ops_lm_part)p, &w)) {
                 st = load_one(l, &w, &m->layers[i].part[p]);
+                m->step_bytes += read_bytes(&w, &m->layers[i].part[p]);
+            }
         if (st != OPS_OK)
             return st;
     }
@@ -143,8 +186,11 @@ static size_t row_count(const ops_lm *m, ops_lm_rows rows)
     case OPS_LM_ROW_UP:
         return tokens * (size_t)c->inner;
     case OPS_LM_TURNS:
-    case OPS_LM_TURNS_WINDOW:
         return tokens * (size_t)c->rotary;
+    case OPS_LM_TURNS_WINDOW:
+        return c->window > 0 ? tokens * (size_t)c->rotary : 0;
+    case OPS_LM_PLACES:
+        return c->layer_norm ? tokens : 0;
     case OPS_LM_LOGITS:
         return outputs * (size_t)c->vocab;
     case OPS_LM_MASK:
@@ -164,13 +210,16 @@ static size_t row_count(const ops_lm *m, ops_lm_rows rows)
 
 static ops_status make_rows(loader *l)
 {
-    for (int i = 0; i < OPS_LM_ROWS_COUNT; i++) {
-        const ops_status st =
-            new_buf(l, row_count(l->m, (ops_lm_rows)i) * 4, "rows of a step", &l->m->rows[i]);
-        if (st != OPS_OK)
-            return st;
+    ops_status st = OPS_OK;
+    for (int i = 0; st == OPS_OK && i < OPS_LM_ROWS_COUNT; i++) {
+        const size_t count = row_count(l->m, (ops_lm_rows)i);
+        if (count > 0)
+            st = new_buf(l, count * 4, "rows of a step", &l->m->rows[i]);
     }
-    return OPS_OK;
+    if (st != OPS_OK || !l->m->c.layer_norm)
+        return st;
+    l->m->places = ops_calloc((size_t)l->m->limits.tokens, sizeof *l->m->places);
+    return l->m->places != NULL ? OPS_OK : ops_fail(l->reterr, OPS_ENOMEM, "positions of a step");
 }
 
 static ops_status set_limits(ops_lm *m, const ops_lm_limits *limits, ops_err *reterr)
@@ -199,9 +248,16 @@ ops_status ops_lm_load(const ops_gguf *g, const ops_kern *kern, ops_kern_dev *de
                        const ops_lm_limits *limits, ops_lm **ret, ops_err *reterr)
 {
     ops_lm_config c;
-    ops_status st = ops_lm_config_read(g, &c, reterr);
-    if (st == OPS_OK)
-        st = ops_lm_check_tensors(g, &c, reterr);
+    const ops_lm_source s = ops_lm_source_gguf(g);
+    const ops_status st = ops_lm_config_read(g, &c, reterr);
+    return st == OPS_OK ? ops_lm_load_from(&c, &s, kern, dev, limits, ret, reterr) : st;
+}
+
+ops_status ops_lm_load_from(const ops_lm_config *config, const ops_lm_source *source, const ops_kern *kern,
+                            ops_kern_dev *dev, const ops_lm_limits *limits, ops_lm **ret, ops_err *reterr)
+{
+    ops_lm_config c = *config;
+    ops_status st = ops_lm_check_tensors(source, &c, reterr);
     if (st != OPS_OK)
         return st;
     OPS_AUTO(ops_lm_free) ops_lm *m = ops_calloc(1, sizeof *m);
@@ -216,7 +272,7 @@ ops_status ops_lm_load(const ops_gguf *g, const ops_kern *kern, ops_kern_dev *de
     m->layers = ops_calloc((size_t)c.layers, sizeof *m->layers);
     if (m->layers == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a model of %d layers", c.layers);
-    loader l = {m, g, reterr};
+    loader l = {m, source, reterr};
     st = load_globals(&l);
     if (st == OPS_OK)
         st = load_layers(&l);
@@ -235,7 +291,8 @@ void ops_lm_free(ops_lm *m)
         return;
     if (m->head.buf != m->embed.buf)
         m->kern->buf_free(m->dev, m->head.buf);
-    ops_kern_buf *const globals[] = {m->embed.buf, m->norm.buf, m->slower, m->one};
+    ops_kern_buf *const globals[] = {m->embed.buf,     m->norm.buf, m->norm_shift.buf,
+                                     m->positions.buf, m->slower,   m->one};
     for (size_t i = 0; i < sizeof globals / sizeof *globals; i++)
         m->kern->buf_free(m->dev, globals[i]);
     for (int l = 0; m->layers != NULL && l < m->c.layers; l++) {
@@ -246,6 +303,7 @@ void ops_lm_free(ops_lm *m)
     for (int i = 0; i < OPS_LM_ROWS_COUNT; i++)
         m->kern->buf_free(m->dev, m->rows[i]);
     ops_free(m->layers);
+    ops_free(m->places);
     ops_free(m);
 }
 

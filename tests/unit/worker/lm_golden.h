@@ -12,7 +12,8 @@ static const int lm_lengths[LM_SEQS] = {1, 2, 17, 40};
 
 typedef struct lm_world {
     ops_slice file;
-    ops_gguf *g;
+    ops_gguf *g; /* or */
+    ops_shards *shards;
     ops_kern_dev *dev;
     ops_lm *m;
     int32_t ids[LM_TOKENS]; /* of all sequences, one behind the other */
@@ -36,14 +37,10 @@ static inline void lm_read_ids(int32_t ids[LM_TOKENS])
     assert_int_equal(n, LM_TOKENS);
 }
 
-static inline void lm_open(lm_world *w, const char *name, const ops_kern_cpu_conf *conf, bool exact)
+static inline void lm_open_from(lm_world *w, const ops_lm_config *c, const ops_lm_source *s,
+                                const ops_kern_cpu_conf *conf, bool exact)
 {
-    char path[96];
-    (void)snprintf(path, sizeof path, "tests/golden/lm/%s.gguf", name);
-    w->file = golden_read(path);
     ops_err err;
-    if (ops_gguf_parse(w->file, &w->g, &err) != OPS_OK)
-        fail_msg("%s", err.msg);
     assert_int_equal(ops_kern_cpu_open(conf, &w->dev), OPS_KERN_OK);
     const ops_lm_limits limits = {.tokens = LM_TOKENS,
                                   .outputs = LM_TOKENS,
@@ -52,10 +49,39 @@ static inline void lm_open(lm_world *w, const char *name, const ops_kern_cpu_con
                                   .blocks = LM_BLOCKS,
                                   .cache_f32 = true,
                                   .exact = exact};
-    if (ops_lm_load(w->g, ops_kern_cpu(), w->dev, &limits, &w->m, &err) != OPS_OK)
+    if (ops_lm_load_from(c, s, ops_kern_cpu(), w->dev, &limits, &w->m, &err) != OPS_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(ops_lm_table(w->m), LM_TABLE);
     lm_read_ids(w->ids);
+}
+
+static inline void lm_open(lm_world *w, const char *name, const ops_kern_cpu_conf *conf, bool exact)
+{
+    char path[96];
+    (void)snprintf(path, sizeof path, "tests/golden/lm/%s.gguf", name);
+    w->file = golden_read(path);
+    ops_err err;
+    ops_lm_config c;
+    if (ops_gguf_parse(w->file, &w->g, &err) != OPS_OK || ops_lm_config_read(w->g, &c, &err) != OPS_OK)
+        fail_msg("%s", err.msg);
+    const ops_lm_source s = ops_lm_source_gguf(w->g);
+    lm_open_from(w, &c, &s, conf, exact);
+}
+
+/* The Hugging Face folder of that name. */
+static inline void lm_open_folder(lm_world *w, const char *name, const ops_kern_cpu_conf *conf, bool exact)
+{
+    char folder[96], path[128];
+    (void)snprintf(folder, sizeof folder, "tests/golden/lm/hf/%s", name);
+    (void)snprintf(path, sizeof path, "%s/config.json", folder);
+    ops_slice json = golden_read(path);
+    ops_err err;
+    ops_lm_config c;
+    if (ops_lm_config_parse(json, &c, &err) != OPS_OK || ops_shards_open(folder, &w->shards, &err) != OPS_OK)
+        fail_msg("%s", err.msg);
+    golden_free(json);
+    const ops_lm_source s = ops_lm_source_shards(w->shards);
+    lm_open_from(w, &c, &s, conf, exact);
 }
 
 static inline void lm_close(lm_world *w)
@@ -63,6 +89,7 @@ static inline void lm_close(lm_world *w)
     ops_lm_free(w->m);
     ops_kern_cpu()->dev_free(w->dev);
     ops_gguf_free(w->g);
+    ops_shards_free(w->shards);
     golden_free(w->file);
 }
 

@@ -58,25 +58,58 @@ static void read_want(const char *name)
     golden_free(bytes);
 }
 
-static const char *const names[] = {"llama", "llama3", "qwen2", "qwen3", "gemma3"};
+typedef void open_fn(lm_world *w, const char *name, const ops_kern_cpu_conf *conf, bool exact);
+
+static void near(open_fn *open, const char *name, const char *want_name)
+{
+    static const char *const levels[] = {"plain", NULL};
+    for (int l = 0; l < 2; l++) {
+        lm_world w = {.m = NULL};
+        const ops_kern_cpu_conf conf = {.threads = 2, .level = levels[l]};
+        open(&w, name, &conf, false);
+        all_at_once(&w, got);
+        read_want(want_name);
+        const double off = distance();
+        print_message("%s, level %s: %.2g\n", want_name, ops_kern_cpu_level(w.dev), off);
+        if (!(off < 1e-4))
+            fail_msg("%s: relative distance %g", want_name, off);
+        lm_close(&w);
+    }
+}
 
 static void says_what_the_reference_says(void **state)
 {
     (void)state;
-    static const char *const levels[] = {"plain", NULL};
+    static const char *const names[] = {"llama", "llama3", "qwen2", "qwen3", "gemma3", "gpt2"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        for (int l = 0; l < 2; l++) {
-            lm_world w = {.m = NULL};
-            const ops_kern_cpu_conf conf = {.threads = 2, .level = levels[l]};
-            lm_open(&w, names[i], &conf, false);
-            all_at_once(&w, got);
-            read_want(names[i]);
-            const double off = distance();
-            print_message("%s, level %s: %.2g\n", names[i], ops_kern_cpu_level(w.dev), off);
-            if (!(off < 1e-4))
-                fail_msg("%s: relative distance %g", names[i], off);
-            lm_close(&w);
-        }
+        near(lm_open, names[i], names[i]);
+}
+
+/* Folders: three shards of f32, f16, bf16; Llama 3's rule for longer contexts in words; GPT-2's matrices lying across. */
+static void says_it_of_folders(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {{"llama", "llama"},      {"llama3", "hf/llama3"},
+                                           {"qwen2", "hf/qwen2"},   {"qwen3", "hf/qwen3"},
+                                           {"gemma3", "hf/gemma3"}, {"gpt2", "gpt2"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        near(lm_open_folder, names[i][0], names[i][1]);
+}
+
+/* One model in the two forms. */
+static void a_step_reads_as_many_bytes_either_way(void **state)
+{
+    (void)state;
+    lm_world w[2] = {{.m = NULL}, {.m = NULL}};
+    const ops_kern_cpu_conf conf = {.threads = 1};
+    for (int gpt2 = 0; gpt2 < 2; gpt2++) {
+        lm_open(&w[0], gpt2 ? "gpt2" : "llama", &conf, false);
+        lm_open_folder(&w[1], gpt2 ? "gpt2" : "llama", &conf, false);
+        assert_int_equal(ops_lm_step_bytes(w[0].m), ops_lm_step_bytes(w[1].m));
+        lm_close(&w[0]);
+        lm_close(&w[1]);
+        w[0] = w[1] = (lm_world){.m = NULL};
+    }
 }
 
 /* Quantised weights: the formula within the bound. Activations of 8 bits, which the quick way has, are not: a random model
@@ -104,8 +137,8 @@ static void says_it_of_quantised_weights(void **state)
 static void company_changes_no_bit(void **state)
 {
     (void)state;
-    static const char *const files[] = {"llama", "gemma3", "llama_q4_1"};
-    for (size_t i = 0; i < 3; i++)
+    static const char *const files[] = {"llama", "gemma3", "llama_q4_1", "gpt2"};
+    for (size_t i = 0; i < 4; i++)
         for (int threads = 1; threads <= 3; threads++) {
             lm_world w = {.m = NULL};
             const ops_kern_cpu_conf conf = {.threads = threads, .delayed = threads == 2};
@@ -248,10 +281,9 @@ static void refuses_files_that_lie(void **state)
     refuses_file("blk.1.ffn_u", 0, 'q', 1, "blk.1.ffn_up.weight", OPS_ECORRUPT);
 }
 
-static void frees_what_it_took_when_memory_ends(void **state)
+static void frees_what_it_took(const char *path)
 {
-    (void)state;
-    ops_slice file = golden_read("tests/golden/lm/llama3.gguf");
+    ops_slice file = golden_read(path);
     ops_gguf *g = NULL;
     ops_kern_dev *dev = NULL;
     assert_int_equal(ops_gguf_parse(file, &g, NULL), OPS_OK);
@@ -275,10 +307,19 @@ static void frees_what_it_took_when_memory_ends(void **state)
     golden_free(file);
 }
 
+static void frees_what_it_took_when_memory_ends(void **state)
+{
+    (void)state;
+    frees_what_it_took("tests/golden/lm/llama3.gguf");
+    frees_what_it_took("tests/golden/lm/gpt2.gguf");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(says_what_the_reference_says),
+        cmocka_unit_test(says_it_of_folders),
+        cmocka_unit_test(a_step_reads_as_many_bytes_either_way),
         cmocka_unit_test(says_it_of_quantised_weights),
         cmocka_unit_test(company_changes_no_bit),
         cmocka_unit_test(mixes_chunks_and_single_tokens),
