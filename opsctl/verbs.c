@@ -96,11 +96,11 @@ const ops_verb ops_verbs[] = {
      "Bring a model from a hub or a URL: resumed, checked by hash, whole or not at all",
      "从模型库或 URL 获取模型:支持续传,按哈希校验,完整才可见",
      "--name --sha256 --models --max-bytes --force --hub --token-file --ca", ops_cmd_model_pull},
-    {"model describe", "FILE|NAME [-o table|json]",
-     "What a model file (GGUF) holds: architecture, tensors, tokenizer, chat template",
-     "模型文件(GGUF)的内容:架构、张量、分词器与对话模板", "-o", ops_cmd_model_describe},
+    {"model describe", "FILE|FOLDER|NAME [-o table|json]",
+     "What a model (GGUF file or Hugging Face folder) holds: architecture, tensors, tokenizer, chat template",
+     "模型(GGUF 文件或 Hugging Face 目录)的内容:架构、张量、分词器与对话模板", "-o", ops_cmd_model_describe},
     {"model run",
-     "FILE|NAME --prompt TEXT|--chat TEXT [--system TEXT] [--tokens N] [--context N] [--threads N] "
+     "FILE|FOLDER|NAME --prompt TEXT|--chat TEXT [--system TEXT] [--tokens N] [--context N] [--threads N] "
      "[--temperature T] "
      "[--top-k N] [--top-p P] [--min-p P] [--repeat-penalty R] [--seed N] [--stop TEXT]...",
      "Let a model of this machine write: greedy unless a temperature is given",
@@ -109,8 +109,9 @@ const ops_verb ops_verbs[] = {
      "--repeat-penalty "
      "--seed --stop",
      ops_cmd_model_run},
-    {"model bench", "FILE|NAME [--threads N]", "How fast this machine reads a prompt and writes an answer",
-     "本机读取提示与生成回答的速度", "--threads", ops_cmd_model_bench},
+    {"model bench", "FILE|FOLDER|NAME [--threads N]",
+     "How fast this machine reads a prompt and writes an answer", "本机读取提示与生成回答的速度", "--threads",
+     ops_cmd_model_bench},
     {"completion", "bash|zsh|fish", "Print a shell completion script", "输出命令行补全脚本", "bash zsh fish",
      ops_cmd_completion},
     {"version", "", "Print the version", "显示版本", "", ops_cmd_version},

@@ -1,4 +1,4 @@
-/* model describe FILE|NAME: what a GGUF file holds, read from the file alone. */
+/* model describe FILE|FOLDER|NAME: what a GGUF file or a Hugging Face folder holds, read from it alone. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -9,10 +9,11 @@
 #include "base/text/utf8.h"
 #include "opsctl/cmd/model_file.h"
 #include "opsctl/verb.h"
-#include "worker/model/chat.h"
+#include "worker/model/bert_config.h"
+#include "worker/model/mapped.h"
+#include "worker/model/wordpiece.h"
 
 enum { TEXT_BYTES_MAX = 1 << 20, TYPES_MAX = 64 };
-static const size_t file_bytes_max = (size_t)1 << 40;
 
 /* One answer: names and values in the order they are added, as a table or as one JSON object. */
 typedef struct answer {
@@ -53,7 +54,8 @@ static void add_number(answer *a, const char *name, uint64_t value)
     add(a, name, ops_slice_str(digits), true);
 }
 
-static void add_architecture(answer *a, const ops_gguf *g)
+/* Keys of a GGUF file, whatever the architecture is. */
+static void add_keys(answer *a, const ops_gguf *g)
 {
     static const struct {
         const char *name, *key;
@@ -81,26 +83,93 @@ static void add_architecture(answer *a, const ops_gguf *g)
     }
 }
 
-static void add_tensors(answer *a, const ops_gguf *g)
+static void add_sizes(answer *a, const char *arch, const ops_lm_config *c)
 {
-    size_t count[TYPES_MAX] = {0};
-    uint64_t parameters = 0, bytes = 0;
-    for (size_t i = 0; i < ops_gguf_tensors(g); i++) {
-        const ops_gguf_tensor *t = ops_gguf_tensor_at(g, i);
-        count[(unsigned)t->type % TYPES_MAX]++;
-        parameters += t->count;
-        bytes += t->bytes.n;
+    const struct {
+        const char *name;
+        int value; /* 0: not told */
+    } rows[] = {{"context", c->context},    {"embedding", c->hidden}, {"blocks", c->layers},
+                {"feed_forward", c->inner}, {"heads", c->heads},      {"kv_heads", c->kv_heads},
+                {"head_width", c->width},   {"window", c->window}};
+    add_text(a, "architecture", ops_slice_str(arch));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].value > 0)
+            add_number(a, rows[i].name, (uint64_t)rows[i].value);
+}
+
+/* config.json of a folder: a decoder's, a BERT encoder's (true), or the reason why it is neither. */
+static bool add_config(answer *a, const ops_lm_file *f)
+{
+    ops_lm_config c;
+    ops_bert_config b;
+    ops_err err;
+    if (ops_lm_file_config(f, &c, &err) == OPS_OK) {
+        add_sizes(a, ops_lm_arch_name(c.arch), &c);
+    } else if (ops_bert_config_parse(ops_lm_file_json(f), &b, NULL) == OPS_OK) {
+        add_sizes(a, "bert",
+                  &(ops_lm_config){.context = b.tokens_max,
+                                   .hidden = b.hidden,
+                                   .layers = b.layers,
+                                   .inner = b.inner,
+                                   .heads = b.heads});
+        return true;
+    } else {
+        ops_err_prefix(&err, "none");
+        add_text(a, "architecture", ops_slice_str(err.msg));
     }
-    ops_strbuf types;
-    ops_strbuf_init(&types, TEXT_BYTES_MAX);
-    for (unsigned i = 0; i < TYPES_MAX; i++)
-        if (count[i] > 0)
-            ops_strbuf_printf(&types, "%s%zu x %s", types.n > 0 ? ", " : "", count[i], ops_gguf_type_name(i));
+    return false;
+}
+
+/* How many tensors there are of each type, by its name. */
+typedef struct types {
+    size_t n;
+    struct {
+        const char *name;
+        size_t count;
+    } v[TYPES_MAX];
+} types;
+
+static void count_type(types *t, const char *name)
+{
+    size_t i = 0;
+    while (i < t->n && strcmp(t->v[i].name, name) != 0)
+        i++;
+    if (i == TYPES_MAX)
+        return; /* more than there are */
+    if (i == t->n) {
+        t->v[i].name = name;
+        t->n++;
+    }
+    t->v[i].count++;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const char *const *x = a, *const *y = b;
+    return strcmp(*x, *y);
+}
+
+static void add_tensors(answer *a, const ops_lm_file *f)
+{
+    const ops_lm_source s = ops_lm_file_source(f);
+    uint64_t parameters = 0, bytes = 0;
+    types t = {.n = 0};
+    ops_lm_tensor x;
+    for (size_t i = 0; s.at(s.from, i, &x); i++) {
+        count_type(&t, x.type_name);
+        parameters += x.count;
+        bytes += x.bytes.n;
+    }
+    qsort(t.v, t.n, sizeof *t.v, by_name);
+    ops_strbuf text;
+    ops_strbuf_init(&text, TEXT_BYTES_MAX);
+    for (size_t i = 0; i < t.n; i++)
+        ops_strbuf_printf(&text, "%s%zu x %s", i > 0 ? ", " : "", t.v[i].count, t.v[i].name);
     add_number(a, "parameters", parameters);
-    add_number(a, "tensors", ops_gguf_tensors(g));
+    add_number(a, "tensors", s.count);
     add_number(a, "tensor_bytes", bytes);
-    add(a, "tensor_types", ops_strbuf_get(&types), false);
-    ops_strbuf_done(&types);
+    add(a, "tensor_types", ops_strbuf_get(&text), false);
+    ops_strbuf_done(&text);
 }
 
 static void add_token(answer *a, const char *name, const ops_tokenizer *t, int32_t id)
@@ -109,12 +178,27 @@ static void add_token(answer *a, const char *name, const ops_tokenizer *t, int32
         add_text(a, name, ops_tokenizer_piece(t, id));
 }
 
-static void add_tokenizer(answer *a, const ops_gguf *g)
+/* Of an encoder's folder. */
+static void add_wordpiece(answer *a, const char *folder)
+{
+    OPS_AUTO(ops_mapped_free) ops_mapped *m = NULL;
+    OPS_AUTO(ops_wordpiece_free) ops_wordpiece *w = NULL;
+    char path[OPS_STORE_PATH_MAX];
+    ops_err err;
+    if (snprintf(path, sizeof path, "%s/tokenizer.json", folder) < (int)sizeof path &&
+        ops_mapped_open(path, OPS_WORDPIECE_JSON_MAX, &m, &err) == OPS_OK &&
+        ops_wordpiece_parse(ops_mapped_bytes(m), &w, &err) == OPS_OK) {
+        add_text(a, "tokenizer", OPS_SLICE("wordpiece"));
+        add_number(a, "vocabulary", (uint64_t)ops_wordpiece_id_max(w) + 1);
+    }
+}
+
+static void add_tokenizer(answer *a, const ops_lm_file *f)
 {
     ops_tokenizer *t = NULL;
     ops_chat *c = NULL;
     ops_err err;
-    if (ops_tokenizer_from_gguf(g, &t, &err) != OPS_OK) {
+    if (ops_lm_file_tokenizer(f, &t, &err) != OPS_OK) {
         ops_err_prefix(&err, "none");
         add_text(a, "tokenizer", ops_slice_str(err.msg));
         return;
@@ -124,7 +208,7 @@ static void add_tokenizer(answer *a, const ops_gguf *g)
     add_token(a, "bos", t, ops_tokenizer_bos(t));
     add_token(a, "eos", t, ops_tokenizer_eos(t));
     add_text(a, "bos_added", ops_tokenizer_add_bos(t) ? OPS_SLICE("yes") : OPS_SLICE("no"));
-    if (ops_chat_from_gguf(g, t, &c, &err) == OPS_OK)
+    if (ops_lm_file_chat(f, t, &c, &err) == OPS_OK)
         add_text(a, "chat_template", ops_slice_str(ops_chat_name(c)));
     else {
         ops_err_prefix(&err, "none");
@@ -136,22 +220,28 @@ static void add_tokenizer(answer *a, const ops_gguf *g)
 
 static ops_status describe(const char *path, answer *a, ops_err *reterr)
 {
-    OPS_AUTO(ops_mapped_free) ops_mapped *m = NULL;
-    OPS_AUTO(ops_gguf_free) ops_gguf *g = NULL;
-    ops_status st = ops_mapped_open(path, file_bytes_max, &m, reterr);
-    if (st != OPS_OK)
-        return st;
-    st = ops_gguf_parse(ops_mapped_bytes(m), &g, reterr);
+    OPS_AUTO(ops_lm_file_free) ops_lm_file *f = NULL;
+    const ops_status st = ops_lm_file_open(path, &f, reterr);
     if (st != OPS_OK) {
         ops_err_prefix(reterr, "%s", path);
         return st;
     }
-    add_text(a, "file", ops_slice_str(path));
-    add_number(a, "bytes", ops_mapped_bytes(m).n);
-    add_number(a, "gguf_version", ops_gguf_version(g));
-    add_architecture(a, g);
-    add_tensors(a, g);
-    add_tokenizer(a, g);
+    const ops_gguf *g = ops_lm_file_gguf(f);
+    bool encoder = false;
+    add_text(a, g != NULL ? "file" : "folder", ops_slice_str(path));
+    add_number(a, "bytes", ops_lm_file_bytes(f));
+    if (g != NULL) {
+        add_number(a, "gguf_version", ops_gguf_version(g));
+        add_keys(a, g);
+    } else {
+        add_number(a, "safetensors", ops_shards_files(ops_lm_file_shards(f)));
+        encoder = add_config(a, f);
+    }
+    add_tensors(a, f);
+    if (encoder)
+        add_wordpiece(a, path);
+    else
+        add_tokenizer(a, f);
     return OPS_OK;
 }
 
@@ -162,12 +252,13 @@ ops_status ops_cmd_model_describe(ops_verb_ctx *ctx, ops_err *reterr)
         if (strcmp(ctx->argv[i], "-o") == 0 && i + 1 < ctx->argc)
             output = ctx->argv[++i];
         else if (ctx->argv[i][0] == '-' || path != NULL)
-            return ops_fail(reterr, OPS_EINVAL, "takes one FILE and -o table|json, got '%s'", ctx->argv[i]);
+            return ops_fail(reterr, OPS_EINVAL, "takes one FILE, FOLDER or NAME and -o table|json, got '%s'",
+                            ctx->argv[i]);
         else
             path = ctx->argv[i];
     }
     if (path == NULL || (strcmp(output, "table") != 0 && strcmp(output, "json") != 0))
-        return ops_fail(reterr, OPS_EINVAL, "takes one FILE and -o table|json");
+        return ops_fail(reterr, OPS_EINVAL, "takes one FILE, FOLDER or NAME and -o table|json");
     answer a = {.json = strcmp(output, "json") == 0};
     ops_strbuf_init(&a.b, TEXT_BYTES_MAX);
     char file[OPS_STORE_PATH_MAX];

@@ -1,4 +1,4 @@
-/* model bench FILE|NAME: how fast this machine runs a model. bench/run decode is the measure beside a rival. */
+/* model bench FILE|FOLDER|NAME: how fast this machine runs a model. bench/run decode is the measure beside a rival. */
 #include <errno.h>
 #include <string.h>
 
@@ -86,14 +86,14 @@ ops_status ops_cmd_model_bench(ops_verb_ctx *ctx, ops_err *reterr)
                 return ops_fail(reterr, OPS_EINVAL, "--threads takes a number up to %d, got '%s'",
                                 OPS_KERN_THREADS_MAX, ctx->argv[i]);
         } else if (ctx->argv[i][0] == '-' || file != NULL) {
-            return ops_fail(reterr, OPS_EINVAL, "takes one FILE or NAME and --threads N, got '%s'",
+            return ops_fail(reterr, OPS_EINVAL, "takes one FILE, FOLDER or NAME and --threads N, got '%s'",
                             ctx->argv[i]);
         } else {
             file = ctx->argv[i];
         }
     }
     if (file == NULL)
-        return ops_fail(reterr, OPS_EINVAL, "takes one FILE or NAME and --threads N");
+        return ops_fail(reterr, OPS_EINVAL, "takes one FILE, FOLDER or NAME and --threads N");
     ops_model_open o = {.file = NULL};
     const ops_lm_limits limits = {
         .tokens = PROMPT, .outputs = 1, .seqs = 1, .positions = PROMPT, .block = BLOCK};

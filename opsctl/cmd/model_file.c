@@ -24,7 +24,9 @@ ops_status ops_model_file_find(const char *given, char ret[OPS_STORE_PATH_MAX], 
                            OPS_STORE_PATH_MAX
                        ? OPS_OK
                        : ops_fail(reterr, OPS_ETOOBIG, "%s: its path", given);
-    return ops_fail(reterr, OPS_EUNIMPL, "%s/%s: only GGUF files are read", folder, given);
+    return snprintf(ret, OPS_STORE_PATH_MAX, "%s/%s", folder, given) < OPS_STORE_PATH_MAX
+               ? OPS_OK
+               : ops_fail(reterr, OPS_ETOOBIG, "%s: its path", given);
 }
 
 static ops_status open_all(const char *given, int threads, ops_lm_limits limits, ops_model_open *o,
@@ -34,11 +36,9 @@ static ops_status open_all(const char *given, int threads, ops_lm_limits limits,
     ops_lm_config c;
     ops_status st = ops_model_file_find(given, path, reterr);
     if (st == OPS_OK)
-        st = ops_mapped_open(path, (size_t)1 << 40, &o->file, reterr);
+        st = ops_lm_file_open(path, &o->file, reterr);
     if (st == OPS_OK)
-        st = ops_gguf_parse(ops_mapped_bytes(o->file), &o->g, reterr);
-    if (st == OPS_OK)
-        st = ops_lm_config_read(o->g, &c, reterr);
+        st = ops_lm_file_config(o->file, &c, reterr);
     if (st != OPS_OK)
         return st;
     if (limits.positions == 0 || limits.positions > c.context)
@@ -50,7 +50,7 @@ static ops_status open_all(const char *given, int threads, ops_lm_limits limits,
         return ops_fail(reterr, opened == OPS_KERN_ENOMEM ? OPS_ENOMEM : OPS_EINVAL,
                         "%d threads, at most %d; or OPS_KERN_LEVEL is none of this processor's", threads,
                         OPS_KERN_THREADS_MAX);
-    return ops_lm_load(o->g, ops_kern_cpu(), o->dev, &limits, &o->lm, reterr);
+    return ops_lm_file_load(o->file, ops_kern_cpu(), o->dev, &limits, &o->lm, reterr);
 }
 
 ops_status ops_model_open_lm(const char *given, int threads, ops_lm_limits limits, ops_model_open *ret,
@@ -67,6 +67,5 @@ void ops_model_open_done(ops_model_open *o)
     ops_lm_free(o->lm);
     if (o->dev != NULL)
         ops_kern_cpu()->dev_free(o->dev);
-    ops_gguf_free(o->g);
-    ops_mapped_free(o->file);
+    ops_lm_file_free(o->file);
 }

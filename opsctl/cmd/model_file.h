@@ -3,17 +3,14 @@
 #define OPS_OPSCTL_MODEL_FILE_H
 
 #include "opsctl/model/store.h"
-#include "worker/model/gguf.h"
-#include "worker/model/lm.h"
-#include "worker/model/mapped.h"
+#include "worker/model/lm_file.h"
 
-/* A name in the folder of models is its GGUF file; anything else is a path. */
+/* A name in the folder of models is its GGUF file, or the folder of that name where it has none; anything else is a path. */
 OPS_MUST_USE ops_status ops_model_file_find(const char *given, char ret[OPS_STORE_PATH_MAX], ops_err *reterr);
 
 /* A decoder ready to run on this machine's processor. */
 typedef struct ops_model_open {
-    ops_mapped *file;
-    ops_gguf *g;
+    ops_lm_file *file;
     ops_kern_dev *dev;
     ops_lm *lm;
 } ops_model_open;

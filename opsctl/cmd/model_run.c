@@ -1,4 +1,4 @@
-/* model run FILE|NAME: an answer from a model on this machine, as it is written. */
+/* model run FILE|FOLDER|NAME: an answer from a model on this machine, as it is written. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,20 +109,21 @@ static ops_status read_request(const ops_verb_ctx *ctx, request *r, ops_err *ret
         i++;
     }
     if (r->file == NULL || (r->prompt == NULL) == (r->chat == NULL) || (r->system != NULL && r->chat == NULL))
-        return ops_fail(reterr, OPS_EINVAL,
-                        "takes a FILE or NAME and either --prompt TEXT or --chat TEXT [--system TEXT]");
+        return ops_fail(
+            reterr, OPS_EINVAL,
+            "takes a FILE, FOLDER or NAME and either --prompt TEXT or --chat TEXT [--system TEXT]");
     r->g.stop = r->stop;
     return OPS_OK;
 }
 
-static ops_status chat_ids(const request *r, const ops_gguf *g, const ops_tokenizer *t, ops_tokens *out,
+static ops_status chat_ids(const request *r, const ops_lm_file *f, const ops_tokenizer *t, ops_tokens *out,
                            ops_err *reterr)
 {
     OPS_AUTO(ops_chat_free) ops_chat *chat = NULL;
     ops_chat_message m[2] = {{OPS_CHAT_SYSTEM, ops_slice_str(r->system)},
                              {OPS_CHAT_USER, ops_slice_str(r->chat)}};
     const size_t skip = r->system == NULL;
-    ops_status st = ops_chat_from_gguf(g, t, &chat, reterr);
+    ops_status st = ops_lm_file_chat(f, t, &chat, reterr);
     if (st != OPS_OK)
         return st;
     ops_chat_prompt p;
@@ -148,7 +149,7 @@ static ops_status answer(const ops_verb_ctx *ctx, const request *r, const ops_mo
     ops_generate_result result;
     ops_tokens_init(&ids, PROMPT_TOKENS_MAX);
     ops_status st = r->chat != NULL
-                        ? chat_ids(r, o->g, t, &ids, reterr)
+                        ? chat_ids(r, o->file, t, &ids, reterr)
                         : ops_tokenizer_encode(t, ops_slice_str(r->prompt), OPS_TOKENIZER_BOS, &ids, reterr);
     if (st == OPS_OK)
         st = ops_generate(o->lm, t, ids.v, ids.n, &r->g, tell, ctx->out, &result, reterr);
@@ -173,7 +174,7 @@ ops_status ops_cmd_model_run(ops_verb_ctx *ctx, ops_err *reterr)
                                   .block = BLOCK};
     st = ops_model_open_lm(r.file, r.threads, limits, &o, reterr);
     if (st == OPS_OK)
-        st = ops_tokenizer_from_gguf(o.g, &t, reterr);
+        st = ops_lm_file_tokenizer(o.file, &t, reterr);
     if (st == OPS_OK && ops_tokenizer_count(t) > (size_t)ops_lm_config_of(o.lm)->vocab)
         st = ops_fail(reterr, OPS_ECORRUPT, "%s: a tokenizer of %zu pieces, embeddings of %d", r.file,
                       ops_tokenizer_count(t), ops_lm_config_of(o.lm)->vocab);

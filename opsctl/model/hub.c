@@ -9,10 +9,10 @@
 
 enum { ANSWER_BYTES_MAX = 32 << 20, NAMES_TOLD = 8 };
 
-/* What makes a model of safetensors; the first three must be there. */
+/* What makes a model of safetensors; the first two must be there, and the weights. */
+static const char whole[] = "model.safetensors", shards[] = "model.safetensors.index.json";
 static const char *const parts[] = {"config.json",
                                     "tokenizer.json",
-                                    "model.safetensors",
                                     "tokenizer_config.json",
                                     "special_tokens_map.json",
                                     "generation_config.json",
@@ -20,7 +20,7 @@ static const char *const parts[] = {"config.json",
                                     "modules.json",
                                     "1_Pooling/config.json",
                                     "chat_template.jinja"};
-enum { PARTS = sizeof parts / sizeof *parts, PARTS_NEEDED = 3 };
+enum { PARTS = sizeof parts / sizeof *parts, PARTS_NEEDED = 2 };
 
 static bool hex_ok(const char *s, size_t n)
 {
@@ -78,13 +78,33 @@ static size_t gguf_files(const json_t *rows, const char **ret_first, ops_strbuf 
     return n;
 }
 
+/* The weights: one file, or an index and every file beside it that is called as transformers calls shards. */
+static ops_status take_weights(const char *base, const ops_source *s, const json_t *rows, ops_hub_files *out,
+                               ops_err *reterr)
+{
+    const bool one = find(rows, whole) != NULL;
+    const json_t *first = find(rows, one ? whole : shards);
+    if (first == NULL)
+        return ops_fail(reterr, OPS_EINVAL, "%s/%s has no GGUF file and no %s", s->owner, s->repo, whole);
+    ops_status st = add(out, base, s, first, one ? whole : shards, reterr);
+    for (size_t i = 0; !one && st == OPS_OK && i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const char *name = json_string_value(json_object_get(row, "rfilename"));
+        const ops_slice text = ops_slice_str(name);
+        if (name == NULL || !ops_slice_starts(text, OPS_SLICE("model-")) ||
+            !ops_slice_ends(text, OPS_SLICE(".safetensors")) || strchr(name, '/') != NULL ||
+            !ops_source_path_ok(name))
+            continue;
+        st = out->n < OPS_HUB_FILES_MAX ? add(out, base, s, row, name, reterr)
+                                        : ops_fail(reterr, OPS_ETOOBIG, "%s/%s is in more than %d files",
+                                                   s->owner, s->repo, OPS_HUB_FILES_MAX);
+    }
+    return st;
+}
+
 static ops_status take_parts(const char *base, const ops_source *s, const json_t *rows, ops_hub_files *out,
                              ops_err *reterr)
 {
-    if (find(rows, parts[2]) == NULL && find(rows, "model.safetensors.index.json") != NULL)
-        return ops_fail(reterr, OPS_EINVAL,
-                        "%s/%s is a model in several safetensors files, which are not read", s->owner,
-                        s->repo);
     for (size_t i = 0; i < PARTS; i++) {
         const json_t *row = find(rows, parts[i]);
         if (row == NULL && i < PARTS_NEEDED)
@@ -94,7 +114,7 @@ static ops_status take_parts(const char *base, const ops_source *s, const json_t
         if (st != OPS_OK)
             return st;
     }
-    return OPS_OK;
+    return take_weights(base, s, rows, out, reterr);
 }
 
 static ops_status choose(const char *base, const ops_source *s, const json_t *rows, ops_hub_files *out,

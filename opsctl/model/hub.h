@@ -6,7 +6,7 @@
 #include "opsctl/model/fetch.h"
 #include "opsctl/model/source.h"
 
-enum { OPS_HUB_FILES_MAX = 16, OPS_HUB_HASH_MAX = 65 };
+enum { OPS_HUB_FILES_MAX = 64, OPS_HUB_HASH_MAX = 65 };
 
 typedef struct ops_hub_file {
     char path[OPS_SOURCE_PART_MAX];

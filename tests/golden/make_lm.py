@@ -21,7 +21,7 @@ import torch
 from gguf import GGMLQuantizationType as T
 from tokenizers import Tokenizer
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
-from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 OUT = pathlib.Path(__file__).resolve().parent / "lm"
 VOCAB, POSITIONS = 96, 64
@@ -38,6 +38,7 @@ KINDS = {
                head_dim=16, query_pre_attn_scalar=16, sliding_window=8, sliding_window_pattern=6, num_hidden_layers=7)),
     "gpt2": (GPT2LMHeadModel, GPT2Config, dict(n_positions=POSITIONS, n_inner=96, tie_word_embeddings=True)),
 }
+LATER = ("num_key_value_heads", "intermediate_size", "max_position_embeddings")  # fields that GPT-2 does not have
 # Folders: the type the weights are stored in, bytes of a shard, whether a tokenizer goes with them.
 FOLDERS = {"llama": (torch.float32, "40KB", False), "llama3": (torch.bfloat16, "1GB", False), "qwen2": (torch.float16, "1GB", True),
            "qwen3": (torch.bfloat16, "1GB", False), "gemma3": (torch.bfloat16, "1GB", False), "gpt2": (torch.float32, "1GB", True)}
@@ -59,8 +60,9 @@ GPT2 = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_out
 def name_of(name, parts):
     if parts is GPT2:
         name = name.replace("transformer.h.", "model.layers.")
-    flat = {"transformer.wte.weight": "token_embd.weight", "transformer.wpe.weight": "position_embd.weight",
-            "transformer.ln_f.weight": "output_norm.weight", "transformer.ln_f.bias": "output_norm.bias"} if parts is GPT2 else {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight"}
+    flat = {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight",
+            "transformer.wte.weight": "token_embd.weight", "transformer.wpe.weight": "position_embd.weight",
+            "transformer.ln_f.weight": "output_norm.weight", "transformer.ln_f.bias": "output_norm.bias"}
     if name in flat:
         return flat[name]
     _, _, layer, rest = name.split(".", 3)
@@ -107,8 +109,8 @@ def write(path, arch, config, tensors, kind, factors):
 def random_model(name, round_to):
     cls, config_cls, more = KINDS[name]
     torch.manual_seed(11)
-    config = config_cls(**({k: v for k, v in COMMON.items() if name != "gpt2" or "key_value" not in k and "intermediate" not in k and "max_pos" not in k}
-                           | more))
+    common = COMMON if name != "gpt2" else {k: v for k, v in COMMON.items() if k not in LATER}
+    config = config_cls(**(common | more))
     config.bos_token_id, config.eos_token_id = 0, 0
     model = cls(config).eval()
     with torch.no_grad():  # larger than the usual 0.02, so that softmax and gates leave their linear part
@@ -165,7 +167,7 @@ def tokenizer(folder):
     added = [{"id": i, "content": m, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
              for i, m in enumerate(marks)]
     model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": False,
-             "byte_fallback": False, "vocab": {p: i for i, p in enumerate(pieces) if i >= len(marks)}, "merges": merges}
+             "byte_fallback": False, "vocab": {p: i for i, p in enumerate(pieces)}, "merges": merges}
     text = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None, "pre_tokenizer": byte_level,
             "post_processor": byte_level, "decoder": byte_level, "model": model}
     (folder / "tokenizer.json").write_text(json.dumps(text, ensure_ascii=False, separators=(",", ":")) + "\n")
@@ -173,9 +175,9 @@ def tokenizer(folder):
 
 
 def answer(model, ids, ends):
-    """Greedy, up to 24 tokens; no choice may be near enough for rounding to decide."""
+    """Greedy, to 24 tokens or the end of the context; no choice may be near enough for rounding to decide."""
     out = []
-    while len(out) < 24 and not (out and out[-1] in ends):
+    while len(out) < min(24, POSITIONS - len(ids)) and not (out and out[-1] in ends):
         with torch.no_grad():
             best = model(input_ids=torch.tensor([ids + out])).logits[0, -1].topk(2)
         assert best.values[0] - best.values[1] > 1e-3
@@ -200,13 +202,13 @@ def make_folder(name, ids, answers):
         return
     t = tokenizer(folder)
     (folder / "tokenizer_config.json").write_text(json.dumps(
-        {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>", "bos_token": {"content": "<|endoftext|>"}, "add_bos_token": name == "gpt2"}
+        {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>", "add_bos_token": name == "gpt2",
+         "bos_token": {"__type": "AddedToken", "content": "<|endoftext|>", "lstrip": False, "normalized": False, "rstrip": False}}
         | ({"chat_template": CHATML} if name == "qwen2" else {})) + "\n")
     first = [0] if name == "gpt2" else []
-    chat = [t.token_to_id("<|im_start|>"), *t.encode("system\nhelp the user").ids, t.token_to_id("<|im_end|>"), *t.encode("\n").ids,
-            t.token_to_id("<|im_start|>"), *t.encode("user\n" + PROMPTS["chat"]).ids, t.token_to_id("<|im_end|>"), *t.encode("\n").ids,
-            t.token_to_id("<|im_start|>"), *t.encode("assistant\n").ids]
-    prompts = {"prompt": first + t.encode(PROMPTS["prompt"]).ids} | ({"chat": chat} if name == "qwen2" else {})
+    chat = PreTrainedTokenizerFast.from_pretrained(folder).apply_chat_template(
+        [{"role": "user", "content": PROMPTS["chat"]}], add_generation_prompt=True) if name == "qwen2" else None
+    prompts = {"prompt": first + t.encode(PROMPTS["prompt"]).ids} | ({"chat": chat} if chat else {})
     answers[name] = {k: {"text": PROMPTS[k], "ids": v, "answer": (a := answer(model, v, [2, 0])), "says": t.decode(a)} for k, v in prompts.items()}
 
 

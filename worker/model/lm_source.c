@@ -14,7 +14,8 @@ static bool of_gguf(const ops_gguf_tensor *t, ops_lm_tensor *ret)
 {
     if (t == NULL)
         return false;
-    *ret = (ops_lm_tensor){.name = t->name, .type_name = ops_gguf_type_name(t->type), .bytes = t->bytes};
+    *ret = (ops_lm_tensor){
+        .name = t->name, .type_name = ops_gguf_type_name(t->type), .count = t->count, .bytes = t->bytes};
     ret->type = ops_kern_quant_bytes((int)t->type, (size_t)t->count) == t->bytes.n ? (int)t->type : -1;
     set_extents(ret, t->rank, t->dim[0], t->dim[1]);
     return true;
@@ -52,6 +53,7 @@ static bool of_safetensor(const ops_safetensor *t, ops_lm_tensor *ret)
     *ret = (ops_lm_tensor){.name = ops_slice_str(t->name),
                            .type = types[t->type],
                            .type_name = ops_safetensors_type_name(t->type),
+                           .count = t->count,
                            .bytes = t->bytes};
     set_extents(ret, t->rank, t->rank > 0 ? t->dim[t->rank - 1] : 0, t->dim[0]);
     return true;

@@ -17,6 +17,7 @@ typedef struct ops_lm_tensor {
     const char *type_name; /* "BF16", for people */
     int rank;              /* 1 or 2; 0: another, for which n and k say nothing */
     uint64_t n, k;         /* n rows of k elements; a vector is one row */
+    uint64_t count;        /* elements, of any rank */
     ops_slice bytes;
 } ops_lm_tensor;
 

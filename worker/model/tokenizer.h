@@ -58,6 +58,17 @@ OPS_MUST_USE ops_status ops_tokenizer_from_gguf(const ops_gguf *g, ops_tokenizer
 /* From a tokenizer.json of the kinds BPE and Unigram. The post-processor is ignored but for whether it puts a token
  * before a text (add_bos). Errors as above. */
 OPS_MUST_USE ops_status ops_tokenizer_from_json(ops_slice json, ops_tokenizer **ret, ops_err *reterr);
+/* Files of a Hugging Face folder; p NULL: it is not there. */
+typedef struct ops_tokenizer_files {
+    ops_slice tokenizer; /* tokenizer.json */
+    ops_slice
+        config; /* tokenizer_config.json: bos_token, eos_token, add_bos_token and add_eos_token, which prevail */
+    ops_slice generation; /* generation_config.json: eos_token_id, one or several, end a generation */
+    ops_slice model;      /* config.json: the same, where there is no generation_config.json */
+} ops_tokenizer_files;
+/* As from tokenizer.json, with what the files beside it say. OPS_ECORRUPT names the file and the field. */
+OPS_MUST_USE ops_status ops_tokenizer_from_folder(const ops_tokenizer_files *files, ops_tokenizer **ret,
+                                                  ops_err *reterr);
 void ops_tokenizer_free(ops_tokenizer *t);
 OPS_AUTO_DEFINE(ops_tokenizer, ops_tokenizer_free)
 

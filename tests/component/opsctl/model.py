@@ -178,6 +178,19 @@ class Pull(Case):
         proofs = {f["path"]: f["proved_by"] for f in json.loads((self.models / "mine/opsd-model.json").read_text())["files"]}
         self.assertEqual((proofs["config.json"], proofs["model.safetensors"]), ("git-sha1", "sha256"))
 
+    def test_weights_in_several_files_come_with_their_index(self):
+        header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+        shard = len(header).to_bytes(8, "little") + header + b"\0\0\0\0"
+        shards = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+        files = {"config.json": b"{}", "tokenizer.json": b"{}", "model.safetensors.index.json": b"{}", "onnx/model-x.safetensors": shard,
+                 "adapter.safetensors": shard, **{s: shard for s in shards}}
+        self.good(self.pull(self.hub(files, large=shards), "hf:owner/tiny"))
+        kept = {p.name for p in (self.models / "tiny").iterdir()}
+        self.assertEqual(kept, {"config.json", "tokenizer.json", "model.safetensors.index.json", "opsd-model.json", *shards})
+        many = {f"model-{i}.safetensors": shard for i in range(64)}
+        hub = self.hub({"config.json": b"{}", "tokenizer.json": b"{}", "model.safetensors.index.json": b"{}", **many})
+        self.bad(self.pull(hub, "hf:owner/tiny", "--name", "many"), 1, "more than 64 files")
+
     def test_a_cut_connection_goes_on_where_it_ended(self):
         data = padded(300000)
         hub = self.hub({"a.gguf": data}, large=["a.gguf"])
