@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of the fuzzers gguf, tokenizer_json and bpe: small files of every kind, made here."""
+"""Writes the seed corpora of the fuzzers gguf, tokenizer_json, bpe, lm_gguf, lm_folder, shard_index and tokenizer_folder: small
+files of every kind, made here. The smallest decoders of every architecture have 8 ids, a stream of 4 and a layer or two."""
 import json
 import pathlib
 import struct
@@ -73,8 +74,126 @@ BPE_TEXTS = {"log": "\0the error 12345 don't they'LL\r\n\t at  x", "marks": "\3e
              "broken": b"\1\xff\xf0\x9f\x92x\xed\xa0\x80 \xc3"}
 
 
+VOCAB, HIDDEN, INNER, HEADS, KV, CONTEXT = 8, 4, 6, 2, 1, 8
+WIDTH = HIDDEN // HEADS
+
+
+def floats(n, kind="f"):
+    """n values that are neither equal nor large."""
+    if kind == "f":
+        return b"".join(struct.pack("<f", (i * 37 % 64 - 32) / 40) for i in range(n))
+    return b"".join(struct.pack("<f", (i * 37 % 64 - 32) / 40)[2:] for i in range(n))  # bf16
+
+
+def decoder_gguf(arch, layers, more):
+    gpt2, gemma = arch == "gpt2", arch == "gemma3"
+    w = {"token_embd.weight": [HIDDEN, VOCAB], "output_norm.weight": [HIDDEN]}
+    if gpt2:
+        w |= {"position_embd.weight": [HIDDEN, CONTEXT], "output_norm.bias": [HIDDEN]}
+    for i in range(layers):
+        part = {"attn_norm.weight": [HIDDEN], "attn_output.weight": [HIDDEN, HIDDEN], "ffn_norm.weight": [HIDDEN],
+                "ffn_up.weight": [HIDDEN, INNER], "ffn_down.weight": [INNER, HIDDEN]}
+        if gpt2:
+            part |= {"attn_qkv.weight": [HIDDEN, 3 * HIDDEN], "attn_qkv.bias": [3 * HIDDEN], "attn_norm.bias": [HIDDEN],
+                     "attn_output.bias": [HIDDEN], "ffn_norm.bias": [HIDDEN], "ffn_up.bias": [INNER], "ffn_down.bias": [HIDDEN]}
+        else:
+            part |= {"attn_q.weight": [HIDDEN, HIDDEN], "attn_k.weight": [HIDDEN, KV * WIDTH], "attn_v.weight": [HIDDEN, KV * WIDTH],
+                     "ffn_gate.weight": [HIDDEN, INNER]}
+        if arch == "qwen2":
+            part |= {"attn_q.bias": [HIDDEN], "attn_k.bias": [KV * WIDTH], "attn_v.bias": [KV * WIDTH]}
+        if gemma:
+            part |= {"post_attention_norm.weight": [HIDDEN], "post_ffw_norm.weight": [HIDDEN]}
+        if gemma or arch == "qwen3":
+            part |= {"attn_q_norm.weight": [WIDTH], "attn_k_norm.weight": [WIDTH]}
+        w |= {f"blk.{i}.{n}": d for n, d in part.items()}
+    keys = [("general.architecture", 8, arch)] + [(f"{arch}.{k}", 4, v) for k, v in (
+        ("context_length", CONTEXT), ("block_count", layers), ("embedding_length", HIDDEN), ("feed_forward_length", INNER),
+        ("attention.head_count", HEADS), *((() if gpt2 else (("attention.head_count_kv", KV),))), *more)]
+    keys.append((f"{arch}.attention.layer_norm{'' if gpt2 else '_rms'}_epsilon", 6, 1e-5))
+    tensors, data = [], b""
+    for name, dims in w.items():
+        tensors.append((name, dims, 0, len(data)))
+        n = dims[0] * (dims[1] if len(dims) > 1 else 1)
+        data += floats(n) + b"\0" * (-4 * n % 32)
+    return gguf(keys, tensors, data)
+
+
+def safetensors(tensors, kind):
+    header, data = {}, b""
+    for name, shape in tensors.items():
+        n = shape[0] * (shape[1] if len(shape) > 1 else 1)
+        value = floats(n, kind)
+        header[name] = {"dtype": "F32" if kind == "f" else "BF16", "shape": shape, "data_offsets": [len(data), len(data) + len(value)]}
+        data += value
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def folder(config, tensors, kind="f"):
+    text = json.dumps(config, separators=(",", ":")).encode()
+    return struct.pack("<H", len(text)) + text + safetensors(tensors, kind)
+
+
+def llama_like(model_type, layers=1, head=True, **more):
+    config = {"model_type": model_type, "vocab_size": VOCAB, "max_position_embeddings": CONTEXT, "num_hidden_layers": layers, "hidden_size": HIDDEN,
+              "intermediate_size": INNER, "num_attention_heads": HEADS, "num_key_value_heads": KV, "head_dim": WIDTH,
+              "tie_word_embeddings": not head, **more}
+    gemma = model_type == "gemma3_text"
+    w = {"model.embed_tokens.weight": [VOCAB, HIDDEN], "model.norm.weight": [HIDDEN]} | ({"lm_head.weight": [VOCAB, HIDDEN]} if head else {})
+    for i in range(layers):
+        part = {"input_layernorm.weight": [HIDDEN], "self_attn.q_proj.weight": [HIDDEN, HIDDEN], "self_attn.k_proj.weight": [KV * WIDTH, HIDDEN],
+                "self_attn.v_proj.weight": [KV * WIDTH, HIDDEN], "self_attn.o_proj.weight": [HIDDEN, HIDDEN],
+                "post_attention_layernorm.weight": [HIDDEN], "mlp.gate_proj.weight": [INNER, HIDDEN], "mlp.up_proj.weight": [INNER, HIDDEN],
+                "mlp.down_proj.weight": [HIDDEN, INNER]}
+        if gemma:
+            part |= {"pre_feedforward_layernorm.weight": [HIDDEN], "post_feedforward_layernorm.weight": [HIDDEN]}
+        if gemma or model_type == "qwen3":
+            part |= {"self_attn.q_norm.weight": [WIDTH], "self_attn.k_norm.weight": [WIDTH]}
+        if model_type == "qwen2":
+            part |= {"self_attn.q_proj.bias": [HIDDEN], "self_attn.k_proj.bias": [KV * WIDTH], "self_attn.v_proj.bias": [KV * WIDTH]}
+        w |= {f"model.layers.{i}.{n}": s for n, s in part.items()}
+    return config, w
+
+
+def gpt2(prefix):
+    config = {"model_type": "gpt2", "vocab_size": VOCAB, "n_positions": CONTEXT, "n_layer": 1, "n_embd": HIDDEN, "n_head": HEADS, "n_inner": INNER}
+    w = {"wte.weight": [VOCAB, HIDDEN], "wpe.weight": [CONTEXT, HIDDEN], "ln_f.weight": [HIDDEN], "ln_f.bias": [HIDDEN]}
+    shapes = {"ln_1": None, "attn.c_attn": [HIDDEN, 3 * HIDDEN], "attn.c_proj": [HIDDEN, HIDDEN], "ln_2": None, "mlp.c_fc": [HIDDEN, INNER],
+              "mlp.c_proj": [INNER, HIDDEN]}
+    for name, shape in shapes.items():
+        w |= {f"h.0.{name}.weight": shape or [HIDDEN], f"h.0.{name}.bias": [shape[1]] if shape else [HIDDEN]}
+    w["h.0.attn.masked_bias"] = [1]
+    return config, {prefix + n: s for n, s in w.items()}
+
+
+LM_GGUF = {"llama": decoder_gguf("llama", 1, []), "qwen2": decoder_gguf("qwen2", 1, []),
+           "qwen3": decoder_gguf("qwen3", 1, [("attention.key_length", WIDTH)]),
+           "gemma3": decoder_gguf("gemma3", 2, [("attention.sliding_window", 2)]), "gpt2": decoder_gguf("gpt2", 1, [])}
+LM_FOLDER = {
+    "llama": folder(*llama_like("llama", rope_scaling={"rope_type": "llama3", "factor": 2.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                                                       "original_max_position_embeddings": 4})),
+    "qwen2": folder(*llama_like("qwen2", head=False), "b"), "qwen3": folder(*llama_like("qwen3", rope_parameters={"rope_theta": 1e4})),
+    "gemma3": folder(*llama_like("gemma3_text", 2, head=False, sliding_window=2, query_pre_attn_scalar=2,
+                                 layer_types=["sliding_attention", "full_attention"]), "b"),
+    "gpt2": folder(*gpt2("transformer.")), "gpt2_bare": folder(*gpt2(""), "b")}
+SHARD_INDEX = {"two": json.dumps({"metadata": {"total_size": 8}, "weight_map": {
+    "a.weight": "model-00001-of-00002.safetensors", "b.weight": "model-00002-of-00002.safetensors", "c": "model-00001-of-00002.safetensors"}}).encode(),
+    "outside": b'{"weight_map": {"a": "../model.safetensors"}}'}
+
+
+def beside(config, generation):
+    text = json.dumps(config).encode()
+    return struct.pack("<H", len(text)) + text + json.dumps(generation).encode()
+
+
+TOKENIZER_FOLDER = {
+    "names": beside({"bos_token": "<s>", "eos_token": {"content": "</s>"}, "add_bos_token": True, "add_eos_token": False}, {"eos_token_id": [4, 2]}),
+    "one": beside({"bos_token": None}, {"eos_token_id": 3})}
+
+
 def main():
-    seeds = {"gguf": GGUF, "bpe": {n: t if isinstance(t, bytes) else t.encode() for n, t in BPE_TEXTS.items()}, "tokenizer_json": {}}
+    seeds = {"lm_gguf": LM_GGUF, "lm_folder": LM_FOLDER, "shard_index": SHARD_INDEX, "tokenizer_folder": TOKENIZER_FOLDER,
+             "gguf": GGUF, "bpe": {n: t if isinstance(t, bytes) else t.encode() for n, t in BPE_TEXTS.items()}, "tokenizer_json": {}}
     for name, (j, sample) in JSON.items():
         b = json.dumps(j, ensure_ascii=False, separators=(",", ":")).encode()
         seeds["tokenizer_json"][name] = struct.pack("<H", len(b)) + b + sample.encode()

@@ -114,6 +114,17 @@ static ops_status path_of(const char *folder, const char *name, char ret[PATH_BY
     return n >= 0 && n < PATH_BYTES_MAX ? OPS_OK : ops_fail(reterr, OPS_ETOOBIG, "the path of %s", name);
 }
 
+/* The bytes of file i. */
+static ops_status take(ops_shards *s, size_t i, ops_slice bytes, ops_err *reterr)
+{
+    const ops_status st = ops_safetensors_parse(bytes, &s->shard[i], reterr);
+    if (st != OPS_OK)
+        return st;
+    s->bytes += bytes.n;
+    s->count += ops_safetensors_count(s->shard[i]);
+    return OPS_OK;
+}
+
 static ops_status open_one(ops_shards *s, const char *folder, const char *name, ops_err *reterr)
 {
     char path[PATH_BYTES_MAX];
@@ -124,14 +135,10 @@ static ops_status open_one(ops_shards *s, const char *folder, const char *name, 
     if (st != OPS_OK)
         return st;
     s->files++;
-    st = ops_safetensors_parse(ops_mapped_bytes(s->mapped[i]), &s->shard[i], reterr);
-    if (st != OPS_OK) {
+    st = take(s, i, ops_mapped_bytes(s->mapped[i]), reterr);
+    if (st != OPS_OK)
         ops_err_prefix(reterr, "%s", name);
-        return st;
-    }
-    s->bytes += ops_mapped_bytes(s->mapped[i]).n;
-    s->count += ops_safetensors_count(s->shard[i]);
-    return OPS_OK;
+    return st;
 }
 
 /* Every tensor of file i is in the index, under this file. With as many tensors in the files as in the index, that makes the
@@ -190,6 +197,18 @@ ops_status ops_shards_open(const char *folder, ops_shards **ret, ops_err *reterr
     ops_status st = open_one(s, folder, whole_name, reterr);
     if (st == OPS_ENOTFOUND)
         st = open_by_index(s, folder, reterr);
+    if (st == OPS_OK)
+        *ret = OPS_STEAL(s);
+    return st;
+}
+
+ops_status ops_shards_parse(ops_slice bytes, ops_shards **ret, ops_err *reterr)
+{
+    OPS_AUTO(ops_shards_free) ops_shards *s = ops_calloc(1, sizeof *s);
+    if (s == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "weights");
+    s->files = 1;
+    const ops_status st = take(s, 0, bytes, reterr);
     if (st == OPS_OK)
         *ret = OPS_STEAL(s);
     return st;

@@ -31,6 +31,8 @@ typedef struct ops_shards ops_shards;
 /* Maps and parses the files. A tensor must lie in the file that the index says and in no other, and every tensor of a file must
  * be in the index. The mappings live as long as *ret (see mapped.h). OPS_ENOTFOUND: neither file is there. */
 OPS_MUST_USE ops_status ops_shards_open(const char *folder, ops_shards **ret, ops_err *reterr);
+/* One file in memory, which must outlive *ret. */
+OPS_MUST_USE ops_status ops_shards_parse(ops_slice bytes, ops_shards **ret, ops_err *reterr);
 void ops_shards_free(ops_shards *s);
 OPS_AUTO_DEFINE(ops_shards, ops_shards_free)
 
