@@ -1,5 +1,5 @@
 /* Two bytes length, a tokenizer.json of that length, then a text for it. Ids must be in the vocabulary, and cutting
- * must keep the head. */
+ * must keep the head; halves of the text side by side must fit. */
 #include <string.h>
 
 #include "worker/model/wordpiece.h"
@@ -25,6 +25,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t same = m > OPS_WORDPIECE_AFFIX_MAX ? m - OPS_WORDPIECE_AFFIX_MAX : 0;
     if (memcmp(whole, cut, same * sizeof *cut) != 0)
         __builtin_trap();
+    int32_t pair[24], types[24];
+    const ops_slice a = ops_slice_sub(text, 0, text.n / 2), b = ops_slice_sub(text, text.n / 2, text.n);
+    const size_t both = ops_wordpiece_encode_pair(w, a, b, 24, pair, types);
+    if (both > 24 || (both > 0 && !ops_wordpiece_pairs(w)))
+        __builtin_trap();
+    for (size_t i = 0; i < both; i++)
+        if (pair[i] < 0 || pair[i] > ops_wordpiece_id_max(w) || types[i] < 0 || types[i] > 1 ||
+            (i > 0 && types[i] < types[i - 1]))
+            __builtin_trap();
     ops_wordpiece_free(w);
     return 0;
 }

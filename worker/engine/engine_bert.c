@@ -104,12 +104,16 @@ static ops_status open_file(const char *folder, const char *name, size_t bytes_m
 
 static ops_status read_config(const char *folder, digest *d, ops_bert_config *c, ops_err *reterr)
 {
-    OPS_AUTO(ops_mapped_free) ops_mapped *main_file = NULL, *sentence = NULL, *pooling = NULL;
+    OPS_AUTO(ops_mapped_free)
+    ops_mapped *main_file = NULL,
+               *sentence = NULL, *pooling = NULL, *modules = NULL;
     ops_status st = open_file(folder, "config.json", SIDE_BYTES_MAX, d, &main_file, reterr);
     if (st == OPS_OK)
         st = ops_bert_config_parse(ops_mapped_bytes(main_file), c, reterr);
     if (st != OPS_OK)
         return st;
+    c->head = OPS_BERT_NO_HEAD; /* vectors alone are asked for */
+    c->labels = 0;
     st = open_file(folder, "sentence_bert_config.json", SIDE_BYTES_MAX, d, &sentence, reterr);
     if (st == OPS_OK)
         st = ops_bert_config_sentence(ops_mapped_bytes(sentence), c, reterr);
@@ -117,7 +121,13 @@ static ops_status read_config(const char *folder, digest *d, ops_bert_config *c,
         return st;
     st = open_file(folder, "1_Pooling/config.json", SIDE_BYTES_MAX, d, &pooling, reterr);
     if (st == OPS_OK)
-        st = ops_bert_config_pooling(ops_mapped_bytes(pooling), reterr);
+        st = ops_bert_config_pooling(ops_mapped_bytes(pooling), c, reterr);
+    if (st != OPS_OK && st != OPS_ENOTFOUND)
+        return st;
+    digest unused = {0, 0}; /* a list of steps that are built changes no vector */
+    st = open_file(folder, "modules.json", SIDE_BYTES_MAX, &unused, &modules, reterr);
+    if (st == OPS_OK)
+        st = ops_bert_config_modules(ops_mapped_bytes(modules), reterr);
     return st == OPS_ENOTFOUND ? OPS_OK : st;
 }
 

@@ -3,13 +3,30 @@
  * device. */
 #include "worker/model/bert.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem/alloc.h"
 #include "worker/model/bert_internal.h"
 
-enum { NORM, QKV, MIX, UP, DOWN, ADD, WORDS, POSITIONS, TYPES, ATTEND, POOL, PLANS };
+enum {
+    NORM,
+    QKV,
+    MIX,
+    UP,
+    DOWN,
+    ADD,
+    WORDS,
+    POSITIONS,
+    TYPES,
+    ATTEND,
+    POOL,
+    PICK,
+    POOLER,
+    CLASSIFIER,
+    PLANS
+};
 
 typedef struct batch {
     ops_bert *b;
@@ -63,10 +80,25 @@ static void show_layer(batch *t, int layer, const char *stage, ops_bert_rows row
     show(t, name, rows, t->m, t->b->c.hidden);
 }
 
+static bool needed(const ops_bert_config *c, int plan)
+{
+    switch (plan) {
+    case PICK:
+        return c->pooling == OPS_BERT_CLS || c->head == OPS_BERT_SEQUENCE_HEAD;
+    case POOLER:
+        return c->head == OPS_BERT_SEQUENCE_HEAD;
+    case CLASSIFIER:
+        return c->head != OPS_BERT_NO_HEAD;
+    default:
+        return true;
+    }
+}
+
 static ops_status make_plans(batch *t)
 {
     const ops_bert_config *c = &t->b->c;
-    const int m = t->m, h = c->hidden;
+    const int m = t->m, h = c->hidden, judged = c->head == OPS_BERT_TOKEN_HEAD ? m : t->seqs;
+    const int pooled = c->pooling == OPS_BERT_CLS ? t->seqs : m;
     const ops_kern_type type = t->b->weights;
     const ops_kern_shape shapes[PLANS] = {
         [NORM] = {.op = OPS_KERN_LAYERNORM, .m = m, .n = h, .eps = c->eps},
@@ -79,9 +111,14 @@ static ops_status make_plans(batch *t)
         [POSITIONS] = {.op = OPS_KERN_EMBED, .m = m, .n = h, .k = c->positions},
         [TYPES] = {.op = OPS_KERN_EMBED, .m = m, .n = h, .k = c->types},
         [ATTEND] = {.op = OPS_KERN_ATTEND_QKV, .m = m, .n = h, .heads = c->heads, .seqs = t->seqs},
-        [POOL] = {.op = OPS_KERN_POOL, .m = m, .n = h, .seqs = t->seqs},
+        [POOL] = {.op = OPS_KERN_POOL, .m = pooled, .n = h, .seqs = t->seqs},
+        [PICK] = {.op = OPS_KERN_EMBED, .m = t->seqs, .n = h, .k = m},
+        [POOLER] = {.op = OPS_KERN_LINEAR, .m = t->seqs, .n = h, .k = h},
+        [CLASSIFIER] = {.op = OPS_KERN_LINEAR, .m = judged, .n = c->labels, .k = h},
     };
     for (int i = 0; i < PLANS; i++) {
+        if (!needed(c, i))
+            continue;
         const ops_status st = ops_bert_kern(t->b->kern->plan_new(t->b->dev, &shapes[i], &t->plan[i]),
                                             "planning a batch", t->reterr);
         if (st != OPS_OK)
@@ -111,7 +148,7 @@ static ops_status upload(batch *t, ops_bert_rows rows, const int32_t *v, int n)
                          "a batch", t->reterr);
 }
 
-static ops_status upload_input(batch *t, const int32_t *ids, const int32_t *starts)
+static ops_status upload_input(batch *t, const int32_t *ids, const int32_t *types, const int32_t *starts)
 {
     int32_t *scratch = t->b->scratch;
     ops_status st = upload(t, OPS_BERT_IDS, ids, t->m);
@@ -122,8 +159,12 @@ static ops_status upload_input(batch *t, const int32_t *ids, const int32_t *star
             scratch[at] = at - starts[i];
     if (st == OPS_OK)
         st = upload(t, OPS_BERT_POSITIONS, scratch, t->m);
+    for (int i = 0; i <= t->seqs; i++)
+        scratch[i] = i;
+    if (st == OPS_OK)
+        st = upload(t, OPS_BERT_FIRSTS, scratch, t->seqs + 1);
     memset(scratch, 0, (size_t)t->m * sizeof *scratch);
-    return st == OPS_OK ? upload(t, OPS_BERT_TYPES, scratch, t->m) : st;
+    return st == OPS_OK ? upload(t, OPS_BERT_TYPES, types != NULL ? types : scratch, t->m) : st;
 }
 
 static void embed_tokens(batch *t)
@@ -179,32 +220,86 @@ static ops_status check(const ops_bert *b, const int32_t *ids, const int32_t *st
     return OPS_OK;
 }
 
+/* Plans, inputs, and the rows of the last layer in X. */
+static void encode(batch *t, const int32_t *ids, const int32_t *types, const int32_t *starts)
+{
+    t->st = make_plans(t);
+    if (t->st == OPS_OK)
+        t->st = upload_input(t, ids, types, starts);
+    if (t->st != OPS_OK)
+        return;
+    embed_tokens(t);
+    for (int i = 0; i < t->b->c.layers; i++)
+        encode_layer(t, i);
+}
+
+static ops_status download(batch *t, ops_bert_rows rows, size_t count, float *ret)
+{
+    wait_all(t);
+    if (t->st == OPS_OK)
+        t->st = ops_bert_kern(t->b->kern->download(t->b->dev, t->b->rows[rows], 0, ret, count * sizeof *ret),
+                              "a batch", t->reterr);
+    return t->st;
+}
+
 ops_status ops_bert_embed(ops_bert *b, const int32_t *ids, const int32_t *starts, int seqs, float *ret,
                           ops_err *reterr)
 {
-    ops_status st = check(b, ids, starts, seqs, reterr);
+    const ops_status st = check(b, ids, starts, seqs, reterr);
     if (st != OPS_OK)
         return st;
     batch t = {.b = b, .m = starts[seqs], .seqs = seqs, .reterr = reterr};
-    st = make_plans(&t);
-    if (st == OPS_OK)
-        st = upload_input(&t, ids, starts);
-    t.st = st;
-    if (st == OPS_OK) {
-        embed_tokens(&t);
-        for (int i = 0; i < b->c.layers; i++)
-            encode_layer(&t, i);
-        RUN(&t, POOL, b->rows[OPS_BERT_X], b->rows[OPS_BERT_STARTS], b->rows[OPS_BERT_POOLED]);
-        wait_all(&t);
-        show(&t, "pooled", OPS_BERT_POOLED, seqs, b->c.hidden);
-        st = t.st;
+    ops_kern_buf **r = b->rows;
+    encode(&t, ids, NULL, starts);
+    if (b->c.pooling == OPS_BERT_CLS) {
+        RUN(&t, PICK, r[OPS_BERT_STARTS], r[OPS_BERT_X], r[OPS_BERT_Y]);
+        RUN(&t, POOL, r[OPS_BERT_Y], r[OPS_BERT_FIRSTS], r[OPS_BERT_POOLED]);
+    } else {
+        RUN(&t, POOL, r[OPS_BERT_X], r[OPS_BERT_STARTS], r[OPS_BERT_POOLED]);
     }
-    if (st == OPS_OK)
-        st = ops_bert_kern(b->kern->download(b->dev, b->rows[OPS_BERT_POOLED], 0, ret,
-                                             (size_t)seqs * (size_t)b->c.hidden * sizeof *ret),
-                           "a batch", reterr);
+    show(&t, "pooled", OPS_BERT_POOLED, seqs, b->c.hidden);
+    (void)download(&t, OPS_BERT_POOLED, (size_t)seqs * (size_t)b->c.hidden, ret);
     free_plans(&t);
-    return st;
+    return t.st;
+}
+
+/* tanh(pooler(first row)) of every text, in Y. The device has no tanh, and these are few rows. */
+static void pool_firsts(batch *t)
+{
+    ops_bert *b = t->b;
+    ops_kern_buf **r = b->rows;
+    const size_t count = (size_t)t->seqs * (size_t)b->c.hidden;
+    RUN(t, PICK, r[OPS_BERT_STARTS], r[OPS_BERT_X], r[OPS_BERT_Y]);
+    RUN(t, POOLER, r[OPS_BERT_Y], b->pooler.w, b->pooler.b, r[OPS_BERT_POOLED]);
+    if (download(t, OPS_BERT_POOLED, count, b->firsts) != OPS_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        b->firsts[i] = tanhf(b->firsts[i]);
+    t->st = ops_bert_kern(b->kern->upload(b->dev, r[OPS_BERT_Y], 0, b->firsts, count * sizeof *b->firsts),
+                          "a batch", t->reterr);
+}
+
+ops_status ops_bert_classify(ops_bert *b, const int32_t *ids, const int32_t *types, const int32_t *starts,
+                             int seqs, float *ret, ops_err *reterr)
+{
+    const bool each = b->c.head == OPS_BERT_TOKEN_HEAD;
+    if (b->c.head == OPS_BERT_NO_HEAD)
+        return ops_fail(reterr, OPS_EINVAL, "the model has no head to classify with");
+    const ops_status st = check(b, ids, starts, seqs, reterr);
+    if (st != OPS_OK)
+        return st;
+    for (int32_t i = 0; types != NULL && i < starts[seqs]; i++)
+        if (types[i] < 0 || types[i] >= b->c.types)
+            return ops_fail(reterr, OPS_EINVAL, "token %d has type %d of %d", i, types[i], b->c.types);
+    batch t = {.b = b, .m = starts[seqs], .seqs = seqs, .reterr = reterr};
+    encode(&t, ids, types, starts);
+    if (!each)
+        pool_firsts(&t);
+    RUN(&t, CLASSIFIER, b->rows[each ? OPS_BERT_X : OPS_BERT_Y], b->classifier.w, b->classifier.b,
+        b->rows[OPS_BERT_LOGITS]);
+    (void)download(&t, OPS_BERT_LOGITS, (size_t)(each ? t.m : seqs) * (size_t)b->c.labels, ret);
+    free_plans(&t);
+    return t.st;
 }
 
 void ops_bert_watch(ops_bert *b, ops_bert_watch_fn *fn, void *ctx)

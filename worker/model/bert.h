@@ -1,6 +1,6 @@
-/* The BERT encoder as a sentence embedder, on the kernel table: embeddings and layer norm, `layers` times attention and
- * feed-forward with erf-GELU, each with its residual and layer norm after it, then the mean over the tokens of a text,
- * divided by its length. Texts of any lengths are packed one behind the other, nothing is padded.
+/* The BERT encoder as a sentence embedder or under a head, on the kernel table: embeddings and layer norm, `layers` times attention and
+ * feed-forward with erf-GELU, each with its residual and layer norm after it, then the mean over the tokens of a text or
+ * the row of its first, divided by its length. Heads: classifier(tanh(pooler(first row))), or classifier of every row. Texts of any lengths are packed one behind the other, nothing is padded.
  * Architecture: Devlin et al. 2018 (arXiv:1810.04805); pooling: Reimers and Gurevych 2019 (arXiv:1908.10084).
  * @thread a model belongs to the thread of its device */
 #ifndef OPS_WORKER_BERT_H
@@ -33,6 +33,12 @@ OPS_AUTO_DEFINE(ops_bert, ops_bert_free)
  * than the limits; OPS_ENOMEM; OPS_EINTERNAL: the device failed. */
 OPS_MUST_USE ops_status ops_bert_embed(ops_bert *b, const int32_t *ids, const int32_t *starts, int seqs,
                                        float *ret, ops_err *reterr);
+
+/* What the head says of the same batch, as it comes out of the classifier (no softmax, no sigmoid): [seqs][labels], or of a
+ * head over tokens [tokens][labels]. `types` (NULL: all 0) says of each token which of a pair of texts it is of. Errors as
+ * above; OPS_EINVAL: the model has no head, or a type is not the model's. */
+OPS_MUST_USE ops_status ops_bert_classify(ops_bert *b, const int32_t *ids, const int32_t *types,
+                                          const int32_t *starts, int seqs, float *ret, ops_err *reterr);
 
 /* Tests: called with the rows of each stage as it is done: "embeddings", "layer.0.attention" (its context),
  * "layer.0.attended" (after the layer norm), "layer.0.output", ..., "pooled". NULL switches it off. */

@@ -27,6 +27,31 @@ static ops_status word(const json_t *j, const char *key, const char *want, ops_e
     return OPS_OK;
 }
 
+/* The first of `architectures` that puts a head on the encoder. */
+static ops_status read_head(const json_t *j, ops_bert_config *c, ops_err *reterr)
+{
+    enum { LABELS_DEFAULT = 2 };
+    const json_t *names = json_object_get(j, "architectures"), *labels = json_object_get(j, "id2label");
+    for (size_t i = 0; i < json_array_size(names) && c->head == OPS_BERT_NO_HEAD; i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        if (name != NULL && strcmp(name, "BertForSequenceClassification") == 0)
+            c->head = OPS_BERT_SEQUENCE_HEAD;
+        else if (name != NULL && strcmp(name, "BertForTokenClassification") == 0)
+            c->head = OPS_BERT_TOKEN_HEAD;
+    }
+    if (c->head == OPS_BERT_NO_HEAD)
+        return OPS_OK;
+    if (labels == NULL)
+        return ops_json_whole(j, "config.json", "num_labels", OPS_BERT_LABELS_MAX, LABELS_DEFAULT, &c->labels,
+                              reterr);
+    if (!json_is_object(labels) || json_object_size(labels) < 1 ||
+        json_object_size(labels) > OPS_BERT_LABELS_MAX)
+        return ops_fail(reterr, OPS_ECORRUPT, "config.json: id2label must name 1 to %d labels",
+                        OPS_BERT_LABELS_MAX);
+    c->labels = (int)json_object_size(labels);
+    return OPS_OK;
+}
+
 static ops_status fields(const json_t *j, ops_bert_config *c, ops_err *reterr)
 {
     const struct {
@@ -60,7 +85,7 @@ static ops_status fields(const json_t *j, ops_bert_config *c, ops_err *reterr)
         return ops_fail(reterr, OPS_ECORRUPT, "config.json: layer_norm_eps must be from 1e-30 to 1");
     c->eps = (float)value;
     c->tokens_max = c->positions;
-    return OPS_OK;
+    return read_head(j, c, reterr);
 }
 
 ops_status ops_bert_config_parse(ops_slice json, ops_bert_config *ret, ops_err *reterr)
@@ -96,21 +121,53 @@ ops_status ops_bert_config_sentence(ops_slice json, ops_bert_config *c, ops_err 
     return st;
 }
 
-ops_status ops_bert_config_pooling(ops_slice json, ops_err *reterr)
+ops_status ops_bert_config_pooling(ops_slice json, ops_bert_config *c, ops_err *reterr)
 {
+    static const char file[] = "1_Pooling/config.json", lead[] = "pooling_mode_";
     json_t *j = NULL;
-    const ops_status loaded = ops_json_load(json, "1_Pooling/config.json", &j, reterr);
-    if (loaded != OPS_OK)
-        return loaded;
     const char *key;
     json_t *v;
-    ops_status st = OPS_OK;
+    const ops_status loaded = ops_json_load(json, file, &j, reterr);
+    if (loaded != OPS_OK)
+        return loaded;
+    const bool mean = json_is_true(json_object_get(j, "pooling_mode_mean_tokens"));
+    const bool cls = json_is_true(json_object_get(j, "pooling_mode_cls_token"));
+    ops_status st = mean != cls
+                        ? OPS_OK
+                        : ops_fail(reterr, OPS_EUNIMPL,
+                                   "%s: built are pooling_mode_mean_tokens and pooling_mode_cls_token, one "
+                                   "of them",
+                                   file);
     json_object_foreach(j, key, v)
     {
-        const bool mean = strcmp(key, "pooling_mode_mean_tokens") == 0;
-        if (strncmp(key, "pooling_mode_", 13) == 0 && json_is_true(v) != mean && st == OPS_OK)
-            st = ops_fail(reterr, OPS_EUNIMPL,
-                          "1_Pooling/config.json: %.60s: only the mean over tokens is built", key);
+        const bool known =
+            strcmp(key, "pooling_mode_mean_tokens") == 0 || strcmp(key, "pooling_mode_cls_token") == 0;
+        if (st == OPS_OK && !known && strncmp(key, lead, sizeof lead - 1) == 0 && json_is_true(v))
+            st = ops_fail(reterr, OPS_EUNIMPL, "%s: %.60s is not built", file, key);
+    }
+    json_decref(j);
+    if (st == OPS_OK)
+        c->pooling = cls ? OPS_BERT_CLS : OPS_BERT_MEAN;
+    return st;
+}
+
+ops_status ops_bert_config_modules(ops_slice json, ops_err *reterr)
+{
+    static const char *const built[] = {"Transformer", "Pooling", "Normalize"};
+    json_error_t e;
+    json_t *j = json_loadb(json.p != NULL ? json.p : "", json.n, JSON_REJECT_DUPLICATES, &e);
+    if (j == NULL)
+        return ops_fail(reterr, OPS_ECORRUPT, "modules.json: line %d: %.160s", e.line, e.text);
+    ops_status st = json_is_array(j) ? OPS_OK : ops_fail(reterr, OPS_ECORRUPT, "modules.json is no list");
+    for (size_t i = 0; st == OPS_OK && i < json_array_size(j); i++) {
+        const char *type = json_string_value(json_object_get(json_array_get(j, i), "type"));
+        const char *dot = type != NULL ? strrchr(type, '.') : NULL, *name = dot != NULL ? dot + 1 : type;
+        bool known = false;
+        for (size_t b = 0; name != NULL && b < sizeof built / sizeof *built; b++)
+            known = known || strcmp(name, built[b]) == 0;
+        if (!known)
+            st = ops_fail(reterr, OPS_EUNIMPL, "modules.json: the step '%.60s' is not built",
+                          type != NULL ? type : "none");
     }
     json_decref(j);
     return st;

@@ -7,18 +7,31 @@
 #include "base/status/status.h"
 #include "base/text/slice.h"
 
+enum { OPS_BERT_LABELS_MAX = 4096 };
+
+/* What becomes of the rows of a text: their mean, or the first of them, that of [CLS]; either is brought to length 1. */
+typedef enum ops_bert_pooling { OPS_BERT_MEAN, OPS_BERT_CLS } ops_bert_pooling;
+/* What stands on top of the encoder, if anything: a verdict on a text (or a pair of texts), or on every token. */
+typedef enum ops_bert_head { OPS_BERT_NO_HEAD, OPS_BERT_SEQUENCE_HEAD, OPS_BERT_TOKEN_HEAD } ops_bert_head;
+
 typedef struct ops_bert_config {
     int vocab, hidden, layers, heads, inner, positions, types;
     float eps;
     int tokens_max; /* of one text: max_seq_length when told, never above `positions` */
+    ops_bert_pooling pooling;
+    ops_bert_head head;
+    int labels; /* of the head; 0 without one */
 } ops_bert_config;
 
 /* Reads config.json. OPS_ECORRUPT: no JSON, or a field absent or out of bounds, named; OPS_EUNIMPL: another
- * architecture, activation or kind of positions, named. tokens_max becomes `positions`. */
+ * architecture, activation or kind of positions, named. tokens_max becomes `positions`, pooling the mean; the head is what
+ * `architectures` says. */
 OPS_MUST_USE ops_status ops_bert_config_parse(ops_slice json, ops_bert_config *ret, ops_err *reterr);
 /* Reads sentence_bert_config.json into c->tokens_max. */
 OPS_MUST_USE ops_status ops_bert_config_sentence(ops_slice json, ops_bert_config *c, ops_err *reterr);
-/* Reads 1_Pooling/config.json: OPS_EUNIMPL unless it asks for the mean over tokens and nothing else. */
-OPS_MUST_USE ops_status ops_bert_config_pooling(ops_slice json, ops_err *reterr);
+/* Reads 1_Pooling/config.json into c->pooling: OPS_EUNIMPL unless it asks for the mean over tokens or for the first alone. */
+OPS_MUST_USE ops_status ops_bert_config_pooling(ops_slice json, ops_bert_config *c, ops_err *reterr);
+/* Reads modules.json: OPS_EUNIMPL names a step other than encoder, pooling and bringing to length 1. */
+OPS_MUST_USE ops_status ops_bert_config_modules(ops_slice json, ops_err *reterr);
 
 #endif

@@ -25,6 +25,8 @@ typedef enum ops_bert_rows {
     OPS_BERT_POSITIONS,
     OPS_BERT_TYPES,
     OPS_BERT_STARTS,
+    OPS_BERT_FIRSTS, /* 0, 1, ...: texts of one row each */
+    OPS_BERT_LOGITS,
     OPS_BERT_ROWS_COUNT
 } ops_bert_rows;
 
@@ -36,9 +38,11 @@ struct ops_bert {
     int tokens_max, seqs_max;
     ops_kern_buf *words, *positions, *types;
     ops_bert_linear norm;
+    ops_bert_linear pooler, classifier; /* where there is such a head */
     ops_bert_layer *layers;
     ops_kern_buf *rows[OPS_BERT_ROWS_COUNT];
     int32_t *scratch; /* tokens_max + 1 */
+    float *firsts;    /* [seqs_max][hidden], under a head over texts */
     ops_bert_watch_fn *watch;
     void *watch_ctx;
 };

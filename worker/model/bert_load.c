@@ -11,6 +11,7 @@ typedef struct loader {
     ops_bert *b;
     const ops_safetensors *st;
     const char *prefix; /* "" or "bert." */
+    ops_kern_type type; /* that matrices are packed as */
     ops_err *reterr;
 } loader;
 
@@ -79,7 +80,7 @@ static ops_status load_joined(loader *l, const char *const *names, int n_names, 
     const ops_kern *k = l->b->kern;
     ops_kern_status st;
     if (packed) {
-        st = k->pack(l->b->dev, l->b->weights, n_names * rows, columns, values, ret);
+        st = k->pack(l->b->dev, l->type, n_names * rows, columns, values, ret);
     } else {
         st = k->buf_new(l->b->dev, count * sizeof *values, ret);
         if (st == OPS_KERN_OK)
@@ -146,6 +147,24 @@ static ops_status load_layer(loader *l, int i)
     return OPS_OK;
 }
 
+/* A head is small: its matrices stay f32. The classifier never has the prefix. */
+static ops_status load_head(const loader *l)
+{
+    static const char *const dense[] = {"dense"};
+    const ops_bert_config *c = &l->b->c;
+    loader own = *l;
+    own.type = OPS_KERN_F32;
+    ops_status st = OPS_OK;
+    if (c->head == OPS_BERT_SEQUENCE_HEAD)
+        st = load_linear(&own, "pooler", dense, 1, c->hidden, c->hidden, &l->b->pooler);
+    if (st != OPS_OK || c->head == OPS_BERT_NO_HEAD)
+        return st;
+    const char *w = "classifier.weight";
+    own.prefix = "";
+    st = load_joined(&own, &w, 1, NULL, c->labels, c->hidden, true, &l->b->classifier.w);
+    return st == OPS_OK ? load(&own, "classifier.bias", NULL, c->labels, 0, &l->b->classifier.b) : st;
+}
+
 static ops_status load_weights(loader *l)
 {
     const ops_bert_config *c = &l->b->c;
@@ -159,7 +178,7 @@ static ops_status load_weights(loader *l)
         st = load_norm(l, "embeddings.LayerNorm", &l->b->norm);
     for (int i = 0; st == OPS_OK && i < c->layers; i++)
         st = load_layer(l, i);
-    return st;
+    return st == OPS_OK ? load_head(l) : st;
 }
 
 static ops_status make_rows(ops_bert *b, ops_err *reterr)
@@ -175,15 +194,23 @@ static ops_status make_rows(ops_bert *b, ops_err *reterr)
             count = (size_t)b->seqs_max * hidden;
         else if (i == OPS_BERT_IDS || i == OPS_BERT_POSITIONS || i == OPS_BERT_TYPES)
             count = tokens;
-        else if (i == OPS_BERT_STARTS)
+        else if (i == OPS_BERT_STARTS || i == OPS_BERT_FIRSTS)
             count = (size_t)b->seqs_max + 1;
+        else if (i == OPS_BERT_LOGITS)
+            count = (size_t)b->c.labels * (b->c.head == OPS_BERT_TOKEN_HEAD ? tokens : (size_t)b->seqs_max);
+        if (count == 0)
+            continue; /* logits without a head */
         const ops_status st =
             ops_bert_kern(b->kern->buf_new(b->dev, count * 4, &b->rows[i]), "rows of a batch", reterr);
         if (st != OPS_OK)
             return st;
     }
     b->scratch = ops_calloc(tokens + 1, sizeof *b->scratch);
-    return b->scratch != NULL ? OPS_OK : ops_fail(reterr, OPS_ENOMEM, "rows of a batch");
+    if (b->c.head == OPS_BERT_SEQUENCE_HEAD)
+        b->firsts = ops_calloc((size_t)b->seqs_max * hidden, sizeof *b->firsts);
+    return b->scratch != NULL && (b->firsts != NULL || b->c.head != OPS_BERT_SEQUENCE_HEAD)
+               ? OPS_OK
+               : ops_fail(reterr, OPS_ENOMEM, "rows of a batch");
 }
 
 ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *file, const ops_kern *kern,
@@ -207,7 +234,7 @@ ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *f
     if (b->layers == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "model of %d layers", config->layers);
     const bool prefixed = ops_safetensors_find(file, "bert.embeddings.word_embeddings.weight") != NULL;
-    loader l = {b, file, prefixed ? "bert." : "", reterr};
+    loader l = {b, file, prefixed ? "bert." : "", weights, reterr};
     ops_status st = load_weights(&l);
     if (st == OPS_OK)
         st = make_rows(b, reterr);
@@ -233,6 +260,8 @@ void ops_bert_free(ops_bert *b)
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         b->kern->buf_free(b->dev, tables[i]);
     free_linear(b, &b->norm);
+    free_linear(b, &b->pooler);
+    free_linear(b, &b->classifier);
     for (int i = 0; b->layers != NULL && i < b->c.layers; i++) {
         ops_bert_layer *y = &b->layers[i];
         ops_bert_linear *parts[] = {&y->qkv, &y->mix, &y->mix_norm, &y->up, &y->down, &y->norm};
@@ -243,5 +272,6 @@ void ops_bert_free(ops_bert *b)
         b->kern->buf_free(b->dev, b->rows[i]);
     ops_free(b->layers);
     ops_free(b->scratch);
+    ops_free(b->firsts);
     ops_free(b);
 }

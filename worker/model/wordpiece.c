@@ -19,6 +19,7 @@ struct ops_wordpiece {
     size_t word_chars_max;
     int32_t unk, id_max;
     affix head, tail;
+    bool pairs;
 };
 
 static ops_status unbuilt(ops_err *reterr, const char *what, const char *type)
@@ -161,16 +162,50 @@ static ops_status read_template(const json_t *post, ops_wordpiece *w, ops_err *r
     return OPS_OK;
 }
 
+/* The special token or sequence at place i of a template: its id, or -1 for the sequence `name`; -2 for anything else. */
+static int32_t part_of(const ops_wordpiece *w, const json_t *pair, size_t i, const char *name, int type)
+{
+    const json_t *part = json_array_get(pair, i), *special = json_object_get(part, "SpecialToken");
+    const json_t *is = special != NULL ? special : json_object_get(part, "Sequence");
+    const char *id = json_string_value(json_object_get(is, "id"));
+    const json_t *said = json_object_get(is, "type_id");
+    if (id == NULL || !json_is_integer(said) || json_integer_value(said) != type)
+        return -2;
+    if (special == NULL)
+        return strcmp(id, name) == 0 ? -1 : -2;
+    const int32_t known = id_of(w->first, ops_slice_str(id));
+    return known >= 0 ? known : -2;
+}
+
+/* Is "pair" the first text as if alone, then the second and what follows a text? */
+static bool knows_pairs(const ops_wordpiece *w, const json_t *pair)
+{
+    size_t at = 0;
+    bool ok = json_array_size(pair) == w->head.n + 2 * w->tail.n + 2;
+    for (size_t i = 0; ok && i < w->head.n; i++)
+        ok = part_of(w, pair, at++, "A", 0) == w->head.id[i];
+    for (int type = 0; ok && type < 2; type++) {
+        ok = part_of(w, pair, at++, type == 0 ? "A" : "B", type) == -1;
+        for (size_t i = 0; ok && i < w->tail.n; i++)
+            ok = part_of(w, pair, at++, "", type) == w->tail.id[i];
+    }
+    return ok;
+}
+
 static ops_status read_post(const json_t *root, ops_wordpiece *w, ops_err *reterr)
 {
     const json_t *post = json_object_get(root, "post_processor");
-    if (is_type(post, "TemplateProcessing"))
-        return read_template(post, w, reterr);
+    if (is_type(post, "TemplateProcessing")) {
+        const ops_status read = read_template(post, w, reterr);
+        w->pairs = read == OPS_OK && knows_pairs(w, json_object_get(post, "pair"));
+        return read;
+    }
     if (!is_type(post, "BertProcessing"))
         return unbuilt(reterr, "a post_processor", type_of(post));
     const char *cls = json_string_value(json_array_get(json_object_get(post, "cls"), 0));
     const char *sep = json_string_value(json_array_get(json_object_get(post, "sep"), 0));
     const ops_status st = add_special(w, &w->head, cls, reterr);
+    w->pairs = true;
     return st == OPS_OK ? add_special(w, &w->tail, sep, reterr) : st;
 }
 
@@ -227,10 +262,14 @@ typedef struct out {
     char word[OPS_WORDPIECE_WORD_CHARS_MAX * 4];
 } out;
 
+/* Without `ids` they are only counted. */
 static void put_id(out *o, int32_t id)
 {
-    if (o->n < o->max)
-        o->ids[o->n++] = id;
+    if (o->n >= o->max)
+        return;
+    if (o->ids != NULL)
+        o->ids[o->n] = id;
+    o->n++;
 }
 
 /* Longest piece first from the left; a word with a rest that no piece starts is unknown as a whole. */
@@ -280,26 +319,87 @@ static void put_char(out *o, int32_t c)
         end_word(o);
 }
 
+static void put_text(out *o, ops_slice text)
+{
+    while (text.n > 0 && o->n < o->max) {
+        int32_t part[OPS_WORDPIECE_OUT_MAX];
+        const size_t parts = ops_wordpiece_normalize(&o->w->rules, ops_wordpiece_next(&text), part);
+        for (size_t i = 0; i < parts; i++)
+            put_char(o, part[i]);
+    }
+    end_word(o);
+}
+
+static void put_affix(out *o, const affix *a)
+{
+    for (size_t i = 0; i < a->n; i++)
+        put_id(o, a->id[i]);
+}
+
+static void begin(out *o, const ops_wordpiece *w, size_t max, int32_t *ids)
+{
+    o->w = w;
+    o->ids = ids;
+    o->max = max;
+    o->n = o->chars = o->bytes = 0;
+}
+
 size_t ops_wordpiece_encode(const ops_wordpiece *w, ops_slice text, size_t tokens_max, int32_t *ret_ids)
 {
+    out o;
     if (tokens_max < ops_wordpiece_specials(w))
         return 0;
-    out o;
-    o.w = w;
-    o.ids = ret_ids;
-    o.n = o.chars = o.bytes = 0;
-    o.max = tokens_max - w->tail.n;
-    for (size_t i = 0; i < w->head.n; i++)
-        put_id(&o, w->head.id[i]);
-    while (text.n > 0 && o.n < o.max) {
-        int32_t part[OPS_WORDPIECE_OUT_MAX];
-        const size_t parts = ops_wordpiece_normalize(&w->rules, ops_wordpiece_next(&text), part);
-        for (size_t i = 0; i < parts; i++)
-            put_char(&o, part[i]);
-    }
-    end_word(&o);
+    begin(&o, w, tokens_max - w->tail.n, ret_ids);
+    put_affix(&o, &w->head);
+    put_text(&o, text);
     o.max = tokens_max;
-    for (size_t i = 0; i < w->tail.n; i++)
-        put_id(&o, w->tail.id[i]);
+    put_affix(&o, &w->tail);
+    return o.n;
+}
+
+bool ops_wordpiece_pairs(const ops_wordpiece *w)
+{
+    return w->pairs;
+}
+
+/* How many ids of two texts stay where there is room for so many. */
+static void share(size_t room, size_t n[2])
+{
+    if (n[0] + n[1] <= room)
+        return;
+    const int shorter = n[0] <= n[1] ? 0 : 1;
+    if (n[shorter] > room / 2) {
+        n[shorter] = room / 2;
+        n[1 - shorter] = room / 2 + room % 2;
+    } else {
+        n[1 - shorter] = room - n[shorter];
+    }
+}
+
+size_t ops_wordpiece_encode_pair(const ops_wordpiece *w, ops_slice first, ops_slice second, size_t tokens_max,
+                                 int32_t *ret_ids, int32_t *ret_types)
+{
+    const ops_slice texts[2] = {first, second};
+    const size_t specials = w->head.n + 2 * w->tail.n;
+    size_t n[2];
+    out o;
+    if (!w->pairs || tokens_max < specials)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        begin(&o, w, SIZE_MAX, NULL);
+        put_text(&o, texts[i]);
+        n[i] = o.n;
+    }
+    share(tokens_max - specials, n);
+    begin(&o, w, tokens_max, ret_ids);
+    put_affix(&o, &w->head);
+    for (int32_t type = 0, from = 0; type < 2; type++, from = (int32_t)o.n) {
+        o.max = o.n + n[type];
+        put_text(&o, texts[type]);
+        o.max = tokens_max;
+        put_affix(&o, &w->tail);
+        for (size_t i = (size_t)from; i < o.n; i++)
+            ret_types[i] = type;
+    }
     return o.n;
 }

@@ -6,6 +6,7 @@
 #ifndef OPS_WORKER_WORDPIECE_H
 #define OPS_WORKER_WORDPIECE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,5 +36,14 @@ size_t ops_wordpiece_specials(const ops_wordpiece *w); /* tokens around every te
  * included. Work is linear in the bytes and ends with the last id that fits. Returns how many ids there are.
  * 0 when tokens_max is below ops_wordpiece_specials(). */
 size_t ops_wordpiece_encode(const ops_wordpiece *w, ops_slice text, size_t tokens_max, int32_t *ret_ids);
+
+/* Does the file say how two texts stand side by side: the first as if alone with type 0, then the second and what follows a
+ * text with type 1? */
+bool ops_wordpiece_pairs(const ops_wordpiece *w);
+/* Ids of two texts and the type of each. Where they are too long together, the longer one is cut to what the shorter leaves,
+ * or both to a half (the references' "longest first"). Returns how many ids there are; 0 when the file knows no pairs or
+ * tokens_max is below the special tokens around them. */
+size_t ops_wordpiece_encode_pair(const ops_wordpiece *w, ops_slice first, ops_slice second, size_t tokens_max,
+                                 int32_t *ret_ids, int32_t *ret_types);
 
 #endif
