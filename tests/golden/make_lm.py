@@ -42,6 +42,10 @@ LATER = ("num_key_value_heads", "intermediate_size", "max_position_embeddings") 
 # Folders: the type the weights are stored in, bytes of a shard, whether a tokenizer goes with them.
 FOLDERS = {"llama": (torch.float32, "40KB", False), "llama3": (torch.bfloat16, "1GB", False), "qwen2": (torch.float16, "1GB", True),
            "qwen3": (torch.bfloat16, "1GB", False), "gemma3": (torch.bfloat16, "1GB", False), "gpt2": (torch.float32, "1GB", True)}
+MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+MERGES = ["t h", "th e", "\u0120 the", "e r", "o n", "i s", "\u0120 o", "i n", "e s"]
+PIECES = MARKS + [chr(c) for c in range(33, 127) if not chr(c).isupper()] + ["\u0120", "\u010a"] + [m.replace(" ", "") for m in MERGES]
+assert len(set(PIECES)) == len(PIECES) <= VOCAB
 PROMPTS = {"prompt": "the other one, 12 times", "chat": "is the disk full?"}
 CHATML = ("{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nhelp the user<|im_end|>\n' }}"
           "{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}"
@@ -75,6 +79,19 @@ def neighbours(w, heads):
     return w.reshape(heads, 2, w.shape[0] // heads // 2, *w.shape[1:]).swapaxes(1, 2).reshape(w.shape)
 
 
+def write_tokenizer(w):
+    """The tokenizer of the folders, and bos before a prompt as the folder of GPT-2 has it."""
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("gpt-2")
+    w.add_token_list(PIECES)
+    w.add_token_types([gguf.TokenType.CONTROL if p in MARKS else gguf.TokenType.NORMAL for p in PIECES])
+    w.add_token_merges(MERGES)
+    w.add_bos_token_id(0)
+    w.add_eos_token_id(2)
+    w.add_add_bos_token(True)
+    w.add_chat_template(CHATML)
+
+
 def write(path, arch, config, tensors, kind, factors):
     w = gguf.GGUFWriter(path, arch)
     w.add_context_length(config.max_position_embeddings)
@@ -84,6 +101,7 @@ def write(path, arch, config, tensors, kind, factors):
     w.add_head_count(config.num_attention_heads)
     if arch == "gpt2":
         w.add_layer_norm_eps(config.layer_norm_epsilon)
+        write_tokenizer(w)
     else:
         w.add_head_count_kv(config.num_key_value_heads)
         w.add_layer_norm_rms_eps(config.rms_norm_eps)
@@ -157,17 +175,12 @@ def make(name, kind, ids):
 
 
 def tokenizer(folder):
-    """Byte-level BPE of just VOCAB pieces, split as GPT-2 splits, with the marks of ChatML."""
-    marks = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    merges = ["t h", "th e", "\u0120 the", "e r", "o n", "i s", "\u0120 o", "i n", "e s"]
-    chars = [chr(c) for c in range(33, 127) if not chr(c).isupper()] + ["\u0120", "\u010a"]
-    pieces = (marks + chars)[:VOCAB - len(merges)] + [m.replace(" ", "") for m in merges]
-    assert len(set(pieces)) == len(pieces) <= VOCAB and "\u010a" in pieces, len(pieces)
+    """Byte-level BPE, split as GPT-2 splits, with the marks of ChatML."""
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     added = [{"id": i, "content": m, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-             for i, m in enumerate(marks)]
+             for i, m in enumerate(MARKS)]
     model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": False,
-             "byte_fallback": False, "vocab": {p: i for i, p in enumerate(pieces)}, "merges": merges}
+             "byte_fallback": False, "vocab": {p: i for i, p in enumerate(PIECES)}, "merges": MERGES}
     text = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": None, "pre_tokenizer": byte_level,
             "post_processor": byte_level, "decoder": byte_level, "model": model}
     (folder / "tokenizer.json").write_text(json.dumps(text, ensure_ascii=False, separators=(",", ":")) + "\n")

@@ -52,6 +52,16 @@ class Run(Case):
                 got = self.good("run", FOLDERS / name, f"--{kind}", want["text"], "--tokens", len(want["answer"]))
                 self.assertEqual(got, want["says"] + "\n", (name, kind))
 
+    def test_a_file_answers_as_the_folder_of_the_same_model(self):
+        file, folder = GOLDEN / "gpt2.gguf", FOLDERS / "gpt2"
+        want = ANSWERS["gpt2"]["prompt"]
+        self.assertEqual(self.good("run", file, "--prompt", want["text"], "--tokens", 24), want["says"] + "\n")
+        (self.models / "one").mkdir()
+        shutil.copy(file, self.models / "one" / "any.gguf")
+        self.assertEqual(self.good("run", "one", "--prompt", "is the", "--tokens", 9), self.good("run", folder, "--prompt", "is the", "--tokens", 9))
+        said = self.good("run", file, "--chat", "the", "--system", "on", "--tokens", 8)
+        self.assertNotEqual(said, self.good("run", file, "--chat", "the", "--system", "in", "--tokens", 8))
+
     def test_a_folder_is_found_by_its_name(self):
         self.copy("gpt2", "small")
         want = ANSWERS["gpt2"]["prompt"]

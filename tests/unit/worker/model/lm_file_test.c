@@ -124,6 +124,7 @@ static void a_file_is_read_by_the_same_port(void **state)
     ops_lm_file *f = NULL;
     ops_lm_config c;
     ops_tokenizer *t = NULL;
+    ops_chat *chat = NULL;
     ops_err err;
     assert_int_equal(ops_lm_file_open("tests/golden/lm/gpt2.gguf", &f, &err), OPS_OK);
     assert_non_null(ops_lm_file_gguf(f));
@@ -131,7 +132,11 @@ static void a_file_is_read_by_the_same_port(void **state)
     assert_int_equal(ops_lm_file_json(f).n, 0);
     assert_int_equal(ops_lm_file_config(f, &c, &err), OPS_OK);
     assert_true(c.arch == OPS_LM_GPT2 && c.inner == 96);
-    assert_int_equal(ops_lm_file_tokenizer(f, &t, &err), OPS_ENOTFOUND);
+    assert_int_equal(ops_lm_file_tokenizer(f, &t, &err), OPS_OK);
+    assert_int_equal(ops_lm_file_chat(f, t, &chat, &err), OPS_OK);
+    assert_string_equal(ops_chat_name(chat), "chatml");
+    ops_chat_free(chat);
+    ops_tokenizer_free(t);
     ops_lm_file_free(f);
     f = NULL;
     assert_int_equal(ops_lm_file_open("tests/golden/lm/ids.json", &f, &err), OPS_ECORRUPT);
