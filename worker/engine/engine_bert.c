@@ -105,8 +105,7 @@ static ops_status open_file(const char *folder, const char *name, size_t bytes_m
 static ops_status read_config(const char *folder, digest *d, ops_bert_config *c, ops_err *reterr)
 {
     OPS_AUTO(ops_mapped_free)
-    ops_mapped *main_file = NULL,
-               *sentence = NULL, *pooling = NULL, *modules = NULL;
+    ops_mapped *main_file = NULL, *sentence = NULL, *pooling = NULL, *modules = NULL;
     ops_status st = open_file(folder, "config.json", SIDE_BYTES_MAX, d, &main_file, reterr);
     if (st == OPS_OK)
         st = ops_bert_config_parse(ops_mapped_bytes(main_file), c, reterr);

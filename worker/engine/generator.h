@@ -42,7 +42,7 @@ typedef struct ops_generator ops_generator;
 typedef struct ops_generation ops_generation; /* one request under way */
 
 typedef struct ops_generator_conf {
-    const char *path;        /* a GGUF file, or a folder that holds exactly one */
+    const char *path;        /* a GGUF file, a folder that holds exactly one, or one of Hugging Face's */
     const char *name;        /* NULL: the folder's or the file's name without its ending */
     uint32_t threads;        /* 0: one per processor */
     uint32_t step_tokens;    /* of one step; 0: 512 */

@@ -1,4 +1,4 @@
-/* From a GGUF file to the parts of a generator. */
+/* From a GGUF file, or a Hugging Face folder, to the parts of a generator. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,37 +9,35 @@
 #include "base/text/hash.h"
 #include "worker/engine/generator.h"
 #include "worker/engine/kv_pool.h"
-#include "worker/model/mapped.h"
+#include "worker/model/lm_file.h"
 
 enum { PATH_BYTES_MAX = 4096, BLOCK = 32, GUESSES = 32 };
-#define FILE_BYTES_MAX ((size_t)1 << 40)
 
 static bool is_gguf(ops_slice name)
 {
     return ops_slice_ends(name, OPS_SLICE(".gguf"));
 }
 
-/* The only GGUF file of a folder. */
+/* The only GGUF file of a folder, or else the folder itself: one of Hugging Face's. */
 static ops_status look_into(const char *folder, char ret[PATH_BYTES_MAX], ops_err *reterr)
 {
     DIR *d = opendir(folder);
     if (d == NULL)
         return ops_fail(reterr, errno == ENOENT ? OPS_ENOTFOUND : OPS_EIO, "%s", strerror(errno));
     size_t n = 0;
-    ops_status st = OPS_OK;
-    for (const struct dirent *e = readdir(d); e != NULL && st == OPS_OK; e = readdir(d)) {
+    int bytes = snprintf(ret, PATH_BYTES_MAX, "%s", folder);
+    for (const struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
         if (!is_gguf(ops_slice_str(e->d_name)))
             continue;
         n++;
-        const int bytes = snprintf(ret, PATH_BYTES_MAX, "%s/%s", folder, e->d_name);
-        if (bytes < 0 || bytes >= PATH_BYTES_MAX)
-            st = ops_fail(reterr, OPS_ETOOBIG, "its path has more than %d bytes", PATH_BYTES_MAX);
+        bytes = snprintf(ret, PATH_BYTES_MAX, "%s/%s", folder, e->d_name);
     }
     (void)closedir(d);
-    if (st == OPS_OK && n != 1)
-        st =
-            ops_fail(reterr, n == 0 ? OPS_ENOTFOUND : OPS_EINVAL, "%zu GGUF files in the folder, not one", n);
-    return st;
+    if (n > 1)
+        return ops_fail(reterr, OPS_EINVAL, "%zu GGUF files in the folder: name one of them", n);
+    return bytes >= 0 && bytes < PATH_BYTES_MAX
+               ? OPS_OK
+               : ops_fail(reterr, OPS_ETOOBIG, "its path has more than %d bytes", PATH_BYTES_MAX);
 }
 
 static ops_status find_file(const char *path, char ret[PATH_BYTES_MAX], bool *ret_folder, ops_err *reterr)
@@ -99,10 +97,10 @@ static ops_lm_limits limits_for(const ops_generator_conf *conf, const ops_lm_con
     return l;
 }
 
-static ops_status open_chat(const ops_gguf *g, ops_generator_parts *p, ops_err *reterr)
+static ops_status open_chat(const ops_lm_file *f, ops_generator_parts *p, ops_err *reterr)
 {
     ops_err why = {.msg = ""};
-    const ops_status st = ops_chat_from_gguf(g, p->tokenizer, &p->chat, &why);
+    const ops_status st = ops_lm_file_chat(f, p->tokenizer, &p->chat, &why);
     if (st == OPS_ENOTFOUND)
         (void)snprintf(p->chat_why, sizeof p->chat_why, "it has no template for conversations");
     else if (st == OPS_EUNIMPL)
@@ -112,11 +110,11 @@ static ops_status open_chat(const ops_gguf *g, ops_generator_parts *p, ops_err *
     return OPS_OK;
 }
 
-static ops_status open_decoder(const ops_gguf *g, const ops_generator_conf *conf, ops_generator_parts *p,
+static ops_status open_decoder(const ops_lm_file *f, const ops_generator_conf *conf, ops_generator_parts *p,
                                ops_err *reterr)
 {
     ops_lm_config c;
-    ops_status st = ops_lm_config_read(g, &c, reterr);
+    ops_status st = ops_lm_file_config(f, &c, reterr);
     if (st != OPS_OK)
         return st;
     const ops_kern_cpu_conf device = {.delayed = conf->delayed, .threads = (int)conf->threads};
@@ -126,32 +124,67 @@ static ops_status open_decoder(const ops_gguf *g, const ops_generator_conf *conf
                         "%u threads, at most %d; or OPS_KERN_LEVEL is none of this processor's",
                         conf->threads, OPS_KERN_THREADS_MAX);
     const ops_lm_limits l = limits_for(conf, &c);
-    return ops_lm_load(g, ops_kern_cpu(), p->dev, &l, &p->lm, reterr);
+    return ops_lm_file_load(f, ops_kern_cpu(), p->dev, &l, &p->lm, reterr);
+}
+
+typedef struct digest {
+    uint64_t a, b;
+} digest;
+
+static void digest_add(digest *d, const void *p, size_t n)
+{
+    d->a = ops_hash64(p, n, d->a);
+    d->b = ops_hash64(p, n, d->b);
+}
+
+static void digest_keys(digest *d, const ops_gguf *g)
+{
+    for (size_t i = 0; g != NULL && i < ops_gguf_keys(g); i++) {
+        const ops_gguf_key *k = ops_gguf_key_at(g, i);
+        const ops_gguf_value *v = &k->value;
+        digest_add(d, k->name.p, k->name.n);
+        digest_add(d, &v->u, sizeof v->u);
+        digest_add(d, &v->i, sizeof v->i);
+        digest_add(d, &v->f, sizeof v->f);
+        digest_add(d, v->text.p, v->text.n);
+        digest_add(d, v->array.rest.p, v->array.rest.n);
+    }
+}
+
+/* What answers depend on: what the file says of itself, and every tensor. Two seeds make 128 bits. */
+static void hash_content(const ops_lm_file *f, ops_generator_parts *p)
+{
+    digest d = {1, 2};
+    const ops_slice json = ops_lm_file_json(f);
+    const ops_lm_source source = ops_lm_file_source(f);
+    ops_lm_tensor t;
+    digest_add(&d, json.p, json.n);
+    digest_keys(&d, ops_lm_file_gguf(f));
+    for (size_t i = 0; i < source.count && source.at(source.from, i, &t); i++) {
+        digest_add(&d, t.name.p, t.name.n);
+        digest_add(&d, t.bytes.p, t.bytes.n);
+    }
+    (void)snprintf(p->content_hash, sizeof p->content_hash, "%016llx%016llx", (unsigned long long)d.a,
+                   (unsigned long long)d.b);
 }
 
 static ops_status open_parts(const ops_generator_conf *conf, ops_generator_parts *p, ops_err *reterr)
 {
     char path[PATH_BYTES_MAX];
     bool folder = false;
-    OPS_AUTO(ops_mapped_free) ops_mapped *file = NULL;
-    OPS_AUTO(ops_gguf_free) ops_gguf *g = NULL;
+    OPS_AUTO(ops_lm_file_free) ops_lm_file *f = NULL;
     ops_status st = find_file(conf->path, path, &folder, reterr);
     if (st == OPS_OK)
-        st = ops_mapped_open(path, FILE_BYTES_MAX, &file, reterr);
+        st = ops_lm_file_open(path, &f, reterr);
     if (st == OPS_OK)
-        st = ops_gguf_parse(ops_mapped_bytes(file), &g, reterr);
+        st = ops_lm_file_tokenizer(f, &p->tokenizer, reterr);
     if (st == OPS_OK)
-        st = ops_tokenizer_from_gguf(g, &p->tokenizer, reterr);
+        st = open_chat(f, p, reterr);
     if (st == OPS_OK)
-        st = open_chat(g, p, reterr);
-    if (st == OPS_OK)
-        st = open_decoder(g, conf, p, reterr);
+        st = open_decoder(f, conf, p, reterr);
     if (st != OPS_OK)
         return st;
-    const ops_slice bytes = ops_mapped_bytes(file);
-    (void)snprintf(p->content_hash, sizeof p->content_hash, "%016llx%016llx",
-                   (unsigned long long)ops_hash64(bytes.p, bytes.n, 1),
-                   (unsigned long long)ops_hash64(bytes.p, bytes.n, 2));
+    hash_content(f, p);
     if (conf->name != NULL)
         (void)snprintf(p->name, sizeof p->name, "%s", conf->name);
     else

@@ -536,6 +536,28 @@ static void survives_the_heap(void **state)
     assert_int_equal(ops_alloc_live(), live);
 }
 
+/* GPT-2 and Qwen 2 as transformers write them; the second has a template for conversations. */
+static void folders_write_too(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {"tests/golden/lm/hf/gpt2", "tests/golden/lm/hf/qwen2/"};
+    for (int i = 0; i < 2; i++) {
+        static asker a;
+        ops_generator *g = NULL;
+        ops_err err;
+        const ops_generator_conf conf = {.path = folders[i], .threads = 1, .seqs_max = 2};
+        if (ops_generator_open(&conf, &g, &err) != OPS_OK)
+            fail_msg("%s", err.msg);
+        assert_string_equal(ops_generator_info_get(g)->model, i == 0 ? "gpt2" : "qwen2");
+        const ops_generator_request q = plain("the disk", 8, &a);
+        submit(g, &q);
+        run(g);
+        assert_int_equal(a.r.status, OPS_OK);
+        assert_in_range(a.r.tokens, 1, 8);
+        ops_generator_free(g);
+    }
+}
+
 static void what_is_no_model_is_refused(void **state)
 {
     (void)state;
@@ -547,6 +569,8 @@ static void what_is_no_model_is_refused(void **state)
     assert_int_equal(ops_generator_open(&conf, &g, &err), OPS_EINVAL);
     conf.path = "tests/golden/lm/ids.json";
     assert_int_equal(ops_generator_open(&conf, &g, &err), OPS_ECORRUPT);
+    conf.path = "tests/golden/chat"; /* no model at all */
+    assert_int_equal(ops_generator_open(&conf, &g, &err), OPS_ENOTFOUND);
     conf.path = "tests/golden/lm/llama.gguf"; /* no tokenizer in it */
     assert_int_not_equal(ops_generator_open(&conf, &g, &err), OPS_OK);
 }
@@ -564,6 +588,7 @@ int main(void)
         cmocka_unit_test(prompts_are_data),
         cmocka_unit_test(a_step_takes_no_memory),
         cmocka_unit_test(survives_the_heap),
+        cmocka_unit_test(folders_write_too),
         cmocka_unit_test(what_is_no_model_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
