@@ -103,11 +103,25 @@ static desk_worker *find(const ops_desk *k, uint64_t attachment)
     return NULL;
 }
 
+/* Its answer broke off: whoever was told the beginning must not be told another one. */
+static void break_off(ops_desk *k, ops_desk_task *t, const char *worker_id, const char *message)
+{
+    char detail[256];
+    (void)snprintf(detail, sizeof detail, "worker %.100s broke the answer off: %.100s", worker_id, message);
+    k->counts.failed++;
+    finish(k, t, &(ops_dispatch_result){.status = OPS_EUNAVAILABLE, .message = detail});
+    ops_desk_task_free(t);
+}
+
 static void lost_task(ops_desk *k, desk_worker *w, ops_desk_task *t, const char *message, bool blame)
 {
     char detail[256];
     if (t->finished) {
         ops_desk_task_free(t);
+        return;
+    }
+    if (t->told) {
+        break_off(k, t, w->hello.worker_id, message);
         return;
     }
     if (blame) {
@@ -157,7 +171,8 @@ ops_status ops_desk_check_hello(const ops_dispatch_hello *h, ops_err *reterr)
         return ops_fail(reterr, OPS_EINVAL, "hello of '%s': %zu models: 1 to %d", h->worker_id,
                         h->model_count, OPS_DISPATCH_MODELS_MAX);
     for (size_t i = 0; i < h->model_count; i++)
-        if (h->models[i].name[0] == '\0' || h->models[i].dim < 1 || h->models[i].dim > 65536)
+        if (h->models[i].name[0] == '\0' || h->models[i].dim > 65536 ||
+            (h->models[i].dim < 1 && strcmp(h->models[i].job, "embed") == 0))
             return ops_fail(reterr, OPS_EINVAL,
                             "hello of '%s': model %zu has no name, or vectors of %u floats", h->worker_id, i,
                             h->models[i].dim);
@@ -252,12 +267,17 @@ static void refused(ops_desk *k, ops_desk_task *t, const char *message, int64_t 
     desk_requeue(k, t);
 }
 
+static bool fits(const ops_desk_task *t, const ops_dispatch_answer *a)
+{
+    return t->job == OPS_DISPATCH_GENERATE
+               ? a->vectors == NULL && a->end.n > 0
+               : a->rows == t->text_count && a->dim == t->given.dim && a->vectors != NULL;
+}
+
 static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_dispatch_answer *a, int64_t now)
 {
-    const ops_dispatch_model *m = desk_model_for(w, t);
     const char *message = a->message != NULL ? a->message : "";
-    if (a->outcome == OPS_DISPATCH_DONE && a->rows == t->text_count && a->dim == m->dim &&
-        a->vectors != NULL) {
+    if (a->outcome == OPS_DISPATCH_DONE && fits(t, a)) {
         w->tasks_done++;
         k->counts.done++;
         finish(k, t,
@@ -266,27 +286,83 @@ static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_disp
                                       .rows = a->rows,
                                       .dim = a->dim,
                                       .tokens = a->tokens,
-                                      .model = m->name,
-                                      .content_hash = m->content_hash});
+                                      .end = a->end,
+                                      .model = t->given.name,
+                                      .content_hash = t->given.content_hash});
         ops_desk_task_free(t);
         return;
     }
     w->tasks_failed++;
     if (a->outcome == OPS_DISPATCH_FAILED) {
         k->counts.failed++;
-        bury(k, t, OPS_EINVAL, "failed", message);
+        if (t->job == OPS_DISPATCH_EMBED)
+            bury(k, t, OPS_EINVAL, "failed", message);
+        else /* what a client asked for, not what a stream brought: the client hears of it */
+            finish(k, t, &(ops_dispatch_result){.status = OPS_EINVAL, .message = message});
         ops_desk_task_free(t);
-    } else
+    } else if (t->told)
+        break_off(k, t, w->hello.worker_id, message);
+    else
         refused(k, t, a->outcome == OPS_DISPATCH_REFUSED ? message : "an answer that does not fit the task",
                 now);
+}
+
+static ops_desk_task *in_line(const desk_list *line, uint64_t id)
+{
+    ops_desk_task *t = line->head;
+    while (t != NULL && t->id != id)
+        t = t->next;
+    return t;
+}
+
+void ops_desk_delta(ops_desk *k, uint64_t attachment, uint64_t task_id, ops_slice delta, int64_t now)
+{
+    desk_worker *w = find(k, attachment);
+    if (w == NULL)
+        return;
+    w->seen_at = now;
+    ops_desk_task *t = in_line(&w->running, task_id);
+    if (t == NULL || t->finished || t->job != OPS_DISPATCH_GENERATE)
+        return;
+    t->told = true;
+    if (t->delta != NULL)
+        t->delta(t->ctx, delta);
+}
+
+static void cancel_running(ops_desk *k, desk_worker *w, ops_desk_task *t, int64_t now)
+{
+    k->counts.cancelled++;
+    t->deadline_at = now; /* from here on its worker has a minute to let go of it */
+    finish(k, t, &(ops_dispatch_result){.status = OPS_ECANCELLED, .message = "cancelled"});
+    w->port.cancel(w->port.ctx, t->id);
+}
+
+static void cancel_waiting(ops_desk *k, desk_list *line, ops_desk_task *t)
+{
+    k->counts.cancelled++;
+    desk_list_remove(line, t);
+    finish(k, t, &(ops_dispatch_result){.status = OPS_ECANCELLED, .message = "cancelled"});
+    ops_desk_task_free(t);
+}
+
+void ops_desk_cancel(ops_desk *k, uint64_t task_id, int64_t now)
+{
+    ops_desk_task *t = NULL;
+    for (desk_worker *w = k->first; w != NULL && t == NULL; w = w->next)
+        if ((t = in_line(&w->running, task_id)) != NULL && !t->finished)
+            cancel_running(k, w, t, now);
+    for (int i = 0; i < 2 * OPS_DISPATCH_CLASS_COUNT && t == NULL; i++) {
+        desk_list *line = i % 2 == 0 ? &k->suspects[i / 2] : &k->fresh[i / 2];
+        if ((t = in_line(line, task_id)) != NULL)
+            cancel_waiting(k, line, t);
+    }
+    desk_pump(k, now);
 }
 
 void ops_desk_answered(ops_desk *k, uint64_t attachment, const ops_dispatch_answer *a, int64_t now)
 {
     desk_worker *w = find(k, attachment);
-    ops_desk_task *t = w != NULL ? w->running.head : NULL;
-    while (t != NULL && t->id != a->task_id)
-        t = t->next;
+    ops_desk_task *t = w != NULL ? in_line(&w->running, a->task_id) : NULL;
     if (w != NULL)
         w->seen_at = now;
     if (t == NULL) {
@@ -443,7 +519,7 @@ size_t ops_desk_workers(const ops_desk *k, ops_dispatch_worker *ret, size_t cap)
         (void)snprintf(r->worker_id, sizeof r->worker_id, "%s", w->hello.worker_id);
         (void)snprintf(r->address, sizeof r->address, "%s", w->hello.address);
         for (size_t i = 0; i < w->hello.model_count; i++)
-            (void)snprintf(r->models[i], sizeof r->models[i], "%s", w->hello.models[i].name);
+            r->models[i] = w->hello.models[i];
     }
     return n;
 }

@@ -7,7 +7,8 @@
  * the least loaded one with credits. A task costlier than all of a worker's credits goes to it when it is idle.
  * Losing: every task of a lost worker is tried once more, alone on a worker: that worker is kept free for it and takes
  * nothing beside it. So the second loss is the task's own doing: it is poison. A worker that was draining when it went,
- * and one that never got the task, leave no mark on it. @thread one at a time */
+ * and one that never got the task, leave no mark on it. A task whose answer has begun to be told is never tried again: a
+ * second answer would begin anew in the middle of the first. @thread one at a time */
 #ifndef OPS_COORDINATOR_DESK_H
 #define OPS_COORDINATOR_DESK_H
 
@@ -43,6 +44,9 @@ void ops_desk_detach(ops_desk *k, uint64_t attachment, const char *reason, int64
 void ops_desk_heartbeat(ops_desk *k, uint64_t attachment, int64_t now_ms, int64_t wall_ns);
 void ops_desk_credits(ops_desk *k, uint64_t attachment, uint32_t tokens, int64_t now_ms);
 void ops_desk_draining(ops_desk *k, uint64_t attachment, int64_t now_ms);
+/* A piece of a task's answer; of a task that the attachment does not run: nothing. */
+void ops_desk_delta(ops_desk *k, uint64_t attachment, uint64_t task_id, ops_slice delta, int64_t now_ms);
+void ops_desk_cancel(ops_desk *k, uint64_t task_id, int64_t now_ms);
 void ops_desk_answered(ops_desk *k, uint64_t attachment, const ops_dispatch_answer *answer, int64_t now_ms);
 OPS_MUST_USE ops_status ops_desk_drain(ops_desk *k, const char *worker_id, const char *reason,
                                        ops_err *reterr);

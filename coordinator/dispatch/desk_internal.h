@@ -9,13 +9,17 @@ struct ops_desk_task {
     ops_desk_task *prev, *next; /* in one list of the desk or of a worker */
     uint64_t id;
     ops_dispatch_class work_class;
-    ops_slice key, model, *texts; /* in the task's own block */
+    ops_dispatch_job job;
+    ops_slice key, model, *texts, payload; /* in the task's own block */
     size_t text_count, bytes;
     uint32_t tokens, deadline_ms;
     int64_t deadline_at, not_before;
+    void (*delta)(void *ctx, ops_slice delta);
     void (*done)(void *ctx, const ops_dispatch_result *result);
     void *ctx;
     uint32_t sent, losses, refusals;
+    ops_dispatch_model given; /* what computes it; a worker's models may change meanwhile */
+    bool told;                /* a delta of it */
     bool finished; /* its `done` was called; it still holds the worker's tokens until that answers */
 };
 

@@ -1,4 +1,6 @@
 /* Which worker a task goes to. */
+#include <string.h>
+
 #include "base/text/hash.h"
 #include "coordinator/dispatch/desk_internal.h"
 
@@ -9,9 +11,10 @@ enum {
 
 const ops_dispatch_model *desk_model_for(const desk_worker *w, const ops_desk_task *t)
 {
+    static const char *const jobs[] = {[OPS_DISPATCH_EMBED] = "embed", [OPS_DISPATCH_GENERATE] = "generate"};
     for (size_t i = 0; i < w->hello.model_count; i++) {
         const ops_dispatch_model *m = &w->hello.models[i];
-        if (ops_slice_eq(ops_slice_str(m->job), OPS_SLICE("embed")) &&
+        if (strcmp(m->job, jobs[t->job]) == 0 &&
             (t->model.n == 0 || ops_slice_eq(ops_slice_str(m->name), t->model)))
             return m;
     }
@@ -103,13 +106,16 @@ static desk_worker *choose_alone(ops_desk *k, ops_desk_task *t, int64_t now)
 static bool send_task(ops_desk *k, desk_list *line, ops_desk_task *t, desk_worker *w, int64_t now)
 {
     const int64_t left = t->deadline_at - now;
+    t->given = *desk_model_for(w, t);
     const ops_dispatch_order order = {.task_id = t->id,
                                       .attempt = t->losses + 1,
                                       .deadline_ms = left > 1 ? (uint32_t)left : 1,
                                       .tokens = t->tokens,
-                                      .model = ops_slice_str(desk_model_for(w, t)->name),
+                                      .model = ops_slice_str(t->given.name),
                                       .texts = t->texts,
-                                      .text_count = t->text_count};
+                                      .text_count = t->text_count,
+                                      .job = t->job,
+                                      .payload = t->payload};
     const ops_status st = w->port.send(w->port.ctx, &order);
     if (st == OPS_EAGAIN) {
         w->choked_until = now + CHOKED_MS;

@@ -4,26 +4,49 @@
 #include "base/mem/alloc.h"
 #include "coordinator/dispatch/desk_internal.h"
 
-static ops_status check(const ops_dispatch_task *t, size_t *ret_bytes, ops_err *reterr)
+enum { ANSWER_TOKENS = 256 /* that an answer is taken to have when nobody says */ };
+
+static ops_status check_texts(const ops_dispatch_task *t, size_t *ret_bytes, ops_err *reterr)
 {
-    if (t->work_class <= OPS_DISPATCH_ANY || t->work_class >= OPS_DISPATCH_CLASS_COUNT)
-        return ops_fail(reterr, OPS_EINVAL, "a task of class %d", (int)t->work_class);
-    if (t->done == NULL)
-        return ops_fail(reterr, OPS_EINVAL, "a task that nobody waits for");
     if (t->text_count < 1 || t->text_count > OPS_DISPATCH_TEXTS_MAX)
         return ops_fail(reterr, t->text_count < 1 ? OPS_EINVAL : OPS_ETOOBIG, "a task of %zu texts: 1 to %d",
                         t->text_count, OPS_DISPATCH_TEXTS_MAX);
-    if (t->key.n > OPS_DISPATCH_KEY_MAX || t->model.n >= OPS_DISPATCH_NAME_MAX)
-        return ops_fail(reterr, OPS_ETOOBIG, "a key of %zu bytes or a model's name of %zu: at most %d and %d",
-                        t->key.n, t->model.n, OPS_DISPATCH_KEY_MAX, OPS_DISPATCH_NAME_MAX - 1);
-    *ret_bytes = 0;
+    size_t bytes = 0;
     for (size_t i = 0; i < t->text_count; i++) {
         if (t->texts[i].n > OPS_DISPATCH_TEXT_BYTES_MAX)
             return ops_fail(reterr, OPS_ETOOBIG, "text %zu has %zu bytes, at most %d", i, t->texts[i].n,
                             OPS_DISPATCH_TEXT_BYTES_MAX);
-        *ret_bytes += t->texts[i].n;
+        bytes += t->texts[i].n;
     }
+    *ret_bytes = bytes;
     return OPS_OK;
+}
+
+static ops_status check_payload(const ops_dispatch_task *t, size_t *ret_bytes, ops_err *reterr)
+{
+    if (t->text_count > 0 || t->payload.n == 0)
+        return ops_fail(reterr, OPS_EINVAL, "a generation of %zu texts and %zu bytes: it has a payload alone",
+                        t->text_count, t->payload.n);
+    if (t->payload.n > OPS_DISPATCH_PAYLOAD_MAX)
+        return ops_fail(reterr, OPS_ETOOBIG, "a generation of %zu bytes, at most %d", t->payload.n,
+                        OPS_DISPATCH_PAYLOAD_MAX);
+    *ret_bytes = t->payload.n;
+    return OPS_OK;
+}
+
+static ops_status check(const ops_dispatch_task *t, size_t *ret_bytes, ops_err *reterr)
+{
+    if (t->work_class <= OPS_DISPATCH_ANY || t->work_class >= OPS_DISPATCH_CLASS_COUNT)
+        return ops_fail(reterr, OPS_EINVAL, "a task of class %d", (int)t->work_class);
+    if (t->job != OPS_DISPATCH_EMBED && t->job != OPS_DISPATCH_GENERATE)
+        return ops_fail(reterr, OPS_EINVAL, "a task of job %d", (int)t->job);
+    if (t->done == NULL)
+        return ops_fail(reterr, OPS_EINVAL, "a task that nobody waits for");
+    if (t->key.n > OPS_DISPATCH_KEY_MAX || t->model.n >= OPS_DISPATCH_NAME_MAX)
+        return ops_fail(reterr, OPS_ETOOBIG, "a key of %zu bytes or a model's name of %zu: at most %d and %d",
+                        t->key.n, t->model.n, OPS_DISPATCH_KEY_MAX, OPS_DISPATCH_NAME_MAX - 1);
+    return t->job == OPS_DISPATCH_GENERATE ? check_payload(t, ret_bytes, reterr)
+                                           : check_texts(t, ret_bytes, reterr);
 }
 
 static ops_slice put(char **at, ops_slice s)
@@ -37,31 +60,36 @@ static ops_slice put(char **at, ops_slice s)
 
 ops_status ops_desk_task_new(const ops_dispatch_task *from, uint64_t id, ops_desk_task **ret, ops_err *reterr)
 {
-    size_t text_bytes = 0;
-    const ops_status st = check(from, &text_bytes, reterr);
+    size_t content = 0;
+    const ops_status st = check(from, &content, reterr);
     if (st != OPS_OK)
         return st;
-    const size_t bytes = sizeof(ops_desk_task) + from->text_count * sizeof(ops_slice) + from->key.n +
-                         from->model.n + text_bytes;
+    const size_t bytes =
+        sizeof(ops_desk_task) + from->text_count * sizeof(ops_slice) + from->key.n + from->model.n + content;
     ops_desk_task *t = ops_malloc(bytes);
     if (t == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a task of %zu bytes", bytes);
     *t = (ops_desk_task){.id = id,
                          .work_class = from->work_class,
+                         .job = from->job,
                          .texts = (ops_slice *)(t + 1),
                          .text_count = from->text_count,
                          .bytes = bytes,
                          .tokens = from->tokens,
                          .deadline_ms = from->deadline_ms,
+                         .delta = from->delta,
                          .done = from->done,
                          .ctx = from->ctx};
     if (t->tokens == 0)
-        t->tokens = (uint32_t)(text_bytes / 4 + 2 * from->text_count);
+        t->tokens = (uint32_t)(content / 4 + 2 * from->text_count) +
+                    (from->job == OPS_DISPATCH_GENERATE ? ANSWER_TOKENS : 0);
     char *at = (char *)(t->texts + t->text_count);
     t->key = put(&at, from->key);
     t->model = put(&at, from->model);
     for (size_t i = 0; i < t->text_count; i++)
         t->texts[i] = put(&at, from->texts[i]);
+    if (from->job == OPS_DISPATCH_GENERATE)
+        t->payload = put(&at, from->payload);
     *ret = t;
     return OPS_OK;
 }

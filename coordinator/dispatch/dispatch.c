@@ -15,13 +15,13 @@
 
 enum {
     MAILBOX_EXTRA = 8192,
-    MAILBOX_BYTES_MAX = 256 << 20, /* of answers */
+    MAILBOX_BYTES_MAX = 256 << 20, /* of answers and pieces of them */
     ANSWER_FLOATS_MAX = 1 << 24,
     SNAPSHOT_MS = 50,
     REASON_MAX = 128
 };
 
-typedef enum { MESSAGE_TASK, MESSAGE_ATTACH, MESSAGE_ANSWER, MESSAGE_WAKE } message_kind;
+typedef enum { MESSAGE_TASK, MESSAGE_ATTACH, MESSAGE_DELTA, MESSAGE_ANSWER, MESSAGE_WAKE } message_kind;
 
 typedef struct gate {
     struct gate *next;
@@ -42,8 +42,10 @@ typedef struct message {
     ops_desk_task *task;
     gate *g; /* ATTACH */
     ops_dispatch_hello *hello;
-    uint64_t attachment; /* ANSWER */
+    uint64_t attachment; /* DELTA, ANSWER */
     ops_dispatch_answer answer;
+    uint64_t task_id; /* DELTA */
+    ops_slice delta;
 } message;
 
 struct ops_dispatch {
@@ -62,6 +64,9 @@ struct ops_dispatch {
     size_t open, open_bytes;     /* of the desk, when last told */
     uint64_t next_task, next_attachment;
     bool wake_posted;
+    uint64_t *cancels; /* ids, [cancels_max]: more than can be open at once */
+    size_t cancel_n, cancels_max;
+    uint64_t *cancels_taken;       /* the owner's, as many */
     ops_dispatch_worker *snapshot; /* OPS_DISPATCH_WORKERS_MAX */
     size_t snapshot_n;
     ops_dispatch_counts counts;
@@ -144,6 +149,8 @@ static void take_message(ops_dispatch *d, message *m)
         take_task(d, m->task);
     else if (m->kind == MESSAGE_ANSWER)
         ops_desk_answered(d->desk, m->attachment, &m->answer, now_ms(d));
+    else if (m->kind == MESSAGE_DELTA)
+        ops_desk_delta(d->desk, m->attachment, m->task_id, m->delta, now_ms(d));
     else if (m->kind == MESSAGE_ATTACH) {
         const ops_dispatch_port port = {port_send, port_cancel, port_drain, port_end, m->g};
         ops_err err;
@@ -178,6 +185,17 @@ static size_t read_gates(ops_dispatch *d, noted *ret, size_t cap)
         memset(&g->signs, 0, sizeof g->signs);
         n++;
     }
+    pthread_mutex_unlock(&d->lock);
+    return n;
+}
+
+/* Before the mailbox is emptied: whatever is named here was posted before. */
+static size_t read_cancels(ops_dispatch *d)
+{
+    pthread_mutex_lock(&d->lock);
+    const size_t n = d->cancel_n;
+    memcpy(d->cancels_taken, d->cancels, n * sizeof *d->cancels);
+    d->cancel_n = 0;
     pthread_mutex_unlock(&d->lock);
     return n;
 }
@@ -219,7 +237,7 @@ static void own(void *arg)
     for (bool closed = false; !closed;) {
         void *m = NULL;
         ops_status st = ops_mailbox_take(d->box, wait, &m);
-        const size_t n = read_gates(d, d->signs, OPS_DISPATCH_WORKERS_MAX);
+        const size_t n = read_gates(d, d->signs, OPS_DISPATCH_WORKERS_MAX), cancels = read_cancels(d);
         for (size_t budget = ops_mailbox_count(d->box) + 1; st == OPS_OK; budget--) {
             take_message(d, m);
             if (budget == 0)
@@ -227,6 +245,8 @@ static void own(void *arg)
             st = ops_mailbox_take(d->box, 0, &m);
         }
         closed = st == OPS_ECANCELLED;
+        for (size_t i = 0; i < cancels; i++)
+            ops_desk_cancel(d->desk, d->cancels_taken[i], now_ms(d));
         for (size_t i = 0; i < n; i++)
             act_on(d, &d->signs[i]);
         wait = ops_desk_tick(d->desk, now_ms(d));
@@ -262,7 +282,11 @@ ops_status ops_dispatch_new(const ops_dispatch_conf *conf, ops_dispatch **ret, o
         st = ops_mailbox_new(d->queue_max + MAILBOX_EXTRA, MAILBOX_BYTES_MAX, &d->box, reterr);
     d->snapshot = ops_calloc(OPS_DISPATCH_WORKERS_MAX, sizeof *d->snapshot);
     d->signs = ops_calloc(OPS_DISPATCH_WORKERS_MAX, sizeof *d->signs);
-    if (st == OPS_OK && (d->snapshot == NULL || d->signs == NULL))
+    d->cancels_max = 2 * d->queue_max + 1; /* open now, and submitted since the owner looked */
+    d->cancels = ops_calloc(d->cancels_max, sizeof *d->cancels);
+    d->cancels_taken = ops_calloc(d->cancels_max, sizeof *d->cancels_taken);
+    if (st == OPS_OK &&
+        (d->snapshot == NULL || d->signs == NULL || d->cancels == NULL || d->cancels_taken == NULL))
         st = ops_fail(reterr, OPS_ENOMEM, "dispatch");
     if (st == OPS_OK)
         st = ops_thread_start(own, d, "dispatch", &d->thread, reterr);
@@ -285,6 +309,8 @@ void ops_dispatch_free(ops_dispatch *d)
     ops_desk_free(d->desk);
     ops_free(d->snapshot);
     ops_free(d->signs);
+    ops_free(d->cancels);
+    ops_free(d->cancels_taken);
     pthread_mutex_destroy(&d->lock);
     ops_free(d);
 }
@@ -424,8 +450,11 @@ ops_status ops_dispatch_answered(ops_dispatch *d, uint64_t attachment, const ops
         floats = 0;
     else if (__builtin_mul_overflow(a->rows, a->dim, &floats) || floats > ANSWER_FLOATS_MAX)
         return ops_fail(reterr, OPS_ETOOBIG, "an answer of %zu vectors of %zu floats", a->rows, a->dim);
+    if (a->end.n > OPS_DISPATCH_END_MAX)
+        return ops_fail(reterr, OPS_ETOOBIG, "an end of %zu bytes, at most %d", a->end.n,
+                        OPS_DISPATCH_END_MAX);
     bytes = floats * sizeof(float);
-    message *m = ops_calloc(1, sizeof *m + bytes + text + 1);
+    message *m = ops_calloc(1, sizeof *m + bytes + text + 1 + a->end.n);
     if (m == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "an answer of %zu bytes", bytes);
     *m = (message){.kind = MESSAGE_ANSWER, .attachment = attachment, .answer = *a};
@@ -437,11 +466,49 @@ ops_status ops_dispatch_answered(ops_dispatch *d, uint64_t attachment, const ops
     if (text > 0)
         memcpy(at + bytes, a->message, text);
     m->answer.message = at + bytes; /* zeroed: it ends */
+    m->answer.end = ops_slice_of(at + bytes + text + 1, a->end.n);
+    if (a->end.n > 0)
+        memcpy(at + bytes + text + 1, a->end.p, a->end.n);
     const ops_status st = ops_mailbox_post(d->box, m, bytes);
     if (st == OPS_OK)
         return OPS_OK;
     free_message(m);
     return ops_fail(reterr, st, "the dispatch does not take the answer: %s", ops_status_text(st));
+}
+
+ops_status ops_dispatch_delta(ops_dispatch *d, uint64_t attachment, uint64_t task_id, ops_slice delta,
+                              ops_err *reterr)
+{
+    if (delta.n > OPS_DISPATCH_DELTA_MAX)
+        return ops_fail(reterr, OPS_ETOOBIG, "a piece of %zu bytes of the answer to task %llu, at most %d",
+                        delta.n, (unsigned long long)task_id, OPS_DISPATCH_DELTA_MAX);
+    message *m = ops_malloc(sizeof *m + delta.n);
+    if (m == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "a piece of %zu bytes", delta.n);
+    *m = (message){.kind = MESSAGE_DELTA,
+                   .attachment = attachment,
+                   .task_id = task_id,
+                   .delta = ops_slice_of((char *)(m + 1), delta.n)};
+    if (delta.n > 0)
+        memcpy(m + 1, delta.p, delta.n);
+    const ops_status st = ops_mailbox_post(d->box, m, sizeof *m + delta.n);
+    if (st == OPS_OK)
+        return OPS_OK;
+    free_message(m);
+    return ops_fail(reterr, st, "the dispatch does not take a piece of an answer: %s", ops_status_text(st));
+}
+
+void ops_dispatch_cancel(ops_dispatch *d, uint64_t task_id)
+{
+    bool post = false;
+    pthread_mutex_lock(&d->lock);
+    if (d->cancel_n < d->cancels_max) {
+        d->cancels[d->cancel_n++] = task_id;
+        post = !d->wake_posted;
+        d->wake_posted = true;
+    }
+    pthread_mutex_unlock(&d->lock);
+    wake(d, post);
 }
 
 ops_status ops_dispatch_drain(ops_dispatch *d, const char *worker_id, const char *reason, ops_err *reterr)

@@ -20,6 +20,7 @@ enum {
     OPS_DISPATCH_TEXT_BYTES_MAX = 64 * 1024,
     OPS_DISPATCH_PAYLOAD_MAX = 4 << 20,
     OPS_DISPATCH_DELTA_MAX = 1 << 20,
+    OPS_DISPATCH_END_MAX = 4096,
     OPS_DISPATCH_KEY_MAX = 256,
     OPS_DISPATCH_WORKERS_MAX = 256,
     OPS_DISPATCH_MODELS_MAX = 8,
@@ -44,8 +45,8 @@ typedef struct ops_dispatch_result {
     uint64_t task_id;
     ops_status
         status; /* OPS_OK; OPS_ETIMEOUT: deadline; OPS_EINVAL: the worker says this input cannot be done;
-                          OPS_EINTERNAL: poison, it was lost with two workers; OPS_EUNAVAILABLE: refused too often;
-                          OPS_ECANCELLED: the dispatch stops */
+                          OPS_EINTERNAL: poison, it was lost with two workers; OPS_EUNAVAILABLE: refused too often, or lost
+                          with its worker after a delta; OPS_ECANCELLED: nobody waits, or the dispatch stops */
     const char *message; /* why not, "" when OK */
     const float *vectors;
     size_t rows, dim;
@@ -67,7 +68,8 @@ typedef struct ops_dispatch_task {
     /* GENERATE, may be NULL: a packed ops.v1.GenerateDelta, borrowed for the call. In order, before `done`. A task of which a
      * delta was told is not tried again: lost with its worker, it is done with OPS_EUNAVAILABLE. @thread owner */
     void (*delta)(void *ctx, ops_slice delta);
-    uint32_t tokens;      /* what it costs, an estimate; 0: a quarter of its bytes and two a text */
+    uint32_t
+        tokens; /* what it costs, an estimate; 0: a quarter of its bytes and two a text, or 256 for an answer */
     uint32_t deadline_ms; /* 0: the default of the conf */
     void (*done)(void *ctx, const ops_dispatch_result *result);
     void *ctx;
@@ -76,8 +78,8 @@ typedef struct ops_dispatch_task {
 typedef struct ops_dispatch_model {
     char name[OPS_DISPATCH_NAME_MAX];
     char content_hash[65];
-    char job[16]; /* "embed", "generate" */
-    uint32_t dim, tokens_max;
+    char job[16];             /* "embed", "generate" */
+    uint32_t dim, tokens_max; /* dim 0: makes no vectors */
 } ops_dispatch_model;
 
 /* What goes to a worker; everything borrowed for the call. */
@@ -165,7 +167,7 @@ OPS_MUST_USE ops_status ops_dispatch_submit(ops_dispatch *d, const ops_dispatch_
                                             ops_err *reterr);
 
 /* Nobody waits for it any more: its worker stops, `done` comes soon with OPS_ECANCELLED (or with what was already on its way).
- * An unknown or finished task is ignored. @thread any */
+ * An unknown or finished task is ignored. Never lost, as long as only tasks that were submitted are named. @thread any */
 void ops_dispatch_cancel(ops_dispatch *d, uint64_t task_id);
 
 /* A worker said hello. One worker id has at most one attachment per class: a second takes the place of the first, which
@@ -196,7 +198,7 @@ OPS_MUST_USE ops_status ops_dispatch_drain(ops_dispatch *d, const char *worker_i
 
 typedef struct ops_dispatch_worker {
     char worker_id[OPS_DISPATCH_NAME_MAX], address[OPS_DISPATCH_NAME_MAX];
-    char models[OPS_DISPATCH_MODELS_MAX][OPS_DISPATCH_NAME_MAX];
+    ops_dispatch_model models[OPS_DISPATCH_MODELS_MAX];
     size_t model_count;
     ops_dispatch_class work_class;
     bool draining;

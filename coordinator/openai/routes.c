@@ -51,7 +51,7 @@ static models *models_now(ops_dispatch *d)
     workers = workers < OPS_DISPATCH_WORKERS_MAX ? workers : OPS_DISPATCH_WORKERS_MAX;
     for (size_t i = 0; i < workers; i++)
         for (size_t k = 0; k < m->worker[i].model_count; k++) {
-            const ops_slice name = ops_slice_str(m->worker[i].models[k]);
+            const ops_slice name = ops_slice_str(m->worker[i].models[k].name);
             const int64_t since_s = m->worker[i].attached_unix_ns / 1000000000;
             ops_openai_model *known = find(m, name);
             if (known == NULL)

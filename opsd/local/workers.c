@@ -11,7 +11,7 @@ static bool tell_one(ops_dispatch_worker *w, bool (*fn)(void *u, const Ops__V1__
     char *models[OPS_DISPATCH_MODELS_MAX];
     (void)snprintf(id, sizeof id, "%s%s", w->worker_id, suffix[w->work_class]);
     for (size_t i = 0; i < w->model_count; i++)
-        models[i] = w->models[i];
+        models[i] = w->models[i].name;
     Ops__V1__Worker m = OPS__V1__WORKER__INIT;
     m.id = id;
     m.address = w->address;

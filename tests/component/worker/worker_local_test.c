@@ -45,7 +45,7 @@ static void texts_become_vectors(void **state)
     assert_int_equal(ops_dispatch_workers(d, &seen, 1), 1);
     assert_string_equal(seen.worker_id, "here");
     assert_string_equal(seen.address, "local");
-    assert_string_equal(seen.models[0], "gate");
+    assert_string_equal(seen.models[0].name, "gate");
     ops_local_worker_free(w, 1000);
     assert_true(gate_until(task_workers, d, 0));
     assert_int_equal(ops_dispatch_counts_get(d).workers_lost, 0); /* it drained */

@@ -1,5 +1,6 @@
 /* Seeded schedules: workers come, work, drain and are killed. Some tasks kill whatever runs them. Whatever the schedule,
- * a task is done once, is sent at most twice without blame to drains, and only killers and bad luck end as poison. */
+ * a task is done once, is sent at most twice without blame to drains, and only killers and bad luck end as poison. An answer that was begun is never begun again, and a
+ * cancelled task is done at once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,8 +31,9 @@ struct sim {
     int64_t now;
     sim_worker w[WORKERS];
     uint32_t times[TASKS + 1], losses[TASKS + 1], dead[TASKS + 1];
-    bool ok[TASKS + 1], killer[TASKS + 1];
-    uint64_t retries_due, poison_due;
+    uint32_t told[TASKS + 1], heard[TASKS + 1];
+    bool ok[TASKS + 1], killer[TASKS + 1], writes[TASKS + 1], cancelled[TASKS + 1];
+    uint64_t retries_due, poison_due, broken_due, cancels_due;
 };
 
 static uint64_t next(sim *s, uint64_t below)
@@ -47,6 +49,8 @@ static ops_status on_send(void *ctx, const ops_dispatch_order *o)
     assert_int_equal(o->attempt, w->s->losses[o->task_id] + 1);
     assert_in_range(o->attempt, 1, OPS_DISPATCH_ATTEMPTS_MAX);
     assert_int_equal(w->s->times[o->task_id], 0);
+    assert_int_equal(w->s->told[o->task_id], 0); /* an answer begins once */
+    assert_int_equal(o->job == OPS_DISPATCH_GENERATE, w->s->writes[o->task_id]);
     for (size_t i = 0; i < w->n; i++) { /* whoever was lost once runs alone */
         assert_int_equal(w->s->losses[w->held[i]], 0);
         assert_int_equal(w->s->losses[o->task_id], 0);
@@ -56,9 +60,8 @@ static ops_status on_send(void *ctx, const ops_dispatch_order *o)
 }
 static void on_cancel(void *ctx, uint64_t id)
 {
-    (void)ctx;
-    (void)id;
-    fail_msg("no deadline is near");
+    sim_worker *w = ctx;
+    assert_true(w->s->cancelled[id]); /* no deadline is near */
 }
 static void on_drain(void *ctx, const char *reason)
 {
@@ -73,6 +76,15 @@ static void on_end(void *ctx, ops_status why, const char *message)
     assert_true(w->up);
     w->up = false;
     w->n = 0;
+}
+static void on_delta(void *ctx, ops_slice delta)
+{
+    sim *s = ctx;
+    uint64_t id;
+    assert_int_equal(delta.n, sizeof id);
+    memcpy(&id, delta.p, sizeof id);
+    assert_int_equal(s->times[id], 0);
+    s->heard[id]++;
 }
 static void on_done(void *ctx, const ops_dispatch_result *r)
 {
@@ -89,11 +101,13 @@ static void on_dead(void *ctx, const ops_dispatch_dead *d)
 
 static void attach(sim *s, sim_worker *w)
 {
-    ops_dispatch_hello h = {.model_count = 1, .credits = (uint32_t)(50 + next(s, 200))};
+    ops_dispatch_hello h = {.model_count = 2, .credits = (uint32_t)(50 + next(s, 200))};
     (void)snprintf(h.worker_id, sizeof h.worker_id, "w%d", (int)(w - s->w));
     (void)snprintf(h.models[0].name, sizeof h.models[0].name, "m");
     (void)snprintf(h.models[0].job, sizeof h.models[0].job, "embed");
     h.models[0].dim = 1;
+    h.models[1] = h.models[0];
+    (void)snprintf(h.models[1].job, sizeof h.models[1].job, "generate");
     *w = (sim_worker){.s = s, .attachment = ++s->attachments, .up = true};
     const ops_dispatch_port port = {on_send, on_cancel, on_drain, on_end, w};
     assert_int_equal(ops_desk_attach(s->k, w->attachment, &h, &port, s->now, 0, NULL), OPS_OK);
@@ -102,7 +116,15 @@ static void attach(sim *s, sim_worker *w)
 /* What the desk must make of it is worked out before it hears of it. */
 static void kill_worker(sim *s, sim_worker *w)
 {
-    for (size_t i = 0; i < w->n && !w->draining; i++) {
+    for (size_t i = 0; i < w->n; i++) {
+        if (s->cancelled[w->held[i]])
+            continue;
+        if (s->told[w->held[i]] > 0) {
+            s->broken_due++;
+            continue;
+        }
+        if (w->draining)
+            continue;
         s->losses[w->held[i]]++;
         *(s->losses[w->held[i]] == 1 ? &s->retries_due : &s->poison_due) += 1;
     }
@@ -119,15 +141,21 @@ static void step(sim *s, uint64_t *submitted)
         char key[16];
         const uint64_t id = ++*submitted;
         (void)snprintf(key, sizeof key, "k%d", (int)next(s, 10));
-        const ops_dispatch_task task = {.work_class = (ops_dispatch_class)(1 + next(s, 3)),
-                                        .key = ops_slice_str(key),
-                                        .texts = &text,
-                                        .text_count = 1,
-                                        .tokens = (uint32_t)(1 + next(s, 60)),
-                                        .deadline_ms = 100000000,
-                                        .done = on_done,
-                                        .ctx = s};
+        ops_dispatch_task task = {.work_class = (ops_dispatch_class)(1 + next(s, 3)),
+                                  .key = ops_slice_str(key),
+                                  .texts = &text,
+                                  .text_count = 1,
+                                  .tokens = (uint32_t)(1 + next(s, 60)),
+                                  .deadline_ms = 100000000,
+                                  .done = on_done,
+                                  .ctx = s};
         s->killer[id] = next(s, 60) == 0;
+        if ((s->writes[id] = next(s, 3) == 0)) {
+            task.job = OPS_DISPATCH_GENERATE;
+            task.payload = text;
+            task.delta = on_delta;
+            task.text_count = 0;
+        }
         ops_desk_task *t = NULL;
         assert_int_equal(ops_desk_task_new(&task, id, &t, NULL), OPS_OK);
         assert_int_equal(ops_desk_submit(s->k, t, s->now, NULL), OPS_OK);
@@ -137,18 +165,34 @@ static void step(sim *s, uint64_t *submitted)
     } else if (what < 90 && w->n > 0) {
         const size_t i = (size_t)next(s, w->n);
         const uint64_t id = w->held[i];
+        if (s->writes[id] && next(s, 2) == 0) {
+            s->told[id] += !s->cancelled[id];
+            ops_desk_delta(s->k, w->attachment, id, ops_slice_of((const char *)&id, sizeof id), s->now);
+            return;
+        }
         if (s->killer[id]) {
             kill_worker(s, w);
             return;
         }
         w->held[i] = w->held[--w->n];
         const float v = 1;
-        const ops_dispatch_answer a = {id, OPS_DISPATCH_DONE, "", &v, 1, 1, 7};
+        ops_dispatch_answer a = {
+            .task_id = id, .outcome = OPS_DISPATCH_DONE, .vectors = &v, .rows = 1, .dim = 1, .tokens = 7};
+        if (s->writes[id])
+            a = (ops_dispatch_answer){.task_id = id, .outcome = OPS_DISPATCH_DONE, .end = OPS_SLICE("end")};
         ops_desk_answered(s->k, w->attachment, &a, s->now);
     } else if (what < 92 && !w->draining) {
         w->draining = true;
         ops_desk_draining(s->k, w->attachment, s->now);
-    } else if (what < 93 || (w->draining && w->n == 0))
+    } else if (what == 92 && *submitted > 0) {
+        const uint64_t id = 1 + next(s, *submitted);
+        if (s->times[id] == 0) {
+            s->cancelled[id] = true;
+            s->cancels_due++;
+        }
+        ops_desk_cancel(s->k, id, s->now);
+        assert_int_equal(s->times[id], 1);
+    } else if (what < 94 || (w->draining && w->n == 0))
         kill_worker(s, w);
     (void)ops_desk_tick(s->k, s->now);
 }
@@ -171,12 +215,15 @@ static void run_seed(uint64_t seed, uint64_t *ret_poisoned)
     assert_int_equal(ops_desk_open(s.k), 0);
     assert_int_equal(c.retried, s.retries_due);
     assert_int_equal(c.poisoned, s.poison_due);
-    assert_int_equal(c.done + c.poisoned + c.failed, TASKS);
+    assert_int_equal(c.cancelled, s.cancels_due);
+    assert_true(c.failed >= s.broken_due);
+    assert_int_equal(c.done + c.poisoned + c.failed + c.cancelled, TASKS);
     for (uint64_t id = 1; id <= TASKS; id++) {
         assert_int_equal(s.times[id], 1);
+        assert_int_equal(s.heard[id], s.told[id]);
         assert_int_equal(s.dead[id], s.losses[id] == 2);
         assert_true(s.losses[id] <= 2);
-        assert_true(s.ok[id] || s.losses[id] == 2 || c.failed > 0);
+        assert_true(s.ok[id] || s.losses[id] == 2 || s.cancelled[id] || c.failed > 0);
         assert_true(!s.killer[id] || !s.ok[id]);
     }
     *ret_poisoned += c.poisoned;

@@ -167,7 +167,13 @@ static void answer(bench *b, const worker *w, uint64_t id, ops_dispatch_outcome 
 {
     const float v[DIM] = {(float)id, 1};
     const bool done = how == OPS_DISPATCH_DONE;
-    const ops_dispatch_answer a = {id, how, "because", done ? v : NULL, done, done ? DIM : 0, done ? 7 : 0};
+    const ops_dispatch_answer a = {.task_id = id,
+                                   .outcome = how,
+                                   .message = "because",
+                                   .vectors = done ? v : NULL,
+                                   .rows = done,
+                                   .dim = done ? DIM : 0,
+                                   .tokens = done ? 7 : 0};
     ops_desk_answered(b->k, w->attachment, &a, b->now);
 }
 static void pass(bench *b, int64_t ms)
@@ -468,10 +474,11 @@ static void answers_that_do_not_fit_are_not_believed(void **state)
     attach(&b, &w, "w", 100);
     const uint64_t id = submit(&b, 1);
     const float v[4] = {0};
-    const ops_dispatch_answer bad[] = {{id, OPS_DISPATCH_DONE, NULL, v, 2, DIM, 0},
-                                       {id, OPS_DISPATCH_DONE, NULL, v, 1, DIM + 1, 0},
-                                       {id, OPS_DISPATCH_DONE, NULL, NULL, 1, DIM, 0},
-                                       {id, (ops_dispatch_outcome)77, NULL, v, 1, DIM, 0}};
+    const ops_dispatch_answer bad[] = {
+        {.task_id = id, .outcome = OPS_DISPATCH_DONE, .vectors = v, .rows = 2, .dim = DIM},
+        {.task_id = id, .outcome = OPS_DISPATCH_DONE, .vectors = v, .rows = 1, .dim = DIM + 1},
+        {.task_id = id, .outcome = OPS_DISPATCH_DONE, .rows = 1, .dim = DIM},
+        {.task_id = id, .outcome = (ops_dispatch_outcome)77, .vectors = v, .rows = 1, .dim = DIM}};
     for (size_t i = 0; i < 4; i++) {
         ops_desk_answered(b.k, w.attachment, &bad[i], b.now);
         assert_int_equal(b.out[id].times, 0);

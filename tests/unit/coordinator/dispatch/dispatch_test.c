@@ -69,7 +69,8 @@ static void work(void *arg)
             continue;
         }
         const float v[DIM] = {(float)id, 0, 0};
-        const ops_dispatch_answer a = {id, OPS_DISPATCH_DONE, "", v, 1, DIM, 7};
+        const ops_dispatch_answer a = {
+            .task_id = id, .outcome = OPS_DISPATCH_DONE, .vectors = v, .rows = 1, .dim = DIM, .tokens = 7};
         ops_dispatch_heartbeat(w->d, w->attachment, 1);
         (void)(ops_dispatch_answered(w->d, w->attachment, &a, NULL) == OPS_OK);
     }
@@ -204,7 +205,7 @@ static void every_task_is_done_once_while_a_worker_is_killed(void **state)
     ops_dispatch_worker seen[OPS_DISPATCH_MODELS_MAX];
     assert_int_equal(ops_dispatch_workers(d, seen, OPS_DISPATCH_MODELS_MAX), 2);
     assert_string_equal(seen[0].worker_id, "w0");
-    assert_string_equal(seen[0].models[0], "m");
+    assert_string_equal(seen[0].models[0].name, "m");
     const ops_dispatch_counts n = ops_dispatch_counts_get(d);
     assert_int_equal(n.done, TASKS);
     assert_int_equal(n.workers_lost, 1);
@@ -266,7 +267,8 @@ static void bad_hellos_are_refused_at_once(void **state)
     assert_int_equal(ops_dispatch_attach(d, &h, &port, &a, &err), OPS_EINVAL);
     assert_non_null(strstr(err.msg, "models"));
     const float v[1] = {0};
-    const ops_dispatch_answer huge = {1, OPS_DISPATCH_DONE, "", v, SIZE_MAX / 2, 4, 0};
+    const ops_dispatch_answer huge = {
+        .task_id = 1, .outcome = OPS_DISPATCH_DONE, .vectors = v, .rows = SIZE_MAX / 2, .dim = 4};
     assert_int_equal(ops_dispatch_answered(d, 1, &huge, &err), OPS_ETOOBIG);
     ops_dispatch_detach(d, 99, "unknown"); /* ignored */
     ops_dispatch_free(d);

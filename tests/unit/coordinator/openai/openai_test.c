@@ -150,7 +150,12 @@ static ops_status on_send(void *ctx, const ops_dispatch_order *order)
         v[2 * i + 1] = 1;
         tokens += 3;
     }
-    const ops_dispatch_answer a = {order->task_id, OPS_DISPATCH_DONE, "", v, order->text_count, 2, tokens};
+    const ops_dispatch_answer a = {.task_id = order->task_id,
+                                   .outcome = OPS_DISPATCH_DONE,
+                                   .vectors = v,
+                                   .rows = order->text_count,
+                                   .dim = 2,
+                                   .tokens = tokens};
     return ops_dispatch_answered(w->d, w->attachment, &a, NULL);
 }
 static void on_cancel(void *ctx, uint64_t task_id)
