@@ -167,6 +167,11 @@ const ops_generator_info *ops_generator_info_get(const ops_generator *g)
     return &g->info;
 }
 
+ops_slice ops_generator_token_text(const ops_generator *g, int32_t id)
+{
+    return ops_tokenizer_piece(g->parts.tokenizer, id);
+}
+
 void ops_generator_on_work(ops_generator *g, void (*wake)(void *ctx), void *ctx)
 {
     g->wake = wake;

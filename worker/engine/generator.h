@@ -141,6 +141,8 @@ OPS_MUST_USE ops_status ops_generator_new(const ops_generator_conf *conf, ops_ge
 void ops_generator_free(ops_generator *g);
 OPS_AUTO_DEFINE(ops_generator, ops_generator_free)
 const ops_generator_info *ops_generator_info_get(const ops_generator *g); /* @thread any */
+/* Bytes that a token stands for, often no whole UTF-8; empty: none. @thread any */
+ops_slice ops_generator_token_text(const ops_generator *g, int32_t id);
 
 /* `wake` is called, under no lock, whenever there is something to do again. Before the first submit. */
 void ops_generator_on_work(ops_generator *g, void (*wake)(void *ctx), void *ctx);
