@@ -72,9 +72,39 @@ static bool clean(ops_strbuf *b, ops_slice text)
     return !b->failed;
 }
 
-static ops_status port_send(void *ctx, const ops_dispatch_order *o)
+static ops_status send_task(ops_attach *a, const ops_dispatch_order *o, Ops__V1__Task *task)
 {
-    ops_attach *a = ctx;
+    task->task_id = o->task_id;
+    task->attempt = o->attempt;
+    task->deadline_ms = o->deadline_ms;
+    task->tokens = o->tokens;
+    Ops__V1__CoordinatorMessage m = OPS__V1__COORDINATOR_MESSAGE__INIT;
+    m.kind_case = OPS__V1__COORDINATOR_MESSAGE__KIND_TASK;
+    m.task = task;
+    return a->wire.send(a->wire.ctx, &m);
+}
+
+/* The request as its client wrote it, but for the model: the one that the dispatch chose. */
+static ops_status send_generate(ops_attach *a, const ops_dispatch_order *o)
+{
+    Ops__V1__GenerateTask *generate =
+        ops__v1__generate_task__unpack(NULL, o->payload.n, (const uint8_t *)o->payload.p);
+    if (generate == NULL)
+        return OPS_EAGAIN; /* the heap is out: what is no GenerateTask was refused when it came */
+    char model[NAME_BYTES], *theirs = generate->model;
+    (void)snprintf(model, sizeof model, OPS_SLICE_FMT, OPS_SLICE_ARG(o->model));
+    generate->model = model;
+    Ops__V1__Task task = OPS__V1__TASK__INIT;
+    task.job_case = OPS__V1__TASK__JOB_GENERATE;
+    task.generate = generate;
+    const ops_status st = send_task(a, o, &task);
+    generate->model = theirs;
+    ops__v1__generate_task__free_unpacked(generate, NULL);
+    return st;
+}
+
+static ops_status send_embed(ops_attach *a, const ops_dispatch_order *o)
+{
     ops_strbuf bytes;
     ops_strbuf_init(&bytes, SIZE_MAX / 4);
     size_t at[OPS_DISPATCH_TEXTS_MAX];
@@ -96,18 +126,40 @@ static ops_status port_send(void *ctx, const ops_dispatch_order *o)
     embed.n_texts = o->text_count;
     embed.texts = texts;
     Ops__V1__Task task = OPS__V1__TASK__INIT;
-    task.task_id = o->task_id;
-    task.attempt = o->attempt;
-    task.deadline_ms = o->deadline_ms;
-    task.tokens = o->tokens;
     task.job_case = OPS__V1__TASK__JOB_EMBED;
     task.embed = &embed;
-    Ops__V1__CoordinatorMessage m = OPS__V1__COORDINATOR_MESSAGE__INIT;
-    m.kind_case = OPS__V1__COORDINATOR_MESSAGE__KIND_TASK;
-    m.task = &task;
-    const ops_status st = a->wire.send(a->wire.ctx, &m);
+    const ops_status st = send_task(a, o, &task);
     ops_strbuf_done(&bytes);
     return st;
+}
+
+static ops_status port_send(void *ctx, const ops_dispatch_order *o)
+{
+    return o->job == OPS_DISPATCH_GENERATE ? send_generate(ctx, o) : send_embed(ctx, o);
+}
+
+static ops_status port_errand(void *ctx, uint64_t id, const ops_dispatch_errand *e)
+{
+    ops_attach *a = ctx;
+    Ops__V1__LoadModel load = OPS__V1__LOAD_MODEL__INIT;
+    Ops__V1__UnloadModel unload = OPS__V1__UNLOAD_MODEL__INIT;
+    Ops__V1__CoordinatorMessage m = OPS__V1__COORDINATOR_MESSAGE__INIT;
+    char path[OPS_DISPATCH_PATH_MAX], name[NAME_BYTES];
+    (void)snprintf(path, sizeof path, "%s", e->path);
+    (void)snprintf(name, sizeof name, "%s", e->name);
+    if (e->unload) {
+        m.kind_case = OPS__V1__COORDINATOR_MESSAGE__KIND_UNLOAD_MODEL;
+        m.unload_model = &unload;
+        unload.request_id = id;
+        unload.name = name;
+    } else {
+        m.kind_case = OPS__V1__COORDINATOR_MESSAGE__KIND_LOAD_MODEL;
+        m.load_model = &load;
+        load.request_id = id;
+        load.path = path;
+        load.name = name;
+    }
+    return a->wire.send(a->wire.ctx, &m);
 }
 
 static void port_cancel(void *ctx, uint64_t task_id)
@@ -154,29 +206,39 @@ static ops_status put_name(char *to, size_t cap, const char *from, const char *w
 {
     const size_t n = strlen(from);
     if (n >= cap)
-        return ops_fail(reterr, OPS_EINVAL, "hello: %s has %zu bytes, at most %zu", what, n, cap - 1);
+        return ops_fail(reterr, OPS_EINVAL, "%s has %zu bytes, at most %zu", what, n, cap - 1);
     memcpy(to, from, n + 1);
     return OPS_OK;
 }
 
-static ops_status read_hello(const ops_attach *a, const Ops__V1__Hello *m, ops_dispatch_hello *h,
-                             ops_err *reterr)
+static void read_use(const Ops__V1__ModelUse *from, ops_dispatch_use *to)
 {
-    if (m->protocol != 1)
-        return ops_fail(reterr, OPS_EINVAL, "hello: protocol %u is not known here, only 1", m->protocol);
-    if (m->n_models > OPS_DISPATCH_MODELS_MAX)
-        return ops_fail(reterr, OPS_EINVAL, "hello: %zu models, at most %d", m->n_models,
-                        OPS_DISPATCH_MODELS_MAX);
-    h->work_class = (ops_dispatch_class)m->work_class;
-    h->credits = m->credits;
-    h->model_count = m->n_models;
-    (void)snprintf(h->address, sizeof h->address, "%s", a->address);
-    ops_status st = put_name(h->worker_id, sizeof h->worker_id, m->worker_id, "worker_id", reterr);
-    for (size_t i = 0; st == OPS_OK && i < m->n_models; i++) {
-        const Ops__V1__Model *from = m->models[i];
-        ops_dispatch_model *to = &h->models[i];
+    if (from != NULL)
+        *to = (ops_dispatch_use){.running = from->running,
+                                 .waiting = from->waiting,
+                                 .blocks = from->blocks,
+                                 .blocks_used = from->blocks_used,
+                                 .blocks_cached = from->blocks_cached,
+                                 .done = from->done,
+                                 .cancelled = from->cancelled,
+                                 .prompt_tokens = from->prompt_tokens,
+                                 .cached_tokens = from->cached_tokens,
+                                 .completion_tokens = from->completion_tokens,
+                                 .preempted = from->preempted};
+}
+
+static ops_status read_models(Ops__V1__Model *const *models, size_t n, ops_dispatch_model *ret,
+                              ops_err *reterr)
+{
+    if (n > OPS_DISPATCH_MODELS_MAX)
+        return ops_fail(reterr, OPS_EINVAL, "%zu models, at most %d", n, OPS_DISPATCH_MODELS_MAX);
+    ops_status st = OPS_OK;
+    for (size_t i = 0; st == OPS_OK && i < n; i++) {
+        const Ops__V1__Model *from = models[i];
+        ops_dispatch_model *to = &ret[i];
         to->dim = from->dim;
         to->tokens_max = from->tokens_max;
+        read_use(from->use, &to->use);
         st = put_name(to->name, sizeof to->name, from->name, "the name of a model", reterr);
         if (st == OPS_OK)
             st = put_name(to->content_hash, sizeof to->content_hash, from->content_hash, "a content_hash",
@@ -185,6 +247,19 @@ static ops_status read_hello(const ops_attach *a, const Ops__V1__Hello *m, ops_d
             st = put_name(to->job, sizeof to->job, from->job, "a job", reterr);
     }
     return st;
+}
+
+static ops_status read_hello(const ops_attach *a, const Ops__V1__Hello *m, ops_dispatch_hello *h,
+                             ops_err *reterr)
+{
+    if (m->protocol != 1)
+        return ops_fail(reterr, OPS_EINVAL, "protocol %u is not known here, only 1", m->protocol);
+    h->work_class = (ops_dispatch_class)m->work_class;
+    h->credits = m->credits;
+    h->model_count = m->n_models;
+    (void)snprintf(h->address, sizeof h->address, "%s", a->address);
+    const ops_status st = put_name(h->worker_id, sizeof h->worker_id, m->worker_id, "worker_id", reterr);
+    return st == OPS_OK ? read_models(m->models, m->n_models, h->models, reterr) : st;
 }
 
 /* The welcome goes first: after the attach a task may overtake it. */
@@ -206,6 +281,8 @@ static ops_status take_hello(ops_attach *a, const Ops__V1__Hello *m, ops_err *re
     if (h == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "hello");
     ops_status st = read_hello(a, m, h, reterr);
+    if (st != OPS_OK)
+        ops_err_prefix(reterr, "hello");
     if (st == OPS_OK && (st = send_welcome(a)) != OPS_OK)
         return ops_fail(reterr, st, "the welcome could not be sent");
     if (st != OPS_OK)
@@ -218,7 +295,12 @@ static ops_status take_hello(ops_attach *a, const Ops__V1__Hello *m, ops_err *re
     if (again || over)
         return ops_fail(reterr, over ? OPS_ECANCELLED : OPS_EINVAL,
                         over ? "the stream is over" : "a second hello");
-    const ops_dispatch_port port = {port_send, port_cancel, port_drain, port_end, a};
+    const ops_dispatch_port port = {.send = port_send,
+                                    .cancel = port_cancel,
+                                    .drain = port_drain,
+                                    .end = port_end,
+                                    .ctx = a,
+                                    .errand = port_errand};
     uint64_t attachment = 0;
     ops_dispatch *d = a->d;
     st = ops_dispatch_attach(d, h, &port, &attachment, reterr);
@@ -250,14 +332,56 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
                             (unsigned long long)m->task_id, i, m->vectors[i]->n_values, dim);
         memcpy(all + i * dim, m->vectors[i]->values, dim * sizeof *all);
     }
+    uint8_t packed[OPS_DISPATCH_END_MAX];
+    ops_slice end = {0};
+    if (m->generated != NULL &&
+        m->generated->finish_reason != OPS__V1__FINISH_REASON__FINISH_REASON_UNSPECIFIED) {
+        const size_t n = ops__v1__generate_end__get_packed_size(m->generated); /* unknown fields and all */
+        if (n > sizeof packed)
+            return ops_fail(reterr, OPS_EINVAL, "result of task %llu: an end of %zu bytes",
+                            (unsigned long long)m->task_id, n);
+        end = ops_slice_of((const char *)packed, ops__v1__generate_end__pack(m->generated, packed));
+    }
     const ops_dispatch_answer answer = {.task_id = m->task_id,
                                         .outcome = (ops_dispatch_outcome)m->outcome,
                                         .message = m->message,
                                         .vectors = all,
                                         .rows = rows,
                                         .dim = dim,
-                                        .tokens = m->tokens_used};
+                                        .tokens = m->tokens_used,
+                                        .end = end};
     return ops_dispatch_answered(a->d, attachment, &answer, reterr);
+}
+
+static ops_status take_delta(ops_attach *a, uint64_t attachment, const Ops__V1__Delta *m, ops_err *reterr)
+{
+    if (m->delta == NULL)
+        return ops_fail(reterr, OPS_EINVAL, "a piece of the answer to task %llu that holds nothing",
+                        (unsigned long long)m->task_id);
+    const size_t n = ops__v1__generate_delta__get_packed_size(m->delta);
+    if (n > OPS_DISPATCH_DELTA_MAX)
+        return ops_fail(reterr, OPS_EINVAL, "a piece of %zu bytes of the answer to task %llu, at most %d", n,
+                        (unsigned long long)m->task_id, OPS_DISPATCH_DELTA_MAX);
+    OPS_AUTO(ops_free) void *bytes = ops_malloc(n > 0 ? n : 1);
+    if (bytes == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "a piece of %zu bytes", n);
+    (void)ops__v1__generate_delta__pack(m->delta, bytes);
+    return ops_dispatch_delta(a->d, attachment, m->task_id, ops_slice_of(bytes, n), reterr);
+}
+
+static ops_status take_models(ops_attach *a, uint64_t attachment, const Ops__V1__Models *m, ops_err *reterr)
+{
+    ops_dispatch_model models[OPS_DISPATCH_MODELS_MAX] = {0};
+    const ops_status st = read_models(m->models, m->n_models, models, reterr);
+    return st == OPS_OK ? ops_dispatch_models(a->d, attachment, models, m->n_models, reterr) : st;
+}
+
+static ops_status take_outcome(ops_attach *a, uint64_t attachment, const Ops__V1__ModelOutcome *m,
+                               ops_err *reterr)
+{
+    const ops_status said = ops_status_from_grpc((int)m->status);
+    const ops_status st = m->done ? OPS_OK : said != OPS_OK ? said : OPS_EINTERNAL;
+    return ops_dispatch_errand_answered(a->d, attachment, m->request_id, st, m->message, reterr);
 }
 
 ops_status ops_attach_received(ops_attach *a, const Ops__V1__WorkerMessage *m, ops_err *reterr)
@@ -287,6 +411,12 @@ ops_status ops_attach_received(ops_attach *a, const Ops__V1__WorkerMessage *m, o
     case OPS__V1__WORKER_MESSAGE__KIND_DRAINING:
         ops_dispatch_draining(a->d, attachment, m->draining->reason);
         return OPS_OK;
+    case OPS__V1__WORKER_MESSAGE__KIND_DELTA:
+        return take_delta(a, attachment, m->delta, reterr);
+    case OPS__V1__WORKER_MESSAGE__KIND_MODELS:
+        return take_models(a, attachment, m->models, reterr);
+    case OPS__V1__WORKER_MESSAGE__KIND_MODEL_OUTCOME:
+        return take_outcome(a, attachment, m->model_outcome, reterr);
     default: /* of a newer worker: a sign of life */
         ops_dispatch_heartbeat(a->d, attachment, 0);
         return OPS_OK;

@@ -95,7 +95,7 @@ ops_status ops_desk_submit(ops_desk *k, ops_desk_task *t, int64_t now, ops_err *
     return OPS_OK;
 }
 
-static desk_worker *find(const ops_desk *k, uint64_t attachment)
+desk_worker *desk_find(const ops_desk *k, uint64_t attachment)
 {
     for (desk_worker *w = k->first; w != NULL; w = w->next)
         if (w->attachment == attachment)
@@ -156,6 +156,7 @@ void desk_lose(ops_desk *k, desk_worker *w, ops_status why, const char *message,
         desk_list_remove(&w->running, t);
         lost_task(k, w, t, message, blame);
     }
+    desk_errands_end(k, w->attachment, OPS_EUNAVAILABLE, "the worker went");
     w->port.end(w->port.ctx, why, message);
     ops_free(w);
 }
@@ -167,15 +168,10 @@ ops_status ops_desk_check_hello(const ops_dispatch_hello *h, ops_err *reterr)
                         OPS_DISPATCH_NAME_MAX - 1);
     if ((int)h->work_class < 0 || h->work_class >= OPS_DISPATCH_CLASS_COUNT)
         return ops_fail(reterr, OPS_EINVAL, "hello of '%s': work class %d", h->worker_id, (int)h->work_class);
-    if (h->model_count < 1 || h->model_count > OPS_DISPATCH_MODELS_MAX)
-        return ops_fail(reterr, OPS_EINVAL, "hello of '%s': %zu models: 1 to %d", h->worker_id,
-                        h->model_count, OPS_DISPATCH_MODELS_MAX);
-    for (size_t i = 0; i < h->model_count; i++)
-        if (h->models[i].name[0] == '\0' || h->models[i].dim > 65536 ||
-            (h->models[i].dim < 1 && strcmp(h->models[i].job, "embed") == 0))
-            return ops_fail(reterr, OPS_EINVAL,
-                            "hello of '%s': model %zu has no name, or vectors of %u floats", h->worker_id, i,
-                            h->models[i].dim);
+    if (ops_desk_check_models(h->models, h->model_count, reterr) != OPS_OK) {
+        ops_err_prefix(reterr, "hello of '%s'", h->worker_id);
+        return OPS_EINVAL;
+    }
     if (h->credits == 0)
         return ops_fail(reterr, OPS_EINVAL, "hello of '%s': no credits", h->worker_id);
     return OPS_OK;
@@ -214,7 +210,7 @@ ops_status ops_desk_attach(ops_desk *k, uint64_t attachment, const ops_dispatch_
 
 void ops_desk_detach(ops_desk *k, uint64_t attachment, const char *reason, int64_t now)
 {
-    desk_worker *w = find(k, attachment);
+    desk_worker *w = desk_find(k, attachment);
     if (w == NULL)
         return;
     desk_lose(k, w, OPS_OK, reason, !w->draining);
@@ -223,7 +219,7 @@ void ops_desk_detach(ops_desk *k, uint64_t attachment, const char *reason, int64
 
 void ops_desk_heartbeat(ops_desk *k, uint64_t attachment, int64_t now, int64_t wall_ns)
 {
-    desk_worker *w = find(k, attachment);
+    desk_worker *w = desk_find(k, attachment);
     if (w == NULL)
         return;
     w->seen_at = now;
@@ -232,7 +228,7 @@ void ops_desk_heartbeat(ops_desk *k, uint64_t attachment, int64_t now, int64_t w
 
 void ops_desk_credits(ops_desk *k, uint64_t attachment, uint32_t tokens, int64_t now)
 {
-    desk_worker *w = find(k, attachment);
+    desk_worker *w = desk_find(k, attachment);
     if (w == NULL)
         return;
     w->seen_at = now;
@@ -242,7 +238,7 @@ void ops_desk_credits(ops_desk *k, uint64_t attachment, uint32_t tokens, int64_t
 
 void ops_desk_draining(ops_desk *k, uint64_t attachment, int64_t now)
 {
-    desk_worker *w = find(k, attachment);
+    desk_worker *w = desk_find(k, attachment);
     if (w == NULL)
         return;
     w->seen_at = now;
@@ -317,7 +313,7 @@ static ops_desk_task *in_line(const desk_list *line, uint64_t id)
 
 void ops_desk_delta(ops_desk *k, uint64_t attachment, uint64_t task_id, ops_slice delta, int64_t now)
 {
-    desk_worker *w = find(k, attachment);
+    desk_worker *w = desk_find(k, attachment);
     if (w == NULL)
         return;
     w->seen_at = now;
@@ -361,7 +357,7 @@ void ops_desk_cancel(ops_desk *k, uint64_t task_id, int64_t now)
 
 void ops_desk_answered(ops_desk *k, uint64_t attachment, const ops_dispatch_answer *a, int64_t now)
 {
-    desk_worker *w = find(k, attachment);
+    desk_worker *w = desk_find(k, attachment);
     ops_desk_task *t = w != NULL ? in_line(&w->running, a->task_id) : NULL;
     if (w != NULL)
         w->seen_at = now;
@@ -447,6 +443,7 @@ int64_t ops_desk_tick(ops_desk *k, int64_t now)
 {
     if (now >= k->next_deadline)
         expire_all(k, now);
+    desk_errands_expire(k, now);
     for (desk_worker *w = k->first, *next; w != NULL; w = next) {
         next = w->next;
         if (now - w->seen_at > k->conf.lost_after_ms)
@@ -480,6 +477,7 @@ void ops_desk_stop(ops_desk *k)
                 ops_desk_task_free(t);
             }
         }
+    desk_errands_end(k, 0, OPS_ECANCELLED, "the dispatch stops");
     while (k->first != NULL) {
         for (ops_desk_task *t = k->first->running.head; t != NULL; t = t->next)
             if (!t->finished) {

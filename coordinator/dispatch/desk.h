@@ -30,6 +30,7 @@ void ops_desk_task_free(ops_desk_task *t);
 void ops_desk_task_refuse(ops_desk_task *take_task, ops_status status, const char *message);
 /* What ops_desk_attach() wants of a hello. Any thread. */
 OPS_MUST_USE ops_status ops_desk_check_hello(const ops_dispatch_hello *hello, ops_err *reterr);
+OPS_MUST_USE ops_status ops_desk_check_models(const ops_dispatch_model *models, size_t n, ops_err *reterr);
 size_t ops_desk_task_bytes(const ops_desk_task *t);
 
 /* Takes a task whose id it has not seen before; now its `done` will be called once. OPS_EAGAIN: full; OPS_ENOMEM. */
@@ -48,6 +49,13 @@ void ops_desk_draining(ops_desk *k, uint64_t attachment, int64_t now_ms);
 void ops_desk_delta(ops_desk *k, uint64_t attachment, uint64_t task_id, ops_slice delta, int64_t now_ms);
 void ops_desk_cancel(ops_desk *k, uint64_t task_id, int64_t now_ms);
 void ops_desk_answered(ops_desk *k, uint64_t attachment, const ops_dispatch_answer *answer, int64_t now_ms);
+/* Checked with ops_desk_check_models(). */
+void ops_desk_models(ops_desk *k, uint64_t attachment, const ops_dispatch_model *models, size_t n,
+                     int64_t now_ms);
+/* Calls `done` in any case, at once or later. `id` is a new one. */
+void ops_desk_errand(ops_desk *k, const ops_dispatch_errand *errand, uint64_t id, int64_t now_ms);
+void ops_desk_errand_answered(ops_desk *k, uint64_t attachment, uint64_t id, ops_status st,
+                              const char *message, int64_t now_ms);
 OPS_MUST_USE ops_status ops_desk_drain(ops_desk *k, const char *worker_id, const char *reason,
                                        ops_err *reterr);
 

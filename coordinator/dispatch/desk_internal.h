@@ -42,6 +42,14 @@ struct desk_worker {
     int64_t attached_wall, heartbeat_wall;
 };
 
+/* One that a worker is at. */
+typedef struct desk_errand {
+    uint64_t id, attachment;
+    int64_t deadline_at;
+    void (*done)(void *ctx, ops_status st, const char *message);
+    void *ctx;
+} desk_errand;
+
 struct ops_desk {
     ops_dispatch_conf conf;
     desk_list fresh[OPS_DISPATCH_CLASS_COUNT], suspects[OPS_DISPATCH_CLASS_COUNT];
@@ -49,6 +57,8 @@ struct ops_desk {
     size_t workers, open; /* open: accepted and not done */
     size_t bytes;
     int64_t next_deadline;
+    desk_errand errands[OPS_DISPATCH_ERRANDS_MAX];
+    size_t errand_count;
     ops_dispatch_counts counts;
 };
 
@@ -60,7 +70,12 @@ void desk_list_remove(desk_list *l, ops_desk_task *t);
 void desk_pump(ops_desk *k, int64_t now_ms);
 const ops_dispatch_model *desk_model_for(const desk_worker *w, const ops_desk_task *t);
 
+/* desk_errand.c: ends those that are late, of this attachment, or (0) all. */
+void desk_errands_expire(ops_desk *k, int64_t now_ms);
+void desk_errands_end(ops_desk *k, uint64_t attachment, ops_status why, const char *message);
+
 /* desk.c */
+desk_worker *desk_find(const ops_desk *k, uint64_t attachment);
 void desk_lose(ops_desk *k, desk_worker *w, ops_status why, const char *message, bool blame);
 void desk_requeue(ops_desk *k, ops_desk_task *t); /* in front of its line */
 void desk_free_reservation(ops_desk *k, const ops_desk_task *t);

@@ -21,7 +21,16 @@ enum {
     REASON_MAX = 128
 };
 
-typedef enum { MESSAGE_TASK, MESSAGE_ATTACH, MESSAGE_DELTA, MESSAGE_ANSWER, MESSAGE_WAKE } message_kind;
+typedef enum {
+    MESSAGE_TASK,
+    MESSAGE_ATTACH,
+    MESSAGE_DELTA,
+    MESSAGE_ANSWER,
+    MESSAGE_MODELS,
+    MESSAGE_ERRAND,
+    MESSAGE_ERRAND_ANSWER,
+    MESSAGE_WAKE
+} message_kind;
 
 typedef struct gate {
     struct gate *next;
@@ -42,10 +51,15 @@ typedef struct message {
     ops_desk_task *task;
     gate *g; /* ATTACH */
     ops_dispatch_hello *hello;
-    uint64_t attachment; /* DELTA, ANSWER */
+    uint64_t attachment; /* DELTA, ANSWER, MODELS, ERRAND_ANSWER */
     ops_dispatch_answer answer;
-    uint64_t task_id; /* DELTA */
+    uint64_t task_id; /* DELTA; of an errand, ERRAND and ERRAND_ANSWER */
     ops_slice delta;
+    ops_dispatch_model *models; /* MODELS */
+    size_t model_count;
+    ops_dispatch_errand errand;
+    ops_status status; /* ERRAND_ANSWER */
+    const char *text;
 } message;
 
 struct ops_dispatch {
@@ -62,7 +76,7 @@ struct ops_dispatch {
     size_t gate_count;
     size_t posted, posted_bytes; /* tasks in the mailbox */
     size_t open, open_bytes;     /* of the desk, when last told */
-    uint64_t next_task, next_attachment;
+    uint64_t next_task, next_attachment, next_errand;
     bool wake_posted;
     uint64_t *cancels; /* ids, [cancels_max]: more than can be open at once */
     size_t cancel_n, cancels_max;
@@ -85,6 +99,12 @@ static void free_message(message *m)
 }
 
 /* --- the port given to the desk: finds the caller's, and forgets the gate at the end --- */
+
+static ops_status port_errand(void *ctx, uint64_t id, const ops_dispatch_errand *errand)
+{
+    gate *g = ctx;
+    return g->port.errand(g->port.ctx, id, errand);
+}
 
 static ops_status port_send(void *ctx, const ops_dispatch_order *order)
 {
@@ -143,24 +163,50 @@ static void take_task(ops_dispatch *d, ops_desk_task *t)
     tell_open(d, 1, bytes);
 }
 
+static void take_attach(ops_dispatch *d, const message *m)
+{
+    const ops_dispatch_port port = {.send = port_send,
+                                    .cancel = port_cancel,
+                                    .drain = port_drain,
+                                    .end = port_end,
+                                    .ctx = m->g,
+                                    .errand = m->g->port.errand != NULL ? port_errand : NULL};
+    ops_err err;
+    const ops_status st = ops_desk_attach(d->desk, m->g->attachment, m->hello, &port, now_ms(d),
+                                          ops_clock_wall_ns(d->clock), &err);
+    if (st != OPS_OK)
+        port_end(m->g, st, err.msg);
+}
+
 static void take_message(ops_dispatch *d, message *m)
 {
-    if (m->kind == MESSAGE_TASK)
+    const int64_t now = now_ms(d);
+    switch (m->kind) {
+    case MESSAGE_TASK:
         take_task(d, m->task);
-    else if (m->kind == MESSAGE_ANSWER)
-        ops_desk_answered(d->desk, m->attachment, &m->answer, now_ms(d));
-    else if (m->kind == MESSAGE_DELTA)
-        ops_desk_delta(d->desk, m->attachment, m->task_id, m->delta, now_ms(d));
-    else if (m->kind == MESSAGE_ATTACH) {
-        const ops_dispatch_port port = {port_send, port_cancel, port_drain, port_end, m->g};
-        ops_err err;
-        const ops_status st = ops_desk_attach(d->desk, m->g->attachment, m->hello, &port, now_ms(d),
-                                              ops_clock_wall_ns(d->clock), &err);
-        if (st != OPS_OK)
-            port_end(m->g, st, err.msg);
+        break;
+    case MESSAGE_ATTACH:
+        take_attach(d, m);
+        break;
+    case MESSAGE_DELTA:
+        ops_desk_delta(d->desk, m->attachment, m->task_id, m->delta, now);
+        break;
+    case MESSAGE_ANSWER:
+        ops_desk_answered(d->desk, m->attachment, &m->answer, now);
+        break;
+    case MESSAGE_MODELS:
+        ops_desk_models(d->desk, m->attachment, m->models, m->model_count, now);
+        break;
+    case MESSAGE_ERRAND:
+        ops_desk_errand(d->desk, &m->errand, m->task_id, now);
+        break;
+    case MESSAGE_ERRAND_ANSWER:
+        ops_desk_errand_answered(d->desk, m->attachment, m->task_id, m->status, m->text, now);
+        break;
+    case MESSAGE_WAKE:
+        return;
     }
-    if (m != &d->wake)
-        free_message(m);
+    free_message(m);
 }
 
 typedef struct noted {
@@ -509,6 +555,72 @@ void ops_dispatch_cancel(ops_dispatch *d, uint64_t task_id)
     }
     pthread_mutex_unlock(&d->lock);
     wake(d, post);
+}
+
+ops_status ops_dispatch_models(ops_dispatch *d, uint64_t attachment, const ops_dispatch_model *models,
+                               size_t n, ops_err *reterr)
+{
+    ops_status st = ops_desk_check_models(models, n, reterr);
+    if (st != OPS_OK)
+        return st;
+    message *m = ops_calloc(1, sizeof *m + n * sizeof *models);
+    if (m == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "%zu models", n);
+    *m = (message){.kind = MESSAGE_MODELS,
+                   .attachment = attachment,
+                   .models = (ops_dispatch_model *)(m + 1),
+                   .model_count = n};
+    memcpy(m->models, models, n * sizeof *models);
+    st = ops_mailbox_post(d->box, m, sizeof *m + n * sizeof *models);
+    if (st == OPS_OK)
+        return OPS_OK;
+    free_message(m);
+    return ops_fail(reterr, st, "the dispatch does not take a list of models: %s", ops_status_text(st));
+}
+
+ops_status ops_dispatch_run_errand(ops_dispatch *d, const ops_dispatch_errand *e, ops_err *reterr)
+{
+    const size_t id_n = strlen(e->worker_id) + 1, path_n = strlen(e->path) + 1, name_n = strlen(e->name) + 1;
+    if (e->done == NULL || id_n > OPS_DISPATCH_NAME_MAX || name_n > OPS_DISPATCH_NAME_MAX ||
+        path_n > OPS_DISPATCH_PATH_MAX)
+        return ops_fail(reterr, OPS_EINVAL,
+                        "a worker's id of %zu bytes, a model's name of %zu, a path of %zu", id_n - 1,
+                        name_n - 1, path_n - 1);
+    message *m = ops_calloc(1, sizeof *m + id_n + path_n + name_n);
+    if (m == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "a model to load");
+    char *at = (char *)(m + 1);
+    *m = (message){.kind = MESSAGE_ERRAND, .errand = *e};
+    m->errand.worker_id = memcpy(at, e->worker_id, id_n);
+    m->errand.path = memcpy(at + id_n, e->path, path_n);
+    m->errand.name = memcpy(at + id_n + path_n, e->name, name_n);
+    pthread_mutex_lock(&d->lock);
+    m->task_id = ++d->next_errand;
+    pthread_mutex_unlock(&d->lock);
+    const ops_status st = ops_mailbox_post(d->box, m, 0);
+    if (st == OPS_OK)
+        return OPS_OK;
+    free_message(m);
+    return ops_fail(reterr, st, "the dispatch does not take it: %s", ops_status_text(st));
+}
+
+ops_status ops_dispatch_errand_answered(ops_dispatch *d, uint64_t attachment, uint64_t id, ops_status status,
+                                        const char *text, ops_err *reterr)
+{
+    const size_t n = strnlen(text, 511);
+    message *m = ops_calloc(1, sizeof *m + n + 1);
+    if (m == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "what became of a model");
+    *m = (message){.kind = MESSAGE_ERRAND_ANSWER,
+                   .attachment = attachment,
+                   .task_id = id,
+                   .status = status,
+                   .text = memcpy(m + 1, text, n)};
+    const ops_status st = ops_mailbox_post(d->box, m, sizeof *m + n);
+    if (st == OPS_OK)
+        return OPS_OK;
+    free_message(m);
+    return ops_fail(reterr, st, "the dispatch does not take what became of a model: %s", ops_status_text(st));
 }
 
 ops_status ops_dispatch_drain(ops_dispatch *d, const char *worker_id, const char *reason, ops_err *reterr)

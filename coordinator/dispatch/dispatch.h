@@ -24,6 +24,8 @@ enum {
     OPS_DISPATCH_KEY_MAX = 256,
     OPS_DISPATCH_WORKERS_MAX = 256,
     OPS_DISPATCH_MODELS_MAX = 8,
+    OPS_DISPATCH_ERRANDS_MAX = 64, /* under way */
+    OPS_DISPATCH_PATH_MAX = 4096,
     OPS_DISPATCH_NAME_MAX = 128,
     OPS_DISPATCH_ATTEMPTS_MAX = 2,
     OPS_DISPATCH_REFUSALS_MAX = 8, /* "not now" answers to one task before it fails */
@@ -75,11 +77,19 @@ typedef struct ops_dispatch_task {
     void *ctx;
 } ops_dispatch_task;
 
+/* How a model that generates is doing, as its worker said last. */
+typedef struct ops_dispatch_use {
+    uint32_t running, waiting, blocks, blocks_used, blocks_cached; /* now */
+    uint64_t done, cancelled, prompt_tokens, cached_tokens, completion_tokens,
+        preempted; /* since it was loaded */
+} ops_dispatch_use;
+
 typedef struct ops_dispatch_model {
     char name[OPS_DISPATCH_NAME_MAX];
     char content_hash[65];
     char job[16];             /* "embed", "generate" */
     uint32_t dim, tokens_max; /* dim 0: makes no vectors */
+    ops_dispatch_use use;
 } ops_dispatch_model;
 
 /* What goes to a worker; everything borrowed for the call. */
@@ -93,6 +103,19 @@ typedef struct ops_dispatch_order {
     ops_slice payload;
 } ops_dispatch_order;
 
+/* A model to be loaded or unloaded. Strings are copied. */
+typedef struct ops_dispatch_errand {
+    const char *worker_id;
+    bool unload;
+    const char *path;     /* load: as LoadModel of ops/v1/worker.proto has it */
+    const char *name;     /* unload: which; load: "" for one from the path */
+    uint32_t deadline_ms; /* 0: ten minutes */
+    /* Once. OPS_OK; OPS_ENOTFOUND: no such worker, or as the worker says; OPS_EUNAVAILABLE: it went; OPS_ETIMEOUT; OPS_ECANCELLED:
+     * the dispatch stops; others as the worker says. @thread owner */
+    void (*done)(void *ctx, ops_status st, const char *message);
+    void *ctx;
+} ops_dispatch_errand;
+
 /* How one attached worker is reached. Owner thread, never under a lock, and none of them may block.
  * `end` comes last and exactly once per accepted attach, also when ops_dispatch_detach() asked for it: after it the
  * dispatch never uses the port again. */
@@ -103,6 +126,8 @@ typedef struct ops_dispatch_port {
     void (*drain)(void *ctx, const char *reason); /* an operator wants it to stop taking tasks */
     void (*end)(void *ctx, ops_status why, const char *message);
     void *ctx;
+    /* As `send`. NULL: this worker's models stay as they are. */
+    ops_status (*errand)(void *ctx, uint64_t id, const ops_dispatch_errand *errand);
 } ops_dispatch_port;
 
 typedef struct ops_dispatch_hello {
@@ -191,6 +216,18 @@ OPS_MUST_USE ops_status ops_dispatch_answered(ops_dispatch *d, uint64_t attachme
 /* A piece of a generation; copied. Errors as ops_dispatch_answered(). @thread any */
 OPS_MUST_USE ops_status ops_dispatch_delta(ops_dispatch *d, uint64_t attachment, uint64_t task_id,
                                            ops_slice delta, ops_err *reterr);
+
+/* What the worker has now takes the place of what its hello said. OPS_EINVAL names the model; else as ops_dispatch_answered().
+ * @thread any */
+OPS_MUST_USE ops_status ops_dispatch_models(ops_dispatch *d, uint64_t attachment,
+                                            const ops_dispatch_model *models, size_t n, ops_err *reterr);
+/* What became of an errand; an unknown one is ignored. As ops_dispatch_answered(). @thread any */
+OPS_MUST_USE ops_status ops_dispatch_errand_answered(ops_dispatch *d, uint64_t attachment, uint64_t id,
+                                                     ops_status st, const char *message, ops_err *reterr);
+/* OPS_EINVAL, OPS_EAGAIN: too many under way; OPS_ECANCELLED: stopping; OPS_ENOMEM. Only after OPS_OK will `done` be
+ * called, perhaps before this returns. @thread any */
+OPS_MUST_USE ops_status ops_dispatch_run_errand(ops_dispatch *d, const ops_dispatch_errand *errand,
+                                                ops_err *reterr);
 
 /* Asks every attachment of this worker to drain. OPS_ENOTFOUND. @thread any */
 OPS_MUST_USE ops_status ops_dispatch_drain(ops_dispatch *d, const char *worker_id, const char *reason,

@@ -1,4 +1,10 @@
-/* One engine, one thread, three lines of jobs: the interactive first, then triage, then bulk. Shared by all sessions. */
+/* Several models, one thread for all of them, three lines of work: the interactive first, then triage, then bulk. Shared by
+ * all sessions.
+ *
+ * The engine's thread works in rounds of a bounded number of tokens. In a round every model that writes makes a step, and
+ * jobs of texts to embed are computed in pieces: interactive ones before that step, others in what it leaves, which is never
+ * nothing. A line that was passed over OPS_RUNNER_PASSED_MAX times goes before the others once. So a chat waits for one
+ * round at most, and bulk goes on beside chats. */
 #ifndef OPS_WORKER_RUNNER_H
 #define OPS_WORKER_RUNNER_H
 
@@ -8,12 +14,27 @@
 #include "base/status/status.h"
 #include "base/text/slice.h"
 #include "base/time/clock.h"
+#include "proto/ops/v1/generate.pb-c.h"
 #include "worker/engine/engine.h"
+#include "worker/serve/writer.h"
 
-enum { OPS_RUNNER_CLASSES = 3, OPS_RUNNER_JOBS_DEFAULT = 256, OPS_RUNNER_TEXTS_MAX = 256 };
+enum {
+    OPS_RUNNER_CLASSES = 3,
+    OPS_RUNNER_MODELS_MAX = 8,
+    OPS_RUNNER_JOBS_DEFAULT = 256,
+    OPS_RUNNER_TEXTS_MAX = 256,
+    OPS_RUNNER_REQUEST_BYTES_MAX = 4 << 20,
+    OPS_RUNNER_REQUESTS_BYTES_MAX = 64 << 20, /* of those that were not read yet */
+    OPS_RUNNER_ROUND_TOKENS = 512,
+    OPS_RUNNER_PASSED_MAX = 8,
+    OPS_RUNNER_WATCHERS_MAX = 64,
+    OPS_RUNNER_LOADS_MAX = 16,
+    OPS_RUNNER_PATH_MAX = 4096
+};
 
 typedef struct ops_runner ops_runner;
 typedef struct ops_runner_job ops_runner_job;
+typedef struct ops_runner_writing ops_runner_writing;
 
 /* What became of a job; borrowed for the call. OPS_OK: rows * dim floats. OPS_ECANCELLED, OPS_ETIMEOUT: not computed, or
  * not to the end. Anything else: what the engine said. */
@@ -25,23 +46,89 @@ typedef struct ops_runner_result {
     uint64_t tokens;
 } ops_runner_result;
 
-/* Takes the engine on OPS_OK and starts the thread "engine". jobs_max waiting; 0: OPS_RUNNER_JOBS_DEFAULT. `clock` NULL:
- * the system's. OPS_ENOMEM, OPS_EAGAIN. */
+typedef struct ops_runner_model {
+    char name[OPS_ENGINE_NAME_MAX];
+    char content_hash[65];
+    bool writes;               /* else it embeds */
+    uint32_t dim, tokens_max;  /* dim 0: it writes */
+    uint64_t cache_tokens;     /* that its cache has room for */
+    ops_generator_counts made; /* when it writes */
+    uint32_t blocks;           /* of its cache */
+} ops_runner_model;
+
+/* Takes the engine (NULL: no model yet) on OPS_OK and starts the threads "engine" and "requests". jobs_max waiting of either
+ * kind; 0: OPS_RUNNER_JOBS_DEFAULT. `clock` NULL: the system's. OPS_ENOMEM, OPS_EAGAIN. */
 OPS_MUST_USE ops_status ops_runner_new(ops_engine *take_engine, size_t jobs_max, ops_clock *clock,
                                        ops_runner **ret, ops_err *reterr);
-/* Cancels every job (each `done` is called), joins, frees the engine. NULL is fine. @thread not the engine's */
+/* Cancels everything (each `done` is called), joins, frees the models. NULL is fine. @thread none of its own */
 void ops_runner_free(ops_runner *r);
 OPS_AUTO_DEFINE(ops_runner, ops_runner_free)
-const ops_engine_info *ops_runner_info(const ops_runner *r);
 
-/* Queues the texts (copied) in line `line` (0 interactive .. 2 bulk). `done` is called exactly once, from the engine's
- * thread, under no lock; afterwards *ret_job is gone. OPS_EAGAIN: full; OPS_ETOOBIG, OPS_EINVAL; OPS_ECANCELLED: stopping;
- * OPS_ENOMEM. *ret_job is set before `done` can be called. @thread any */
-OPS_MUST_USE ops_status ops_runner_submit(ops_runner *r, unsigned line, const ops_slice *texts, size_t n,
-                                          uint32_t deadline_ms,
+/* One of the two is taken on OPS_OK. OPS_EEXIST: there is a model of that name; OPS_EAGAIN: OPS_RUNNER_MODELS_MAX are
+ * there. @thread any */
+OPS_MUST_USE ops_status ops_runner_add(ops_runner *r, ops_engine *take_engine, ops_writer *take_writer,
+                                       ops_err *reterr);
+/* Ends what the model has to do with OPS_ECANCELLED, waits for that and frees it. OPS_ENOTFOUND. @thread none of its own,
+ * and under no lock that a `done` or `tell` takes */
+OPS_MUST_USE ops_status ops_runner_remove(ops_runner *r, const char *name, ops_err *reterr);
+/* In the order in which they were added. @thread any */
+size_t ops_runner_models(ops_runner *r, ops_runner_model ret[OPS_RUNNER_MODELS_MAX]);
+
+/* `changed` is called after each add and remove, one at a time, by the thread that made it. OPS_EAGAIN: too many watch. */
+OPS_MUST_USE ops_status ops_runner_watch(ops_runner *r, void (*changed)(void *ctx), void *ctx,
+                                         ops_err *reterr);
+void ops_runner_unwatch(ops_runner *r, void *ctx); /* afterwards it is not called any more */
+
+/* How a model is read when somebody asks for one at run time: sets one of the two. @thread "models", one at a time */
+typedef struct ops_runner_opener {
+    ops_status (*open)(void *ctx, const char *path, const char *name, ops_engine **ret_engine,
+                       ops_writer **ret_writer, ops_err *reterr);
+    void *ctx; /* outlives the runner */
+} ops_runner_opener;
+/* Starts the thread "models". Once, before anybody loads. OPS_EAGAIN, OPS_ENOMEM. */
+OPS_MUST_USE ops_status ops_runner_open_with(ops_runner *r, const ops_runner_opener *opener, ops_err *reterr);
+
+typedef void (*ops_runner_loaded)(void *ctx, ops_status st, const char *message);
+/* Queue and return; `done` comes once, from "models", unless they fail: OPS_EAGAIN: OPS_RUNNER_LOADS_MAX wait; OPS_EUNIMPL:
+ * there is no opener; OPS_ETOOBIG; OPS_ECANCELLED: stopping; OPS_ENOMEM. `name` may be empty when loading. `done` says what
+ * the opener, ops_runner_add() or ops_runner_remove() said. @thread any */
+OPS_MUST_USE ops_status ops_runner_load(ops_runner *r, const char *path, const char *name,
+                                        ops_runner_loaded done, void *ctx, ops_err *reterr);
+OPS_MUST_USE ops_status ops_runner_unload(ops_runner *r, const char *name, ops_runner_loaded done, void *ctx,
+                                          ops_err *reterr);
+
+/* Queues the texts (copied) in line `line` (0 interactive .. 2 bulk) for the model of that name (empty: the first that
+ * embeds). `done` is called exactly once, from the engine's thread, under no lock; afterwards *ret_job is gone. OPS_EAGAIN:
+ * full; OPS_ETOOBIG, OPS_EINVAL; OPS_ENOTFOUND: no such model; OPS_ECANCELLED: stopping; OPS_ENOMEM. *ret_job is set before
+ * `done` can be called. @thread any */
+OPS_MUST_USE ops_status ops_runner_submit(ops_runner *r, unsigned line, ops_slice model,
+                                          const ops_slice *texts, size_t n, uint32_t deadline_ms,
                                           void (*done)(void *ctx, const ops_runner_result *result), void *ctx,
                                           ops_runner_job **ret_job, ops_err *reterr);
 /* The job ends soon with OPS_ECANCELLED. Only while its `done` was not called: the caller sees to that. @thread any */
 void ops_runner_cancel(ops_runner *r, ops_runner_job *job);
+
+/* What became of a generation; `end` is set when OPS_OK. OPS_EINVAL, OPS_ETOOBIG, OPS_EUNIMPL: it can never be done here, and
+ * why. */
+typedef struct ops_runner_generated {
+    ops_status status;
+    const char *message;
+    const Ops__V1__GenerateEnd *end;
+} ops_runner_generated;
+
+typedef struct ops_runner_listener {
+    void (*tell)(void *ctx, const Ops__V1__GenerateDelta *delta); /* in order, before `done` */
+    void (*done)(void *ctx, const ops_runner_generated *result);  /* exactly once; the writing is gone then */
+    void *ctx;
+} ops_runner_listener;
+
+/* Queues a request (copied). It is read (template, token ids, grammar) by the thread "requests" and written by the
+ * engine's; both call back, one after the other, under no lock. Without `stream` pieces are told together. Errors as
+ * ops_runner_submit(). @thread any */
+OPS_MUST_USE ops_status ops_runner_generate(ops_runner *r, unsigned line, const Ops__V1__GenerateTask *task,
+                                            uint32_t deadline_ms, const ops_runner_listener *listener,
+                                            ops_runner_writing **ret, ops_err *reterr);
+/* As ops_runner_cancel(). @thread any */
+void ops_runner_stop_writing(ops_runner_writing *w);
 
 #endif

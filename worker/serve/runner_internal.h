@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "base/sched/mailbox.h"
 #include "base/sched/thread.h"
 #include "worker/serve/runner.h"
 
@@ -40,7 +41,10 @@ struct ops_runner {
     size_t jobs;
     runner_requests requests[OPS_RUNNER_CLASSES];
     size_t request_count, request_bytes;
-    bool stopping;
+    bool stopping, loads_end;
+    ops_runner_opener opener; /* no function: none */
+    ops_mailbox *loads;
+    ops_thread *load_thread;
     pthread_mutex_t watch_lock; /* held while watchers are called; taken before `lock` */
     struct runner_watcher {
         void (*changed)(void *ctx);
@@ -58,6 +62,9 @@ bool runner_embed_waits(const ops_runner *r); /* with the lock held */
 uint64_t runner_embed(ops_runner *r, unsigned lines, uint64_t tokens);
 /* Ends every job of the slot (NULL: of all). */
 void runner_embed_drop(ops_runner *r, const runner_slot *slot);
+
+/* runner_load.c: ends what waits, after what is under way. */
+void runner_end_loads(ops_runner *r);
 
 /* runner_write.c */
 void runner_read_requests(void *runner); /* the thread "requests" */

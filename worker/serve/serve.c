@@ -309,9 +309,9 @@ static ops_status start_links(ops_worker *w, const ops_worker_conf *conf, ops_er
     return OPS_OK;
 }
 
-ops_status ops_worker_new(const ops_worker_conf *conf, ops_engine *engine, ops_worker **ret, ops_err *reterr)
+ops_status ops_worker_over(const ops_worker_conf *conf, ops_runner *runner, ops_worker **ret, ops_err *reterr)
 {
-    OPS_AUTO(ops_engine_free) ops_engine *owned = engine;
+    OPS_AUTO(ops_runner_free) ops_runner *owned = runner;
     if (conf->coordinator_count > OPS_WORKER_COORDINATORS_MAX)
         return ops_fail(reterr, OPS_EINVAL, "%zu coordinators: at most %d", conf->coordinator_count,
                         OPS_WORKER_COORDINATORS_MAX);
@@ -328,17 +328,25 @@ ops_status ops_worker_new(const ops_worker_conf *conf, ops_engine *engine, ops_w
     pthread_condattr_destroy(&attr);
     set_id(w, conf->worker_id);
     w->credits = conf->credits;
-    ops_status st = ops_runner_new(owned, conf->jobs_max, NULL, &w->runner, reterr);
-    if (st == OPS_OK) {
-        (void)OPS_STEAL(owned);
-        st = start_links(w, conf, reterr);
-    }
+    w->runner = OPS_STEAL(owned);
+    const ops_status st = start_links(w, conf, reterr);
     if (st != OPS_OK) {
         ops_worker_free(w);
         return st;
     }
     *ret = w;
     return OPS_OK;
+}
+
+ops_status ops_worker_new(const ops_worker_conf *conf, ops_engine *engine, ops_worker **ret, ops_err *reterr)
+{
+    ops_runner *runner = NULL;
+    const ops_status st = ops_runner_new(engine, conf->jobs_max, NULL, &runner, reterr);
+    if (st != OPS_OK) {
+        ops_engine_free(engine);
+        return st;
+    }
+    return ops_worker_over(conf, runner, ret, reterr);
 }
 
 ops_runner *ops_worker_runner(ops_worker *w)

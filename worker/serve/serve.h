@@ -1,4 +1,4 @@
-/* A worker: one engine, attached to coordinators over gRPC, one stream per class of work to each. It dials, says hello,
+/* A worker: its models, attached to coordinators over gRPC, one stream per class of work to each. It dials, says hello,
  * works, and dials again when the stream ends, waiting longer each time (0.2 s to 10 s). */
 #ifndef OPS_WORKER_SERVE_H
 #define OPS_WORKER_SERVE_H
@@ -30,6 +30,9 @@ typedef struct ops_worker ops_worker;
  * OPS_EINVAL, OPS_ENOMEM, OPS_EAGAIN (no thread left). */
 OPS_MUST_USE ops_status ops_worker_new(const ops_worker_conf *conf, ops_engine *take_engine, ops_worker **ret,
                                        ops_err *reterr);
+/* The same over a runner that may have models already, which is taken in any case; conf->jobs_max is not used. */
+OPS_MUST_USE ops_status ops_worker_over(const ops_worker_conf *conf, ops_runner *take_runner,
+                                        ops_worker **ret, ops_err *reterr);
 /* Takes no new tasks and waits up to drain_ms for those that run. */
 void ops_worker_drain(ops_worker *w, const char *reason, uint32_t drain_ms);
 /* Drops what still runs. NULL is fine. */

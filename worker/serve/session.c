@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem/alloc.h"
+#include "worker/serve/catalogue.h"
 
 enum { NAME_BYTES = 128, REASON_BYTES = 256, HEARTBEAT_MS_DEFAULT = 2000, HEARTBEAT_MS_MIN = 10 };
 
@@ -12,8 +13,15 @@ typedef struct task {
     struct task *next;
     ops_session *s;
     uint64_t id;
-    ops_runner_job *job; /* NULL: `done` came */
+    ops_runner_job *job;         /* NULL: `done` came, or */
+    ops_runner_writing *writing; /* it generates; NULL: as job */
 } task;
+
+/* A model to be loaded or unloaded; keeps the session. */
+typedef struct errand {
+    ops_session *s;
+    uint64_t id;
+} errand;
 
 struct ops_session {
     ops_runner *runner;
@@ -22,8 +30,10 @@ struct ops_session {
     char worker_id[NAME_BYTES];
     pthread_mutex_t lock;
     task *tasks;
-    size_t n, senders; /* senders: calls of wire.send under way */
+    size_t n, senders, errands; /* senders: calls of wire.send under way */
     bool draining, ended, hung_up;
+    uint64_t granted; /* credits, in all */
+    uint32_t credits; /* of those, beside what caches hold */
     uint32_t heartbeat_ms;
     int64_t beat_at;
     uint64_t beats;
@@ -38,7 +48,7 @@ static void free_session(ops_session *s)
 /* Called with the lock held; lets it go. Whoever takes the last thing away closes. */
 static void unlock_and_close(ops_session *s)
 {
-    const bool last = s->ended && s->n == 0 && s->senders == 0;
+    const bool last = s->ended && s->n == 0 && s->errands == 0 && s->senders == 0;
     if (last)
         s->ended = false; /* nobody else comes to this */
     pthread_mutex_unlock(&s->lock);
@@ -72,30 +82,68 @@ static ops_status send_message(ops_session *s, const Ops__V1__WorkerMessage *m)
     return st;
 }
 
-static ops_status send_hello(ops_session *s, const ops_session_conf *conf, char *version)
+/* What it takes at once: as many tokens as the caches hold, and some texts. */
+static uint64_t credits_for(const ops_session *s, const ops_catalogue *c)
 {
-    const ops_engine_info *info = ops_runner_info(s->runner);
-    char name[OPS_ENGINE_NAME_MAX], hash[OPS_ENGINE_HASH_HEX + 1], job[] = "embed";
-    memcpy(name, info->model, sizeof name);
-    memcpy(hash, info->content_hash, sizeof hash);
-    Ops__V1__Model model = OPS__V1__MODEL__INIT, *models[] = {&model};
-    model.name = name;
-    model.content_hash = hash;
-    model.job = job;
-    model.dim = info->dim;
-    model.tokens_max = info->tokens_max;
+    const uint64_t sum = s->credits + c->cache_tokens;
+    return sum < INT32_MAX ? sum : INT32_MAX;
+}
+
+static ops_status send_hello(ops_session *s, Ops__V1__WorkClass work_class, char *version)
+{
+    ops_catalogue c;
+    ops_catalogue_read(s->runner, &c);
+    s->granted = credits_for(s, &c); /* nobody else is here */
     Ops__V1__Hello hello = OPS__V1__HELLO__INIT;
     hello.protocol = 1;
     hello.worker_id = s->worker_id;
     hello.version = version;
-    hello.work_class = conf->work_class;
-    hello.n_models = 1;
-    hello.models = models;
-    hello.credits = conf->credits != 0 ? conf->credits : OPS_SESSION_CREDITS_DEFAULT;
+    hello.work_class = work_class;
+    hello.n_models = c.n;
+    hello.models = c.messages;
+    hello.credits = (uint32_t)s->granted;
     Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
     m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_HELLO;
     m.hello = &hello;
     return s->wire.send(s->wire.ctx, &m);
+}
+
+static void send_credits(ops_session *s, const ops_catalogue *c)
+{
+    const uint64_t want = credits_for(s, c);
+    pthread_mutex_lock(&s->lock);
+    const uint64_t more = want > s->granted ? want - s->granted : 0; /* none are taken back */
+    s->granted += more;
+    pthread_mutex_unlock(&s->lock);
+    if (more == 0)
+        return;
+    Ops__V1__Credits credits = OPS__V1__CREDITS__INIT;
+    credits.tokens = (uint32_t)more;
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_CREDITS;
+    m.credits = &credits;
+    (void)(send_message(s, &m) == OPS_OK); /* when not, it hung up */
+}
+
+static void send_models(ops_session *s, ops_catalogue *c)
+{
+    Ops__V1__Models models = OPS__V1__MODELS__INIT;
+    models.n_models = c->n;
+    models.models = c->messages;
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_MODELS;
+    m.models = &models;
+    (void)(send_message(s, &m) == OPS_OK); /* when not, it hung up */
+}
+
+/* The runner's watcher, by whoever changed the models; the session unwatches before it ends. */
+static void models_changed(void *ctx)
+{
+    ops_session *s = ctx;
+    ops_catalogue c;
+    ops_catalogue_read(s->runner, &c);
+    send_models(s, &c);
+    send_credits(s, &c);
 }
 
 ops_status ops_session_new(ops_runner *runner, const ops_session_conf *conf, const ops_session_wire *wire,
@@ -112,17 +160,24 @@ ops_status ops_session_new(ops_runner *runner, const ops_session_conf *conf, con
               : conf->work_class == OPS__V1__WORK_CLASS__WORK_CLASS_TRIAGE    ? 1
                                                                               : 2;
     s->heartbeat_ms = HEARTBEAT_MS_DEFAULT;
+    s->credits = conf->credits != 0 ? conf->credits : OPS_SESSION_CREDITS_DEFAULT;
     (void)snprintf(s->worker_id, sizeof s->worker_id, "%s", conf->worker_id);
     pthread_mutex_init(&s->lock, NULL);
     *ret = s; /* before the hello: an answer to it may come at once */
     char version[] = OPS_VERSION;
-    const ops_status st = send_hello(s, conf, version);
-    if (st == OPS_OK)
+    ops_status st = send_hello(s, conf->work_class, version);
+    if (st != OPS_OK)
+        st = ops_fail(reterr, st, "the hello of '%s' could not be sent: %s", conf->worker_id,
+                      ops_status_text(st));
+    else
+        st = ops_runner_watch(runner, models_changed, s, reterr);
+    if (st == OPS_OK) {
+        models_changed(s); /* perhaps they did, between the hello and the watch */
         return OPS_OK;
+    }
     *ret = NULL;
     free_session(s);
-    return ops_fail(reterr, st, "the hello of '%s' could not be sent: %s", conf->worker_id,
-                    ops_status_text(st));
+    return st;
 }
 
 static void send_result(ops_session *s, uint64_t id, Ops__V1__TaskOutcome outcome, const ops_runner_result *r)
@@ -158,18 +213,23 @@ static Ops__V1__TaskOutcome outcome_of(ops_status st)
 {
     if (st == OPS_OK)
         return OPS__V1__TASK_OUTCOME__TASK_OUTCOME_DONE;
-    return st == OPS_EINVAL || st == OPS_ETOOBIG ? OPS__V1__TASK_OUTCOME__TASK_OUTCOME_FAILED
-                                                 : OPS__V1__TASK_OUTCOME__TASK_OUTCOME_REFUSED;
+    return st == OPS_EINVAL || st == OPS_ETOOBIG || st == OPS_EUNIMPL
+               ? OPS__V1__TASK_OUTCOME__TASK_OUTCOME_FAILED
+               : OPS__V1__TASK_OUTCOME__TASK_OUTCOME_REFUSED;
 }
 
-static void done(void *ctx, const ops_runner_result *r)
+/* From here on nobody cancels it; the task in the list keeps the session. */
+static void task_is_done(task *t)
 {
-    task *t = ctx;
-    ops_session *s = t->s;
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&t->s->lock);
     t->job = NULL;
-    pthread_mutex_unlock(&s->lock);
-    send_result(s, t->id, outcome_of(r->status), r); /* the task in the list keeps the session */
+    t->writing = NULL;
+    pthread_mutex_unlock(&t->s->lock);
+}
+
+static void forget_task(task *t)
+{
+    ops_session *s = t->s;
     pthread_mutex_lock(&s->lock);
     for (task **at = &s->tasks; *at != NULL; at = &(*at)->next)
         if (*at == t) {
@@ -181,16 +241,69 @@ static void done(void *ctx, const ops_runner_result *r)
     unlock_and_close(s);
 }
 
+static void embedded(void *ctx, const ops_runner_result *r)
+{
+    task *t = ctx;
+    task_is_done(t);
+    send_result(t->s, t->id, outcome_of(r->status), r);
+    forget_task(t);
+}
+
+static void told(void *ctx, const Ops__V1__GenerateDelta *piece)
+{
+    const task *t = ctx;
+    Ops__V1__Delta delta = OPS__V1__DELTA__INIT;
+    delta.task_id = t->id;
+    delta.delta = (Ops__V1__GenerateDelta *)(uintptr_t)piece; /* only packed from */
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_DELTA;
+    m.delta = &delta;
+    (void)(send_message(t->s, &m) == OPS_OK); /* when not, it hung up */
+}
+
+static void generated(void *ctx, const ops_runner_generated *r)
+{
+    task *t = ctx;
+    char message[REASON_BYTES];
+    task_is_done(t);
+    (void)snprintf(message, sizeof message, "%s", r->message);
+    Ops__V1__Result result = OPS__V1__RESULT__INIT;
+    result.task_id = t->id;
+    result.outcome = outcome_of(r->status);
+    result.message = message;
+    if (r->end != NULL) {
+        result.generated = (Ops__V1__GenerateEnd *)(uintptr_t)r->end; /* only packed from */
+        result.tokens_used = r->end->prompt_tokens - r->end->cached_tokens + r->end->completion_tokens;
+    }
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_RESULT;
+    m.result = &result;
+    (void)(send_message(t->s, &m) == OPS_OK); /* when not, it hung up */
+    forget_task(t);
+}
+
 static void refuse(ops_session *s, uint64_t id, ops_status why, const char *message)
 {
     send_result(s, id, outcome_of(why), &(ops_runner_result){.status = why, .message = message});
 }
 
-static ops_status start(ops_session *s, const Ops__V1__Task *m, ops_err *reterr)
+static ops_status submit(task *t, const Ops__V1__Task *m, ops_err *reterr)
 {
+    ops_session *s = t->s;
+    if (m->job_case == OPS__V1__TASK__JOB_GENERATE) {
+        const ops_runner_listener listener = {told, generated, t};
+        return ops_runner_generate(s->runner, s->line, m->generate, m->deadline_ms, &listener, &t->writing,
+                                   reterr);
+    }
     ops_slice texts[OPS_RUNNER_TEXTS_MAX];
     for (size_t i = 0; i < m->embed->n_texts; i++)
         texts[i] = ops_slice_str(m->embed->texts[i]);
+    return ops_runner_submit(s->runner, s->line, ops_slice_str(m->embed->model), texts, m->embed->n_texts,
+                             m->deadline_ms, embedded, t, &t->job, reterr);
+}
+
+static ops_status start(ops_session *s, const Ops__V1__Task *m, ops_err *reterr)
+{
     task *t = ops_calloc(1, sizeof *t);
     if (t == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a task");
@@ -201,8 +314,7 @@ static ops_status start(ops_session *s, const Ops__V1__Task *m, ops_err *reterr)
     ops_status st = s->draining ? ops_fail(reterr, OPS_ECANCELLED, "the worker drains")
                     : s->n >= OPS_SESSION_TASKS_MAX
                         ? ops_fail(reterr, OPS_EAGAIN, "%zu tasks run, the most", s->n)
-                        : ops_runner_submit(s->runner, s->line, texts, m->embed->n_texts, m->deadline_ms,
-                                            done, t, &t->job, reterr);
+                        : submit(t, m, reterr);
     if (st == OPS_OK) {
         t->next = s->tasks;
         s->tasks = t;
@@ -217,11 +329,10 @@ static ops_status start(ops_session *s, const Ops__V1__Task *m, ops_err *reterr)
 static void take_task(ops_session *s, const Ops__V1__Task *m)
 {
     ops_err err;
-    if (m->job_case != OPS__V1__TASK__JOB_EMBED || m->embed == NULL)
+    const bool embeds = m->job_case == OPS__V1__TASK__JOB_EMBED && m->embed != NULL;
+    if (!embeds && (m->job_case != OPS__V1__TASK__JOB_GENERATE || m->generate == NULL))
         refuse(s, m->task_id, OPS_EINVAL, "a job of a kind that this worker does not know");
-    else if (m->embed->model[0] != '\0' && strcmp(m->embed->model, ops_runner_info(s->runner)->model) != 0)
-        refuse(s, m->task_id, OPS_EINVAL, "a model that this worker does not have");
-    else if (m->embed->n_texts < 1 || m->embed->n_texts > OPS_RUNNER_TEXTS_MAX)
+    else if (embeds && (m->embed->n_texts < 1 || m->embed->n_texts > OPS_RUNNER_TEXTS_MAX))
         refuse(s, m->task_id, OPS_EINVAL, "a task has 1 to 256 texts");
     else {
         const ops_status st = start(s, m, &err);
@@ -230,13 +341,81 @@ static void take_task(ops_session *s, const Ops__V1__Task *m)
     }
 }
 
+static void stop_task(ops_session *s, const task *t)
+{
+    if (t->job != NULL)
+        ops_runner_cancel(s->runner, t->job);
+    if (t->writing != NULL)
+        ops_runner_stop_writing(t->writing);
+}
+
 static void cancel(ops_session *s, uint64_t id)
 {
     pthread_mutex_lock(&s->lock);
     for (task *t = s->tasks; t != NULL; t = t->next)
-        if (t->id == id && t->job != NULL)
-            ops_runner_cancel(s->runner, t->job);
+        if (t->id == id)
+            stop_task(s, t);
     pthread_mutex_unlock(&s->lock);
+}
+
+/* --- models come and go --- */
+
+static void send_outcome(ops_session *s, uint64_t id, ops_status st, const char *text)
+{
+    char message[REASON_BYTES];
+    (void)snprintf(message, sizeof message, "%s", text != NULL ? text : "");
+    Ops__V1__ModelOutcome outcome = OPS__V1__MODEL_OUTCOME__INIT;
+    outcome.request_id = id;
+    outcome.done = st == OPS_OK;
+    outcome.message = message;
+    outcome.status = (uint32_t)ops_status_grpc_code(st);
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_MODEL_OUTCOME;
+    m.model_outcome = &outcome;
+    (void)(send_message(s, &m) == OPS_OK); /* when not, it hung up */
+}
+
+static void errand_done(void *ctx, ops_status st, const char *message)
+{
+    errand *e = ctx;
+    ops_session *s = e->s;
+    send_outcome(s, e->id, st, message);
+    ops_free(e);
+    pthread_mutex_lock(&s->lock);
+    s->errands--;
+    unlock_and_close(s);
+}
+
+static ops_status run_errand(ops_session *s, const Ops__V1__CoordinatorMessage *m, errand *e, ops_err *reterr)
+{
+    return m->kind_case == OPS__V1__COORDINATOR_MESSAGE__KIND_LOAD_MODEL
+               ? ops_runner_load(s->runner, m->load_model->path, m->load_model->name, errand_done, e, reterr)
+               : ops_runner_unload(s->runner, m->unload_model->name, errand_done, e, reterr);
+}
+
+static void take_errand(ops_session *s, const Ops__V1__CoordinatorMessage *m, uint64_t id)
+{
+    ops_err err = {.msg = "out of memory"};
+    errand *e = ops_calloc(1, sizeof *e);
+    pthread_mutex_lock(&s->lock);
+    const bool room = s->errands < OPS_SESSION_ERRANDS_MAX;
+    s->errands += room && e != NULL;
+    pthread_mutex_unlock(&s->lock);
+    ops_status st = e == NULL ? OPS_ENOMEM
+                    : room    ? OPS_OK
+                              : ops_fail(&err, OPS_EAGAIN, "%d models are being loaded or unloaded, the most",
+                                         OPS_SESSION_ERRANDS_MAX);
+    if (st == OPS_OK) {
+        *e = (errand){s, id};
+        st = run_errand(s, m, e, &err);
+        if (st == OPS_OK)
+            return;
+        pthread_mutex_lock(&s->lock);
+        s->errands--;
+        pthread_mutex_unlock(&s->lock);
+    }
+    ops_free(e);
+    send_outcome(s, id, st, err.msg);
 }
 
 ops_status ops_session_received(ops_session *s, const Ops__V1__CoordinatorMessage *m, ops_err *reterr)
@@ -257,6 +436,12 @@ ops_status ops_session_received(ops_session *s, const Ops__V1__CoordinatorMessag
         return OPS_OK;
     case OPS__V1__COORDINATOR_MESSAGE__KIND_DRAIN:
         (void)ops_session_drain(s, m->drain->reason);
+        return OPS_OK;
+    case OPS__V1__COORDINATOR_MESSAGE__KIND_LOAD_MODEL:
+        take_errand(s, m, m->load_model->request_id);
+        return OPS_OK;
+    case OPS__V1__COORDINATOR_MESSAGE__KIND_UNLOAD_MODEL:
+        take_errand(s, m, m->unload_model->request_id);
         return OPS_OK;
     case OPS__V1__COORDINATOR_MESSAGE__KIND__NOT_SET:
         return OPS_OK; /* of a newer coordinator */
@@ -283,6 +468,10 @@ int64_t ops_session_tick(ops_session *s, int64_t now_ms)
     m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_HEARTBEAT;
     m.heartbeat = &beat;
     (void)(send_message(s, &m) == OPS_OK); /* when not, it hung up */
+    ops_catalogue c;
+    ops_catalogue_read(s->runner, &c);
+    if (c.writes)
+        send_models(s, &c);
     return in;
 }
 
@@ -310,10 +499,10 @@ bool ops_session_drain(ops_session *s, const char *reason)
 
 void ops_session_ended(ops_session *s)
 {
+    ops_runner_unwatch(s->runner, s);
     pthread_mutex_lock(&s->lock);
     s->ended = true;
     for (task *t = s->tasks; t != NULL; t = t->next)
-        if (t->job != NULL)
-            ops_runner_cancel(s->runner, t->job);
+        stop_task(s, t);
     unlock_and_close(s);
 }

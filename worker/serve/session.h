@@ -1,5 +1,5 @@
 /* The worker's side of one WorkerService.Attach stream, whatever carries it: says hello, takes tasks to the runner, answers,
- * sends heartbeats, drains. Messages are those of ops/v1/worker.proto. */
+ * sends heartbeats, loads models, drains. Messages are those of ops/v1/worker.proto. */
 #ifndef OPS_WORKER_SESSION_H
 #define OPS_WORKER_SESSION_H
 
@@ -9,7 +9,7 @@
 #include "proto/ops/v1/worker.pb-c.h"
 #include "worker/serve/runner.h"
 
-enum { OPS_SESSION_CREDITS_DEFAULT = 4096, OPS_SESSION_TASKS_MAX = 256 };
+enum { OPS_SESSION_CREDITS_DEFAULT = 4096, OPS_SESSION_TASKS_MAX = 256, OPS_SESSION_ERRANDS_MAX = 16 };
 
 typedef struct ops_session ops_session;
 
@@ -27,10 +27,10 @@ typedef struct ops_session_wire {
 typedef struct ops_session_conf {
     const char *worker_id;         /* 1 to 127 bytes of UTF-8 */
     Ops__V1__WorkClass work_class; /* UNSPECIFIED: every class on one stream, in the same process only */
-    uint32_t credits;              /* 0: OPS_SESSION_CREDITS_DEFAULT */
+    uint32_t credits; /* beside what the caches of its models hold; 0: OPS_SESSION_CREDITS_DEFAULT */
 } ops_session_conf;
 
-/* Sends the hello. `runner` must outlive the close. OPS_EINVAL, OPS_ENOMEM, or what `send` said; then nothing of the wire
+/* Sends the hello, and again what models there are when they change. `runner` must outlive the close. OPS_EINVAL, OPS_ENOMEM, or what `send` said; then nothing of the wire
  * will be called any more. */
 OPS_MUST_USE ops_status ops_session_new(ops_runner *runner, const ops_session_conf *conf,
                                         const ops_session_wire *wire, ops_session **ret, ops_err *reterr);

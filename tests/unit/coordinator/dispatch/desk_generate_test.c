@@ -138,7 +138,8 @@ static void attach(bench *b, worker *w, const char *id, const char *job, uint32_
     (void)snprintf(h.models[0].name, sizeof h.models[0].name, "m");
     (void)snprintf(h.models[0].job, sizeof h.models[0].job, "%s", job);
     h.models[0].dim = strcmp(job, "embed") == 0 ? 2 : 0;
-    const ops_dispatch_port port = {on_send, on_cancel, on_drain, on_end, w};
+    const ops_dispatch_port port = {
+        .send = on_send, .cancel = on_cancel, .drain = on_drain, .end = on_end, .ctx = w};
     assert_int_equal(ops_desk_attach(b->k, w->attachment, &h, &port, b->now, 7, NULL), OPS_OK);
 }
 static void tell(bench *b, const worker *w, uint64_t id, const char *text)

@@ -109,7 +109,8 @@ static void attach(sim *s, sim_worker *w)
     h.models[1] = h.models[0];
     (void)snprintf(h.models[1].job, sizeof h.models[1].job, "generate");
     *w = (sim_worker){.s = s, .attachment = ++s->attachments, .up = true};
-    const ops_dispatch_port port = {on_send, on_cancel, on_drain, on_end, w};
+    const ops_dispatch_port port = {
+        .send = on_send, .cancel = on_cancel, .drain = on_drain, .end = on_end, .ctx = w};
     assert_int_equal(ops_desk_attach(s->k, w->attachment, &h, &port, s->now, 0, NULL), OPS_OK);
 }
 

@@ -156,7 +156,8 @@ static ops_status try_attach(bench *b, worker *w, const char *id, ops_dispatch_c
     (void)snprintf(h.models[0].job, sizeof h.models[0].job, "embed");
     h.models[0].dim = DIM;
     h.models[0].tokens_max = 256;
-    const ops_dispatch_port port = {on_send, on_cancel, on_drain, on_end, w};
+    const ops_dispatch_port port = {
+        .send = on_send, .cancel = on_cancel, .drain = on_drain, .end = on_end, .ctx = w};
     return ops_desk_attach(b->k, w->attachment, &h, &port, b->now, 7, NULL);
 }
 static void attach(bench *b, worker *w, const char *id, uint32_t credits)

@@ -49,7 +49,8 @@ static void attach(ops_dispatch *d, worker *w)
     memset(w, 0, sizeof *w);
     ops_dispatch_hello h = {.worker_id = "w", .model_count = 1, .credits = 100000};
     h.models[0] = (ops_dispatch_model){.name = "m", .job = "generate"};
-    const ops_dispatch_port port = {on_send, on_cancel, on_drain, on_end, w};
+    const ops_dispatch_port port = {
+        .send = on_send, .cancel = on_cancel, .drain = on_drain, .end = on_end, .ctx = w};
     assert_int_equal(ops_dispatch_attach(d, &h, &port, &w->attachment, NULL), OPS_OK);
 }
 

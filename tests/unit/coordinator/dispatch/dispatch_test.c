@@ -87,7 +87,8 @@ static void start_worker(ops_dispatch *d, worker *w, const char *id, int dies_af
     (void)snprintf(h.models[0].name, sizeof h.models[0].name, "m");
     (void)snprintf(h.models[0].job, sizeof h.models[0].job, "embed");
     h.models[0].dim = DIM;
-    const ops_dispatch_port port = {on_send, on_cancel, on_drain, on_end, w};
+    const ops_dispatch_port port = {
+        .send = on_send, .cancel = on_cancel, .drain = on_drain, .end = on_end, .ctx = w};
     assert_int_equal(ops_dispatch_attach(d, &h, &port, &w->attachment, NULL), OPS_OK);
     assert_int_equal(ops_thread_start(work, w, "worker", &w->thread, NULL), OPS_OK);
 }
@@ -260,8 +261,9 @@ static void bad_hellos_are_refused_at_once(void **state)
     const ops_dispatch_conf conf = {0};
     assert_int_equal(ops_dispatch_new(&conf, &d, NULL), OPS_OK);
     assert_int_equal(ops_dispatch_heartbeat_ms(d), 2000);
-    ops_dispatch_hello h = {.worker_id = "w", .credits = 1};
-    const ops_dispatch_port port = {on_send, on_cancel, on_drain, on_end, NULL};
+    ops_dispatch_hello h = {.worker_id = "w", .credits = 1, .model_count = OPS_DISPATCH_MODELS_MAX + 1};
+    const ops_dispatch_port port = {
+        .send = on_send, .cancel = on_cancel, .drain = on_drain, .end = on_end, .ctx = NULL};
     uint64_t a;
     ops_err err;
     assert_int_equal(ops_dispatch_attach(d, &h, &port, &a, &err), OPS_EINVAL);

@@ -177,7 +177,8 @@ static void on_end(void *ctx, ops_status why, const char *message)
 
 static void attach(world *w)
 {
-    const ops_dispatch_port port = {on_send, on_cancel, on_drain, on_end, w};
+    const ops_dispatch_port port = {
+        .send = on_send, .cancel = on_cancel, .drain = on_drain, .end = on_end, .ctx = w};
     ops_dispatch_hello hello = {.worker_id = "w", .address = "test", .model_count = 1, .credits = 100000};
     hello.models[0] = (ops_dispatch_model){
         .name = "own/small", .content_hash = "ab", .job = "embed", .dim = 2, .tokens_max = 99};

@@ -45,7 +45,7 @@ static ops_status submit(ops_runner *r, ticket *t, unsigned line, const char *te
                          ops_runner_job **ret)
 {
     const ops_slice texts[2] = {OPS_SLICE("x"), ops_slice_str(text)};
-    return ops_runner_submit(r, line, texts, 2, ms, done, t, ret, NULL);
+    return ops_runner_submit(r, line, OPS_SLICE(""), texts, 2, ms, done, t, ret, NULL);
 }
 
 static void the_interactive_line_goes_first(void **state)
@@ -58,7 +58,9 @@ static void the_interactive_line_goes_first(void **state)
     ticket t[JOBS];
     memset(t, 0, sizeof t);
     assert_int_equal(ops_runner_new(gate_engine_new(&g), 4, NULL, &r, NULL), OPS_OK);
-    assert_string_equal(ops_runner_info(r)->model, "gate");
+    ops_runner_model models[OPS_RUNNER_MODELS_MAX];
+    assert_int_equal(ops_runner_models(r, models), 1);
+    assert_string_equal(models[0].name, "gate");
     for (int i = 0; i < JOBS; i++)
         t[i] = (ticket){.log = &log, .i = i};
     assert_int_equal(submit(r, &t[0], 2, "busy", 60000, &job), OPS_OK);
@@ -121,11 +123,13 @@ static void bounds_are_told(void **state)
     ops_runner_job *job;
     ops_slice many[OPS_RUNNER_TEXTS_MAX + 1] = {{NULL, 0}};
     assert_int_equal(ops_runner_new(gate_engine_new(&g), 0, NULL, &r, NULL), OPS_OK);
-    assert_int_equal(ops_runner_submit(r, 0, many, 0, 1, done, NULL, &job, NULL), OPS_EINVAL);
-    assert_int_equal(ops_runner_submit(r, OPS_RUNNER_CLASSES, many, 1, 1, done, NULL, &job, NULL),
-                     OPS_EINVAL);
-    assert_int_equal(ops_runner_submit(r, 0, many, OPS_RUNNER_TEXTS_MAX + 1, 1, done, NULL, &job, NULL),
-                     OPS_ETOOBIG);
+    assert_int_equal(ops_runner_submit(r, 0, OPS_SLICE(""), many, 0, 1, done, NULL, &job, NULL), OPS_EINVAL);
+    assert_int_equal(
+        ops_runner_submit(r, OPS_RUNNER_CLASSES, OPS_SLICE(""), many, 1, 1, done, NULL, &job, NULL),
+        OPS_EINVAL);
+    assert_int_equal(
+        ops_runner_submit(r, 0, OPS_SLICE(""), many, OPS_RUNNER_TEXTS_MAX + 1, 1, done, NULL, &job, NULL),
+        OPS_ETOOBIG);
     ops_runner_free(r);
     assert_int_equal(ops_alloc_live(), 0);
 }
