@@ -7,6 +7,7 @@
 #include "base/sched/thread.h"
 #include "coordinator/access/access.h"
 #include "coordinator/api/api.h"
+#include "coordinator/api/model_service.h"
 #include "coordinator/api/otlp.h"
 #include "coordinator/attach/attach_rpc.h"
 #include "coordinator/http/server.h"
@@ -20,6 +21,7 @@
 #include "opsd/local/local_worker.h"
 #include "opsd/local/workers.h"
 #include "opsd/meaning.h"
+#include "opsd/named_models.h"
 #include "opsd/options.h"
 #include "opsd/pem.h"
 #include "opsd/pins.h"
@@ -50,9 +52,12 @@ struct opsd_daemon {
     ops_api *api;
     ops_dispatch *dispatch;
     ops_attach_rpc *attach;
-    char model_folder[1024];
-    ops_thread *model_thread;       /* loads it */
-    ops_local_worker *local_worker; /* NULL: none; the loading thread's until that is joined */
+    ops_model_service *model_service;
+    opsd_named_models named;   /* what the worker inside starts with */
+    ops_model_conf model_conf; /* outlives the runner */
+    ops_thread *model_thread;  /* loads them */
+    ops_runner *runner;        /* NULL: no worker inside; the loading thread's until that is joined, as */
+    ops_local_worker *local_worker; /* this */
     opsd_meaning *meaning;
     opsd_pins *pins;
     opsd_lines *lines;

@@ -99,6 +99,9 @@ ops_status opsd_door_api(opsd_daemon *d, ops_err *reterr)
         st = ops_api_new(&ac, &d->api, reterr);
     if (st == OPS_OK)
         st = ops_api_register(d->api, d->api_rpc, reterr);
+    if (st == OPS_OK)
+        st = ops_model_service_add(d->api_rpc, d->dispatch, OPS_ROLE_VIEWER, OPS_ROLE_OPERATOR,
+                                   &d->model_service, reterr);
     return st == OPS_OK
                ? ops_attach_rpc_add(d->api_rpc, d->dispatch, "opsd", OPS_ROLE_OPERATOR, &d->attach, reterr)
                : st;
@@ -110,8 +113,12 @@ void opsd_rpc_serving(opsd_daemon *d, bool serving)
     static const char *const otlp[] = {"", "opentelemetry.proto.collector.logs.v1.LogsService",
                                        "opentelemetry.proto.collector.metrics.v1.MetricsService",
                                        "opentelemetry.proto.collector.trace.v1.TraceService"};
-    static const char *const api[] = {"", "ops.v1.FindingService", "ops.v1.ClusterService",
-                                      "ops.v1.SilenceService", "ops.v1.WorkerService"};
+    static const char *const api[] = {"",
+                                      "ops.v1.FindingService",
+                                      "ops.v1.ClusterService",
+                                      "ops.v1.SilenceService",
+                                      "ops.v1.WorkerService",
+                                      "ops.v1.ModelService"};
     for (size_t i = 0; d->otlp_rpc != NULL && i < sizeof otlp / sizeof *otlp; i++)
         ops_rpc_server_set_serving(d->otlp_rpc, otlp[i], serving);
     for (size_t i = 0; d->api_rpc != NULL && i < sizeof api / sizeof *api; i++)

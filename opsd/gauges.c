@@ -1,8 +1,10 @@
 /* What is looked up when somebody scrapes: positions, lag, sizes. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log/log.h"
 #include "base/mem/alloc.h"
+#include "coordinator/dispatch/served.h"
 #include "opsd/daemon.h"
 
 enum {
@@ -26,6 +28,9 @@ enum {
     ROW_INFLIGHT,
     ROW_REVISION,
     ROW_WORKERS,
+    ROW_MODEL_REQUESTS,
+    ROW_MODEL_BLOCKS,
+    ROW_MODEL_TOKENS,
     ROW_MEANINGS,
     ROW_LOG_LINES,
     ROW_COUNT
@@ -63,7 +68,15 @@ static const ops_metric_desc rows[ROW_COUNT] = {
     [ROW_INFLIGHT] = {"opsd_http_inflight_bytes", "Bodies being received or handled on the OTLP port.",
                       OPS_METRIC_GAUGE},
     [ROW_REVISION] = {"opsd_findings_revision", "Revision of the newest finding.", OPS_METRIC_GAUGE},
-    [ROW_WORKERS] = {"opsd_workers", "Attached workers; 0: statistics only.", OPS_METRIC_GAUGE},
+    [ROW_WORKERS] = {"opsd_workers", "Attached workers that have models; 0: statistics only.",
+                     OPS_METRIC_GAUGE},
+    [ROW_MODEL_REQUESTS] = {"opsd_model_requests",
+                            "Requests that models have, over all workers, by what they do.", OPS_METRIC_GAUGE,
+                            .labels = {"model", "state"}, .series_max = 256},
+    [ROW_MODEL_BLOCKS] = {"opsd_model_blocks", "Blocks of the caches of models, over all workers, by state.",
+                          OPS_METRIC_GAUGE, .labels = {"model", "state"}, .series_max = 256},
+    [ROW_MODEL_TOKENS] = {"opsd_model_tokens", "Tokens since models were loaded, over all workers, by kind.",
+                          OPS_METRIC_GAUGE, .labels = {"model", "kind"}, .series_max = 256},
     [ROW_MEANINGS] = {"opsd_meanings", "Templates to be embedded since the start, by fate.", OPS_METRIC_GAUGE,
                       .labels = {"fate"}},
     [ROW_LOG_LINES] = {"opsd_log_lines", "opsd's own log lines since the start, by fate.", OPS_METRIC_GAUGE,
@@ -135,11 +148,36 @@ static void the_log(opsd_daemon *d)
     set(d, ROW_REFUSED, "disk", (double)s.refused_space);
 }
 
+static void set_two(opsd_daemon *d, size_t row, const char *model, const char *label, double value)
+{
+    const ops_slice labels[] = {ops_slice_str(model), ops_slice_str(label)};
+    ops_metric_set(ops_metric_at_n(d->gauges->metrics, row, labels, 2), value);
+}
+
+static bool set_use(void *u, const ops_served *s)
+{
+    opsd_daemon *d = u;
+    const ops_dispatch_use *use = &s->model.use;
+    const char *name = s->model.name;
+    if (strcmp(s->model.job, "generate") != 0)
+        return true;
+    set_two(d, ROW_MODEL_REQUESTS, name, "running", use->running);
+    set_two(d, ROW_MODEL_REQUESTS, name, "waiting", use->waiting);
+    set_two(d, ROW_MODEL_BLOCKS, name, "all", use->blocks);
+    set_two(d, ROW_MODEL_BLOCKS, name, "used", use->blocks_used);
+    set_two(d, ROW_MODEL_BLOCKS, name, "cached", use->blocks_cached);
+    set_two(d, ROW_MODEL_TOKENS, name, "prompt", (double)use->prompt_tokens);
+    set_two(d, ROW_MODEL_TOKENS, name, "cached", (double)use->cached_tokens);
+    set_two(d, ROW_MODEL_TOKENS, name, "completion", (double)use->completion_tokens);
+    return true;
+}
+
 static void models(opsd_daemon *d)
 {
     opsd_meaning_stats m;
     opsd_meaning_stats_get(d->meaning, &m);
-    set(d, ROW_WORKERS, NULL, (double)ops_dispatch_counts_get(d->dispatch).workers);
+    set(d, ROW_WORKERS, NULL, (double)ops_dispatch_counts_get(d->dispatch).with_models);
+    (void)(ops_served_walk(d->dispatch, set_use, d, NULL) == OPS_OK); /* when not, they stay as they were */
     set(d, ROW_MEANINGS, "asked", (double)m.asked);
     set(d, ROW_MEANINGS, "embedded", (double)m.embedded);
     set(d, ROW_MEANINGS, "cached", (double)m.cached);

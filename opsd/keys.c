@@ -257,6 +257,27 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
              "How the matrices of the embedding model are kept. int8 computes faster and is held to a cosine "
              "of 0.995 to the vectors of f32; it counts as another model.",
          .help_zh = "嵌入模型矩阵的精度。int8 计算更快，其向量与 f32 的余弦不低于 0.995；视为不同的模型。"},
+    [KEY_WORKER_GENERATOR] =
+        {"worker.generator", OPS_CONF_STR, "",
+         .help =
+             "Model that writes: a GGUF file, a folder with one, or a name below the models' folder; empty: "
+             "SmolLM2-135M-Instruct where scripts/models.sh puts it, if it is there; off: none.",
+         .help_zh = "生成模型：GGUF 文件、含一个 GGUF 的目录，或模型目录下的名称；留空则使用 "
+                    "scripts/models.sh 放置的 "
+                    "SmolLM2-135M-Instruct（若存在）；off 表示不用。"},
+    [KEY_WORKER_CACHE] =
+        {"worker.generator_cache", OPS_CONF_BYTES, "256MiB", .min = MIB, .max = 1024 * GIB,
+         .help =
+             "Memory for keys and values of answers under way and of prompts that begin the same; one whole "
+             "context at least. It bounds how many answers are written at once.",
+         .help_zh =
+             "进行中的回答及相同前缀提示的键值缓存内存，至少容纳一个完整上下文；它限制同时生成的回答数。"},
+    [KEY_WORKER_SEQS] = {"worker.generator_sequences", OPS_CONF_UINT, "64", .min = 1, .max = 1024,
+                         .help = "Answers that are written at once; others wait.",
+                         .help_zh = "同时生成的回答数，其余等待。"},
+    [KEY_WORKER_CONTEXT] = {"worker.generator_context", OPS_CONF_UINT, "8192", .min = 64, .max = 1048576,
+                            .help = "Tokens of a prompt and its answer, at most what the model was made for.",
+                            .help_zh = "单个提示及其回答的词元数上限，不超过模型自身的上限。"},
     [KEY_WORKER_THREADS] = {"worker.threads", OPS_CONF_UINT, "0", .max = 64,
                             .help = "Threads that compute a model together; 0: one per processor.",
                             .help_zh = "共同计算一个模型的线程数；0 表示每处理器一个。"},

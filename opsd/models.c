@@ -6,7 +6,6 @@
 
 #include "base/log/log.h"
 #include "opsd/daemon.h"
-#include "worker/engine/engine_bert.h"
 
 enum { DRAIN_MS = 2000, MODEL_NICE = 15 };
 
@@ -44,61 +43,65 @@ ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr)
     return st;
 }
 
-/* Reading a model takes a second or more, which ingest does not wait for: a thread does it, and attaches the worker. */
-static void load_model(void *u)
+static void load_one(opsd_daemon *d, const opsd_named_model *m)
+{
+    ops_err err = {.msg = ""};
+    if (m->path[0] == '\0')
+        return;
+    if (opsd_named_model_add(m, &d->model_conf, d->runner, &err) == OPS_OK)
+        OPS_LOG(OPS_LOG_INFO, "model_loaded", OPS_KV_STR("model", m->path));
+    else
+        OPS_LOG(OPS_LOG_ERROR, "model_not_loaded", OPS_KV_STR("model", m->path), OPS_KV_STR("why", err.msg));
+}
+
+/* Reading a model takes a second or more, which ingest does not wait for: a thread makes the worker and loads them. */
+static void load_models(void *u)
 {
     opsd_daemon *d = u;
-    ops_err err = {0};
-    ops_engine *engine = NULL;
-    const ops_engine_bert_conf ec = {.folder = d->model_folder,
-                                     .weights = (ops_kern_type)ops_conf_uint(d->conf, KEY_WORKER_PRECISION),
-                                     .threads = (uint32_t)ops_conf_uint(d->conf, KEY_WORKER_THREADS)};
-    /* Threads inherit it: on a small machine the model yields to ingest. A thread has a nice value of its own here. */
+    ops_err err = {.msg = ""};
+    /* Threads inherit it: on a small machine the models yield to ingest. A thread has a nice value of its own here. */
     (void)setpriority(PRIO_PROCESS, (id_t)gettid(), MODEL_NICE);
-    ops_status st = ops_engine_bert_open(&ec, &engine, &err);
+    opsd_model_conf(d->conf, &d->model_conf);
+    const ops_runner_opener opener = ops_model_opener(&d->model_conf);
+    ops_status st = ops_runner_new(NULL, 0, NULL, &d->runner, &err);
     if (st == OPS_OK)
-        st = ops_local_worker_new(d->dispatch, "local", 0, engine, &d->local_worker, &err);
+        st = ops_runner_open_with(d->runner, &opener, &err);
     if (st == OPS_OK)
-        OPS_LOG(OPS_LOG_INFO, "worker_inside", OPS_KV_STR("model", d->model_folder));
-    else
+        st = ops_local_worker_over(d->dispatch, "local", 0, d->runner, &d->local_worker, &err);
+    if (st != OPS_OK) {
         OPS_LOG(OPS_LOG_ERROR, "no_worker_inside", OPS_KV_STR("why", err.msg),
                 OPS_KV_STR("mode", "statistics only"));
+        return;
+    }
+    load_one(d, &d->named.embeds);
+    load_one(d, &d->named.writes);
 }
 
 /* A default model that is not there is no failure: the analysis works without, and says so. One that was named is. */
 ops_status opsd_models_start(opsd_daemon *d, ops_err *reterr)
 {
-    char probe[1100];
-    const char *given = ops_conf_str(d->conf, KEY_WORKER_MODEL);
-    if (ops_conf_uint(d->conf, KEY_ROLE) != ROLE_ALL || strcmp(given, "off") == 0)
+    if (ops_conf_uint(d->conf, KEY_ROLE) != ROLE_ALL)
         return OPS_OK;
-    ops_err err = {0};
-    ops_status st = OPS_OK;
-    if (given[0] != '\0')
-        (void)snprintf(d->model_folder, sizeof d->model_folder, "%s", given);
-    else
-        st = ops_engine_bert_folder("all-MiniLM-L6-v2", d->model_folder, sizeof d->model_folder, &err);
-    (void)snprintf(probe, sizeof probe, "%s/config.json", d->model_folder);
-    if (st == OPS_OK && access(probe, R_OK) == 0)
-        return ops_thread_start(load_model, d, "model", &d->model_thread, reterr);
-    if (given[0] != '\0')
-        return ops_fail(reterr, OPS_EINVAL, "worker.model: %s cannot be read", probe);
-    OPS_LOG(OPS_LOG_INFO, "no_model", OPS_KV_STR("folder", d->model_folder),
-            OPS_KV_STR("mode", "statistics only"));
-    return OPS_OK;
+    const ops_status st = opsd_named_models_find(d->conf, &d->named, reterr);
+    if (st != OPS_OK || d->named.off)
+        return st;
+    if (d->named.embeds.path[0] == '\0')
+        OPS_LOG(OPS_LOG_INFO, "no_model", OPS_KV_STR("mode", "statistics only"));
+    return ops_thread_start(load_models, d, "model", &d->model_thread, reterr);
 }
 
 void opsd_models_stop(opsd_daemon *d)
 {
     opsd_meaning_stop(d->meaning);
     ops_thread_join(OPS_STEAL(d->model_thread));
-    ops_local_worker_free(d->local_worker, DRAIN_MS);
-    d->local_worker = NULL;
+    ops_local_worker_free(OPS_STEAL(d->local_worker), DRAIN_MS);
+    ops_runner_free(OPS_STEAL(d->runner));
 }
 
 void opsd_models_close(opsd_daemon *d)
 {
     ops_dispatch_free(d->dispatch);
     ops_attach_rpc_free(d->attach);
+    ops_model_service_free(d->model_service);
     opsd_meaning_free(d->meaning);
 }

@@ -1,4 +1,4 @@
-/* opsd --role worker: a model and its streams to the coordinators, until a signal. */
+/* opsd --role worker: models and their streams to the coordinators, until a signal. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,9 +6,9 @@
 #include "base/log/log.h"
 #include "base/mem/alloc.h"
 #include "opsd/daemon.h"
+#include "opsd/named_models.h"
 #include "opsd/pem.h"
 #include "opsd/worker_http.h"
-#include "worker/engine/engine_bert.h"
 #include "worker/serve/serve.h"
 
 enum { TOKEN_BYTES_MAX = 512 };
@@ -26,24 +26,37 @@ static ops_status read_token(const char *path, char token[TOKEN_BYTES_MAX], ops_
     return ok ? OPS_OK : ops_fail(reterr, OPS_EIO, "worker.token_file: %s: %s", path, strerror(errno));
 }
 
-static ops_status open_model(const ops_conf *c, ops_engine **ret, ops_err *reterr)
+/* With nothing given, the models that are there by default, one at least. */
+static ops_status open_models(const ops_conf *c, ops_model_conf *conf, ops_runner **ret, ops_err *reterr)
 {
-    char folder[1024];
-    (void)snprintf(folder, sizeof folder, "%s", ops_conf_str(c, KEY_WORKER_MODEL));
-    ops_status st = folder[0] != '\0'
-                        ? OPS_OK
-                        : ops_engine_bert_folder("all-MiniLM-L6-v2", folder, sizeof folder, reterr);
-    const ops_engine_bert_conf ec = {.folder = folder,
-                                     .weights = (ops_kern_type)ops_conf_uint(c, KEY_WORKER_PRECISION),
-                                     .threads = (uint32_t)ops_conf_uint(c, KEY_WORKER_THREADS)};
-    return st == OPS_OK ? ops_engine_bert_open(&ec, ret, reterr) : st;
+    opsd_named_models named;
+    OPS_AUTO(ops_runner_free) ops_runner *r = NULL;
+    ops_status st = opsd_named_models_find(c, &named, reterr);
+    if (st == OPS_OK && !named.off && named.embeds.path[0] == '\0' && named.writes.path[0] == '\0')
+        st = ops_fail(reterr, OPS_ENOTFOUND,
+                      "no model: none is named by worker.model or worker.generator, and none is where "
+                      "scripts/models.sh puts them; both off: none until one is loaded at run time");
+    opsd_model_conf(c, conf);
+    const ops_runner_opener opener = ops_model_opener(conf);
+    if (st == OPS_OK)
+        st = ops_runner_new(NULL, 0, NULL, &r, reterr);
+    if (st == OPS_OK)
+        st = ops_runner_open_with(r, &opener, reterr);
+    if (st == OPS_OK)
+        st = opsd_named_model_add(&named.embeds, conf, r, reterr);
+    if (st == OPS_OK)
+        st = opsd_named_model_add(&named.writes, conf, r, reterr);
+    if (st == OPS_OK)
+        *ret = OPS_STEAL(r);
+    return st;
 }
 
 ops_status opsd_worker_run(const opsd_options *o, const sigset_t *signals, ops_err *reterr)
 {
     char token[TOKEN_BYTES_MAX];
     size_t count;
-    ops_engine *engine = NULL;
+    ops_model_conf models;
+    ops_runner *runner = NULL;
     ops_worker *worker = NULL;
     opsd_worker_http *http = NULL;
     const char *const *coordinators = ops_conf_list(o->conf, KEY_WORKER_COORDINATORS, &count);
@@ -59,14 +72,14 @@ ops_status opsd_worker_run(const opsd_options *o, const sigset_t *signals, ops_e
     if (st == OPS_OK)
         st = opsd_pem_read(o->conf, KEY_WORKER_CERT, KEY_WORKER_KEY, KEY_WORKER_CA, &pem, reterr);
     if (st == OPS_OK)
-        st = open_model(o->conf, &engine, reterr);
+        st = open_models(o->conf, &models, &runner, reterr);
     const ops_rpc_tls tls = {.cert = pem.cert, .key = pem.key, .client_ca = pem.ca};
     const ops_worker_conf wc = {.coordinators = coordinators,
                                 .coordinator_count = count,
                                 .bearer = token[0] != '\0' ? token : NULL,
                                 .tls = pem.ca != NULL ? &tls : NULL};
     if (st == OPS_OK)
-        st = ops_worker_new(&wc, engine, &worker, reterr);
+        st = ops_worker_over(&wc, runner, &worker, reterr);
     opsd_pem_done(&pem);
     if (st == OPS_OK && opsd_worker_http_wanted(o->conf))
         st = opsd_worker_http_open(o->conf, ops_worker_runner(worker), &http, reterr);

@@ -51,7 +51,7 @@ static ops_status aip_routes(opsd_worker_http *w, ops_err *reterr)
 static bool on_ready(void *user, ops_strbuf *why_not)
 {
     const opsd_worker_http *w = user;
-    const bool there = ops_dispatch_counts_get(w->d).workers > 0;
+    const bool there = ops_dispatch_counts_get(w->d).with_models > 0;
     if (!there)
         ops_strbuf_str(why_not, "no model yet");
     return there;

@@ -36,23 +36,30 @@ void api_list_partitions(ops_api *a, ops_rpc_call *c, ops_slice req)
     api_rows_done(&r);
 }
 
+typedef struct workers {
+    api_rows rows;
+    bool models; /* some worker has any */
+} workers;
+
 static bool on_worker(void *u, const Ops__V1__Worker *m)
 {
-    return api_rows_add(u, &m->base);
+    workers *w = u;
+    w->models |= m->n_models > 0;
+    return api_rows_add(&w->rows, &m->base);
 }
 
 void api_list_workers(ops_api *a, ops_rpc_call *c, ops_slice req)
 {
     Ops__V1__ListWorkersResponse tail = OPS__V1__LIST_WORKERS_RESPONSE__INIT;
     ops_err err = {0};
-    api_rows r;
+    workers w = {.models = false};
     char models[] = "models", statistics[] = "statistics only";
     (void)req;
-    api_rows_init(&r, 0, API_ROWS_MAX);
-    ops_status st = a->ports.workers(a->ports.u, on_worker, &r, &err);
-    tail.mode = r.count > 0 ? models : statistics;
-    api_rows_reply(&r, c, st, &err, &tail.base);
-    api_rows_done(&r);
+    api_rows_init(&w.rows, 0, API_ROWS_MAX);
+    ops_status st = a->ports.workers(a->ports.u, on_worker, &w, &err);
+    tail.mode = w.models ? models : statistics;
+    api_rows_reply(&w.rows, c, st, &err, &tail.base);
+    api_rows_done(&w.rows);
 }
 
 static bool on_stream(void *u, const Ops__V1__Stream *m)

@@ -526,11 +526,13 @@ ops_dispatch_counts ops_desk_counts(const ops_desk *k)
 {
     ops_dispatch_counts c = k->counts;
     c.workers = k->workers;
-    c.queued = c.running = 0;
+    c.queued = c.running = c.with_models = 0;
     for (int i = 0; i < OPS_DISPATCH_CLASS_COUNT; i++)
         c.queued += k->fresh[i].n + k->suspects[i].n;
-    for (const desk_worker *w = k->first; w != NULL; w = w->next)
+    for (const desk_worker *w = k->first; w != NULL; w = w->next) {
+        c.with_models += w->hello.model_count > 0;
         for (const ops_desk_task *t = w->running.head; t != NULL; t = t->next)
             c.running += !t->finished;
+    }
     return c;
 }

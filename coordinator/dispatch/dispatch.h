@@ -246,7 +246,7 @@ typedef struct ops_dispatch_worker {
 } ops_dispatch_worker;
 
 typedef struct ops_dispatch_counts {
-    size_t workers, queued, running;
+    size_t workers, with_models, queued, running; /* with_models: of the workers, those that have any */
     uint64_t submitted, done, failed, expired, poisoned, cancelled, retried, refused, workers_lost,
         late_answers;
 } ops_dispatch_counts;
@@ -254,7 +254,8 @@ typedef struct ops_dispatch_counts {
 /* Copies up to `cap` attachments in order of attaching and returns how many there are. A snapshot of the owner's last
  * step. @thread any */
 size_t ops_dispatch_workers(ops_dispatch *d, ops_dispatch_worker *ret, size_t cap);
-ops_dispatch_counts ops_dispatch_counts_get(ops_dispatch *d); /* 0 workers: "statistics only". @thread any */
+ops_dispatch_counts
+ops_dispatch_counts_get(ops_dispatch *d); /* none with models: "statistics only". @thread any */
 uint32_t ops_dispatch_heartbeat_ms(const ops_dispatch *d);
 
 #endif

@@ -24,8 +24,7 @@ static void refuse(ops_http_req *req, ops_status st, const char *message)
 
 static void on_health(ops_http_req *req, void *user)
 {
-    ops_dispatch_worker one;
-    const bool there = ops_dispatch_workers(user, &one, 1) > 0;
+    const bool there = ops_dispatch_counts_get(user).with_models > 0;
     ops_http_reply(req, there ? 200 : 503, "text/plain",
                    there ? OPS_SLICE("ok\n") : OPS_SLICE("no model yet\n"));
 }

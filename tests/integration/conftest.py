@@ -32,7 +32,7 @@ class Opsd:
         ports = ["--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0", "--api-address", "127.0.0.1:0", "--web-address", "127.0.0.1:0"]
         self.log = self.folder / f"opsd-{time.monotonic_ns()}.log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([BIN / "opsd", "--data", self.data, "--worker-model", "off", *ports, *self.flags],
+            self.process = subprocess.Popen([BIN / "opsd", "--data", self.data, "--worker-model", "off", "--worker-generator", "off", *ports, *self.flags],
                                             stderr=log, env={**os.environ, **(env or {})})
         wait(lambda: "event=ready" in self.text() or self.process.poll() is not None, 30)
         assert self.process.poll() is None, self.text()

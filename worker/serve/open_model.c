@@ -35,13 +35,9 @@ static bool embeds(const char *path)
     return n >= 0 && (size_t)n < sizeof config && access(config, R_OK) == 0;
 }
 
-ops_status ops_model_open(const ops_model_conf *conf, const char *path, const char *name,
+ops_status ops_model_open(const ops_model_conf *conf, const char *at, const char *name,
                           ops_engine **ret_engine, ops_writer **ret_writer, ops_err *reterr)
 {
-    char at[OPS_RUNNER_PATH_MAX];
-    ops_status st = ops_model_path(path, at, sizeof at, reterr);
-    if (st != OPS_OK)
-        return st;
     const char *called = name[0] != '\0' ? name : NULL;
     if (embeds(at)) {
         const ops_engine_bert_conf ec = {
@@ -55,7 +51,7 @@ ops_status ops_model_open(const ops_model_conf *conf, const char *path, const ch
                                    .context_max = conf->context,
                                    .seqs_max = conf->seqs,
                                    .cache_bytes = conf->cache_bytes};
-    st = ops_generator_open(&gc, &g, reterr);
+    const ops_status st = ops_generator_open(&gc, &g, reterr);
     if (st != OPS_OK)
         return st;
     ops_writer *w = ops_writer_over(g);
@@ -68,7 +64,9 @@ ops_status ops_model_open(const ops_model_conf *conf, const char *path, const ch
 static ops_status open_it(void *ctx, const char *path, const char *name, ops_engine **ret_engine,
                           ops_writer **ret_writer, ops_err *reterr)
 {
-    return ops_model_open(ctx, path, name, ret_engine, ret_writer, reterr);
+    char at[OPS_RUNNER_PATH_MAX];
+    const ops_status st = ops_model_path(path, at, sizeof at, reterr);
+    return st == OPS_OK ? ops_model_open(ctx, at, name, ret_engine, ret_writer, reterr) : st;
 }
 
 ops_runner_opener ops_model_opener(ops_model_conf *conf)

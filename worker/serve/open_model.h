@@ -16,11 +16,11 @@ typedef struct ops_model_conf {
  * (ops_engine_bert_folder()). OPS_EINVAL: it leads out of that folder, or is empty. */
 OPS_MUST_USE ops_status ops_model_path(const char *path, char *ret, size_t cap, ops_err *reterr);
 
-/* A folder with config.json embeds; a GGUF file, or a folder with one, writes. `name` empty: from the path. OPS_ENOTFOUND;
+/* What is at this path: a folder with config.json embeds; a GGUF file, or a folder with one, writes. `name` empty: from the path. OPS_ENOTFOUND;
  * others as engine_bert.h and generator.h have them. */
-OPS_MUST_USE ops_status ops_model_open(const ops_model_conf *conf, const char *path, const char *name,
+OPS_MUST_USE ops_status ops_model_open(const ops_model_conf *conf, const char *at, const char *name,
                                        ops_engine **ret_engine, ops_writer **ret_writer, ops_err *reterr);
-/* The same for ops_runner_open_with(); borrows conf. */
+/* The same for ops_runner_open_with(), where ops_model_path() says; borrows conf. */
 ops_runner_opener ops_model_opener(ops_model_conf *conf);
 
 #endif

@@ -17,7 +17,7 @@ TEXTS = ["disk is full on db-3", "no space left on device", "a user logged in"]
 @pytest.fixture
 def served(opsd):
     conftest.need_model()
-    opsd.start("--worker-model", str(conftest.MODELS / MODEL))
+    opsd.start("--worker-model", str(conftest.MODELS / MODEL), "--worker-generator", "off")
     client = openai.OpenAI(base_url=f"http://{opsd.at('web')}/v1", api_key="none", max_retries=0)
     assert conftest.wait(lambda: client.models.list().data, 60), opsd.text()
     return opsd, client
@@ -63,7 +63,7 @@ def test_a_token_is_an_api_key(served, tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("ci viewer default token:let-me-in-please\n")
     tokens.chmod(0o600)
-    opsd.start("--worker-model", str(conftest.MODELS / MODEL), "--access-tokens", str(tokens))
+    opsd.start("--worker-model", str(conftest.MODELS / MODEL), "--worker-generator", "off", "--access-tokens", str(tokens))
     base = f"http://{opsd.at('web')}/v1"
     with pytest.raises(openai.AuthenticationError):
         openai.OpenAI(base_url=base, api_key="wrong", max_retries=0).models.list()

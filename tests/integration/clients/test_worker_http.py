@@ -24,7 +24,7 @@ def worker(tmp_path):
     def start(*flags, **env):
         log = tmp_path / f"worker-{len(started)}.log"
         with log.open("wb") as out:
-            process = subprocess.Popen([conftest.BIN / "opsd", "--role", "worker", "--worker-model", conftest.MODELS / MODEL, *flags], stderr=out,
+            process = subprocess.Popen([conftest.BIN / "opsd", "--role", "worker", "--worker-model", conftest.MODELS / MODEL, "--worker-generator", "off", *flags], stderr=out,
                                        env={**{k: v for k, v in os.environ.items() if not k.startswith("AIP_")}, **env})
         started.append(process)
         conftest.wait(lambda: "event=ready" in log.read_text() or process.poll() is not None, 60)

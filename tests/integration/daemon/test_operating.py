@@ -24,7 +24,7 @@ def run(opsd, *args, **more):
 
 def test_two_daemons_on_one_folder(opsd):
     opsd.start()
-    second = run(opsd, "--data", opsd.data, "--worker-model", "off", "--otlp-grpc", "off", "--otlp-http", "off", "--api-address", "off",
+    second = run(opsd, "--data", opsd.data, "--worker-model", "off", "--worker-generator", "off", "--otlp-grpc", "off", "--otlp-http", "off", "--api-address", "off",
                  "--web-address", "off")
     assert second.returncode == 1
     assert str(opsd.process.pid) in second.stderr and str(opsd.data) in second.stderr
@@ -36,7 +36,7 @@ def test_a_port_in_use_names_its_holder(opsd):
     opsd.start()
     for flag, port in (("--otlp-http", "otlp_http"), ("--otlp-grpc", "otlp_grpc"), ("--api-address", "api"), ("--web-address", "web")):
         others = [x for f in ("--otlp-http", "--otlp-grpc", "--api-address", "--web-address") if f != flag for x in (f, "off")]
-        second = run(opsd, "--data", opsd.folder / "second", "--worker-model", "off", *others, flag, opsd.at(port))
+        second = run(opsd, "--data", opsd.folder / "second", "--worker-model", "off", "--worker-generator", "off", *others, flag, opsd.at(port))
         assert second.returncode == 1
         assert str(opsd.process.pid) in second.stderr and str(opsd.ports[port]) in second.stderr, second.stderr
 

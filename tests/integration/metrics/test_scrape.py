@@ -108,5 +108,5 @@ def test_a_token_and_tls(opsd, page, tmp_path):
 def test_a_target_that_does_not_read_is_told_at_the_start(opsd):
     for line, why in (("ftp://x/metrics", "is no http or https URL"), ("http://127.0.0.1:1/metrics env", "'env' is no NAME=VALUE")):
         got = subprocess.run([opsd.program("opsd"), "--data", opsd.data, "--otlp-grpc", "off", "--otlp-http", "off", "--api-address", "off", "--web-address", "off",
-                              "--worker-model", "off", "--scrape-targets", line], capture_output=True, text=True, timeout=30)
+                              "--worker-model", "off", "--worker-generator", "off", "--scrape-targets", line], capture_output=True, text=True, timeout=30)
         assert got.returncode != 0 and why in got.stderr, got.stderr
