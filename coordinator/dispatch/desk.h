@@ -49,8 +49,8 @@ void ops_desk_draining(ops_desk *k, uint64_t attachment, int64_t now_ms);
 void ops_desk_delta(ops_desk *k, uint64_t attachment, uint64_t task_id, ops_slice delta, int64_t now_ms);
 void ops_desk_cancel(ops_desk *k, uint64_t task_id, int64_t now_ms);
 void ops_desk_answered(ops_desk *k, uint64_t attachment, const ops_dispatch_answer *answer, int64_t now_ms);
-/* Checked with ops_desk_check_models(). */
-void ops_desk_models(ops_desk *k, uint64_t attachment, const ops_dispatch_model *models, size_t n,
+/* Checked with ops_desk_check_models(). True: others than before, not only in another state. */
+bool ops_desk_models(ops_desk *k, uint64_t attachment, const ops_dispatch_model *models, size_t n,
                      int64_t now_ms);
 /* Calls `done` in any case, at once or later. `id` is a new one. */
 void ops_desk_errand(ops_desk *k, const ops_dispatch_errand *errand, uint64_t id, int64_t now_ms);

@@ -17,16 +17,28 @@ ops_status ops_desk_check_models(const ops_dispatch_model *models, size_t n, ops
     return OPS_OK;
 }
 
-void ops_desk_models(ops_desk *k, uint64_t attachment, const ops_dispatch_model *models, size_t n,
+static bool same_models(const ops_dispatch_hello *h, const ops_dispatch_model *models, size_t n)
+{
+    if (h->model_count != n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(h->models[i].name, models[i].name) != 0 || strcmp(h->models[i].job, models[i].job) != 0)
+            return false;
+    return true;
+}
+
+bool ops_desk_models(ops_desk *k, uint64_t attachment, const ops_dispatch_model *models, size_t n,
                      int64_t now)
 {
     desk_worker *w = desk_find(k, attachment);
     if (w == NULL)
-        return;
+        return false;
+    const bool changed = !same_models(&w->hello, models, n);
     w->seen_at = now;
     memcpy(w->hello.models, models, n * sizeof *models);
     w->hello.model_count = n;
     desk_pump(k, now);
+    return changed;
 }
 
 /* Takes it off the list before its `done`. */

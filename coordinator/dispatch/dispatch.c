@@ -153,6 +153,20 @@ static void tell_open(ops_dispatch *d, size_t taken, size_t taken_bytes)
     pthread_mutex_unlock(&d->lock);
 }
 
+static void publish(ops_dispatch *d, bool all)
+{
+    const int64_t now = now_ms(d);
+    const ops_dispatch_counts counts = ops_desk_counts(d->desk);
+    pthread_mutex_lock(&d->lock);
+    if (all || counts.workers != d->snapshot_n || now - d->snapshot_at >= SNAPSHOT_MS) {
+        d->snapshot_n = ops_desk_workers(d->desk, d->snapshot, OPS_DISPATCH_WORKERS_MAX);
+        d->snapshot_at = now;
+    }
+    d->counts = counts;
+    pthread_mutex_unlock(&d->lock);
+    tell_open(d, 0, 0);
+}
+
 static void take_task(ops_dispatch *d, ops_desk_task *t)
 {
     const size_t bytes = ops_desk_task_bytes(t);
@@ -195,7 +209,8 @@ static void take_message(ops_dispatch *d, message *m)
         ops_desk_answered(d->desk, m->attachment, &m->answer, now);
         break;
     case MESSAGE_MODELS:
-        ops_desk_models(d->desk, m->attachment, m->models, m->model_count, now);
+        if (ops_desk_models(d->desk, m->attachment, m->models, m->model_count, now))
+            publish(d, true); /* before whoever asked for it hears of it */
         break;
     case MESSAGE_ERRAND:
         ops_desk_errand(d->desk, &m->errand, m->task_id, now);
@@ -262,20 +277,6 @@ static void act_on(ops_dispatch *d, const noted *n)
         ops_desk_detach(d->desk, n->attachment, n->signs.reason, now);
 }
 
-static void publish(ops_dispatch *d)
-{
-    const int64_t now = now_ms(d);
-    const ops_dispatch_counts counts = ops_desk_counts(d->desk);
-    pthread_mutex_lock(&d->lock);
-    if (counts.workers != d->snapshot_n || now - d->snapshot_at >= SNAPSHOT_MS) {
-        d->snapshot_n = ops_desk_workers(d->desk, d->snapshot, OPS_DISPATCH_WORKERS_MAX);
-        d->snapshot_at = now;
-    }
-    d->counts = counts;
-    pthread_mutex_unlock(&d->lock);
-    tell_open(d, 0, 0);
-}
-
 static void own(void *arg)
 {
     ops_dispatch *d = arg;
@@ -298,7 +299,7 @@ static void own(void *arg)
         wait = ops_desk_tick(d->desk, now_ms(d));
         if (wait > SNAPSHOT_MS)
             wait = SNAPSHOT_MS;
-        publish(d);
+        publish(d, false);
     }
     ops_desk_stop(d->desk);
 }

@@ -216,17 +216,22 @@ static ops_status get_workers(listing *l, ops_err *reterr)
         char text[3][24], age[16];
         if (print_other(l, &w->base, "worker", w->id))
             continue;
+        ops_strbuf models;
+        ops_strbuf_init(&models, 4096);
+        for (size_t k = 0; k < w->n_models; k++)
+            ops_strbuf_printf(&models, "%s%s", k > 0 ? "," : "", w->models[k]);
         (void)snprintf(text[0], sizeof text[0], "%u", w->tasks_running);
         (void)snprintf(text[1], sizeof text[1], "%" PRIu64, w->tasks_done);
         (void)snprintf(text[2], sizeof text[2], "%" PRIu64, w->tasks_failed);
         const char *cells[] = {w->id,
                                w->state,
-                               w->n_models > 0 ? w->models[0] : "-",
+                               models.n > 0 ? models.p : "-",
                                text[0],
                                text[1],
                                text[2],
                                ops_text_age(w->heartbeat_time_unix_nano, l->now_ns, age, sizeof age)};
         ops_table_row(&l->table, cells);
+        ops_strbuf_done(&models);
     }
     end(l, OPS_OK);
     if (l->r.mode <= OPS_PRINT_WIDE)

@@ -17,12 +17,12 @@ class Models:
     def message(self, name, **fields):
         return message_factory.GetMessageClass(self.pool.FindMessageTypeByName("ops.v1." + name))(**fields)
 
-    def call(self, name, timeout=60, **fields):
-        method = self.service.methods_by_name[name]
+    def call(self, rpc, timeout=60, **fields):
+        method = self.service.methods_by_name[rpc]
         request = message_factory.GetMessageClass(method.input_type)(**fields)
         answer = message_factory.GetMessageClass(method.output_type)
-        make = self.channel.unary_stream if name == "Generate" else self.channel.unary_unary
-        return make(f"/ops.v1.ModelService/{name}", request_serializer=type(request).SerializeToString,
+        make = self.channel.unary_stream if rpc == "Generate" else self.channel.unary_unary
+        return make(f"/ops.v1.ModelService/{rpc}", request_serializer=type(request).SerializeToString,
                     response_deserializer=answer.FromString)(request, timeout=timeout, metadata=self.metadata)
 
     def generate(self, timeout=60, work_class=0, **task):
@@ -38,12 +38,3 @@ class Models:
             else:
                 text += part.delta.text
         return text, end
-
-
-def code(call):
-    """How a call ends, and what it says."""
-    try:
-        list(call()) if not hasattr(call, "code") else call()
-        return grpc.StatusCode.OK, ""
-    except grpc.RpcError as err:
-        return err.code(), err.details()
