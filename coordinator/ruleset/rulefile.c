@@ -7,6 +7,8 @@
 
 struct ops_rulefile {
     OPS_VEC(ops_rules_group *) groups;
+    OPS_VEC(size_t) firsts; /* of each group in `lines` */
+    OPS_VEC(unsigned long) lines;
 };
 
 typedef struct group_reading {
@@ -121,7 +123,10 @@ static ops_status make_group(ruleset_doc *d, yaml_node_t *n, group_reading *g)
         ops_err_prefix(d->err, "%s:%lu", d->name, ruleset_line(where));
         return st;
     }
-    if (ops_vec_push(&g->file->groups, made))
+    bool kept = ops_vec_push(&g->file->firsts, g->file->lines.n);
+    for (size_t i = 0; kept && i < g->at.n; i++)
+        kept = ops_vec_push(&g->file->lines, ruleset_line(g->at.v[i]));
+    if (kept && ops_vec_push(&g->file->groups, made))
         return OPS_OK;
     ops_rules_group_free(made);
     return ops_fail(d->err, OPS_ENOMEM, "%s: out of memory", d->name);
@@ -185,6 +190,8 @@ void ops_rulefile_free(ops_rulefile *f)
     for (size_t i = 0; i < f->groups.n; i++)
         ops_rules_group_free(f->groups.v[i]);
     ops_vec_done(&f->groups);
+    ops_vec_done(&f->firsts);
+    ops_vec_done(&f->lines);
     ops_free(f);
 }
 size_t ops_rulefile_count(const ops_rulefile *f)
@@ -194,4 +201,8 @@ size_t ops_rulefile_count(const ops_rulefile *f)
 ops_rules_group *ops_rulefile_group(ops_rulefile *f, size_t i)
 {
     return f->groups.v[i];
+}
+unsigned long ops_rulefile_line(const ops_rulefile *f, size_t i, size_t rule)
+{
+    return f->lines.v[f->firsts.v[i] + rule];
 }

@@ -15,5 +15,7 @@ void ops_rulefile_free(ops_rulefile *f);
 OPS_AUTO_DEFINE(ops_rulefile, ops_rulefile_free)
 size_t ops_rulefile_count(const ops_rulefile *f);
 ops_rules_group *ops_rulefile_group(ops_rulefile *f, size_t i);
+/* Where rule `rule` of group `i` begins. */
+unsigned long ops_rulefile_line(const ops_rulefile *f, size_t i, size_t rule);
 
 #endif

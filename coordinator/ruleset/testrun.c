@@ -18,6 +18,7 @@ typedef struct test_run {
     OPS_VEC(ops_slice) rules; /* texts of the rule files */
     OPS_VEC(ops_rulefile *) files;
     OPS_VEC(ops_rules_group *) groups; /* in the order of evaluation */
+    const ops_rules_group *group;      /* that is evaluated */
     ops_rules_store *store;
     ops_rules_source source;
     ops_err *err;
@@ -192,14 +193,16 @@ static ops_status take_sample(void *u, const ops_rules_labels *l, int64_t t_ms, 
     return st == OPS_ENOMEM ? ops_fail(reterr, st, "out of memory") : OPS_OK;
 }
 
-static void rule_failed(void *u, ops_slice rule, const ops_err *err)
+static void rule_failed(void *u, size_t number, const ops_err *err)
 {
     test_run *r = u;
+    ops_rules_rule_info rule;
     ops_strbuf what, got;
+    ops_rules_group_rule(r->group, number, &rule);
     ops_strbuf_init(&what, 4096);
     ops_strbuf_init(&got, 4096);
     ops_strbuf_str(&what, "rule ");
-    ops_strbuf_slice(&what, rule);
+    ops_strbuf_slice(&what, rule.name);
     ops_strbuf_printf(&got, " error: %s", err->msg);
     r->counts->checks++;
     r->counts->failed++;
@@ -269,8 +272,10 @@ static ops_status steps(test_run *r, ops_arena *a)
         return ops_fail(r->err, OPS_ETOOBIG, "%s:%lu: more than %d evaluations", r->name, r->test->line,
                         STEPS_MAX);
     for (int64_t t = 0; st == OPS_OK && t <= last; t += step) {
-        for (size_t i = 0; st == OPS_OK && i < r->groups.n; i++)
+        for (size_t i = 0; st == OPS_OK && i < r->groups.n; i++) {
+            r->group = r->groups.v[i];
             st = ops_rules_group_eval(r->groups.v[i], &c, t, &sink, r->err);
+        }
         for (size_t i = 0; st == OPS_OK && i < r->test->checks.n; i++) {
             const ruletest_check *k = &r->test->checks.v[i];
             if (k->alert && k->at_ms >= t && k->at_ms < t + step)

@@ -158,12 +158,23 @@ size_t ops_rules_group_rules(const ops_rules_group *g, size_t *ret_alerts)
     return g->n;
 }
 
+void ops_rules_group_rule(const ops_rules_group *g, size_t i, ops_rules_rule_info *ret)
+{
+    const rules_rule *r = &g->rules[i];
+    *ret = (ops_rules_rule_info){r->name, r->expr, r->alerts, r->for_ms, r->keep_ms, r->query};
+}
+
+void ops_rules_group_rule_alerts(const ops_rules_group *g, size_t i,
+                                 void (*fn)(void *u, const ops_rules_alert *a), void *u)
+{
+    for (size_t k = 0; g->rules[i].alerts && k < g->rules[i].active.n; k++)
+        fn(u, &g->rules[i].active.v[k]->a);
+}
+
 void ops_rules_group_alerts(const ops_rules_group *g, ops_slice alert_name,
                             void (*fn)(void *u, const ops_rules_alert *a), void *u)
 {
     for (size_t i = 0; i < g->n; i++)
-        for (size_t k = 0;
-             g->rules[i].alerts && ops_slice_eq(g->rules[i].name, alert_name) && k < g->rules[i].active.n;
-             k++)
-            fn(u, &g->rules[i].active.v[k]->a);
+        if (ops_slice_eq(g->rules[i].name, alert_name))
+            ops_rules_group_rule_alerts(g, i, fn, u);
 }

@@ -35,6 +35,15 @@ ops_slice ops_rules_group_name(const ops_rules_group *g);
 int64_t ops_rules_group_interval_ms(const ops_rules_group *g); /* 0: not said */
 size_t ops_rules_group_rules(const ops_rules_group *g, size_t *ret_alerts);
 
+typedef struct ops_rules_rule_info {
+    ops_slice name, expr;
+    bool alerts; /* false: it records */
+    int64_t for_ms, keep_ms;
+    const ops_rules_query *query;
+} ops_rules_rule_info;
+/* Rule `i` of the group; borrowed from it. */
+void ops_rules_group_rule(const ops_rules_group *g, size_t i, ops_rules_rule_info *ret);
+
 typedef enum ops_rules_state { OPS_RULES_INACTIVE, OPS_RULES_PENDING, OPS_RULES_FIRING } ops_rules_state;
 
 typedef struct ops_rules_alert {
@@ -49,8 +58,8 @@ typedef struct ops_rules_sink {
     /* A sample that a rule made (recorded, ALERTS, ALERTS_FOR_STATE, or the stale mark of one that it makes no longer). */
     OPS_MUST_USE ops_status (*sample)(void *u, const ops_rules_labels *labels, int64_t t_ms, double v,
                                       ops_err *reterr);
-    /* A rule failed; the others go on. `rule` is its name. */
-    void (*failed)(void *u, ops_slice rule, const ops_err *err);
+    /* Rule `number` of the group failed; the others go on. */
+    void (*failed)(void *u, size_t number, const ops_err *err);
     void *u;
 } ops_rules_sink;
 
@@ -66,6 +75,10 @@ OPS_MUST_USE ops_status ops_rules_group_eval(ops_rules_group *g, const ops_rules
 /* Alerts of all rules of this name, pending, firing or lately resolved. */
 void ops_rules_group_alerts(const ops_rules_group *g, ops_slice alert_name,
                             void (*fn)(void *u, const ops_rules_alert *a), void *u);
+
+/* The same of rule `i`. */
+void ops_rules_group_rule_alerts(const ops_rules_group *g, size_t i,
+                                 void (*fn)(void *u, const ops_rules_alert *a), void *u);
 
 /* States of all alerts as bytes, and back into a group of the same rules. Rules are known by name and expression: a rule that changed
  * starts anew. OPS_ECORRUPT: the bytes are no states; the group is as before. */

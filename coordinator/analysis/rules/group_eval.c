@@ -281,7 +281,7 @@ ops_status ops_rules_group_eval(ops_rules_group *g, const ops_rules_context *c, 
         if (st == OPS_ENOMEM)
             return ops_fail(reterr, st, "%s", why.msg);
         if (st != OPS_OK && sink->failed != NULL)
-            sink->failed(sink->u, g->rules[i].name, &why);
+            sink->failed(sink->u, i, &why);
     }
     return OPS_OK;
 }

@@ -98,7 +98,7 @@ static int64_t reach(const rules_node *n, int64_t lookback_ms)
     }
     if (n->kind != NODE_SELECTOR && n->kind != NODE_SUBQUERY)
         return deepest;
-    if (n->at_kind != AT_NONE || deepest == INT64_MAX)
+    if (n->at_kind == AT_TIME || deepest == INT64_MAX) /* start() and end() of an instant are the instant */
         return INT64_MAX;
     int64_t own = n->offset_ms + (n->range_ms > 0 ? n->range_ms : lookback_ms);
     return own > 0 ? deepest + own : deepest;
@@ -107,6 +107,20 @@ static int64_t reach(const rules_node *n, int64_t lookback_ms)
 int64_t ops_rules_query_reach_ms(const ops_rules_query *q, const ops_rules_limits *limits)
 {
     return reach(q->root, limits != NULL && limits->lookback_ms > 0 ? limits->lookback_ms : 300000);
+}
+
+static void selectors(const rules_node *n, void (*fn)(void *u, const ops_rules_matcher *m, size_t n), void *u)
+{
+    if (n->kind == NODE_SELECTOR)
+        fn(u, n->matchers, n->matcher_n);
+    for (size_t i = 0; i < n->arg_n; i++)
+        selectors(n->args[i], fn, u);
+}
+
+void ops_rules_query_selectors(const ops_rules_query *q,
+                               void (*fn)(void *u, const ops_rules_matcher *m, size_t n), void *u)
+{
+    selectors(q->root, fn, u);
 }
 
 bool ops_rules_duration(ops_slice s, int64_t *ret_ms)

@@ -44,6 +44,9 @@ OPS_AUTO_DEFINE(ops_rules_query, ops_rules_query_free)
 ops_rules_type ops_rules_query_type(const ops_rules_query *q);
 /* How far before the instant asked for (ms) samples are looked at; INT64_MAX when `@` names a time of its own. */
 int64_t ops_rules_query_reach_ms(const ops_rules_query *q, const ops_rules_limits *limits);
+/* The matchers of each of its selectors, in the order of the text; borrowed from the query. */
+void ops_rules_query_selectors(const ops_rules_query *q,
+                               void (*fn)(void *u, const ops_rules_matcher *m, size_t n), void *u);
 
 /* `limits` may be NULL. OPS_ETOOBIG names the limit; OPS_EINVAL what the data make impossible (many-to-many matching). */
 OPS_MUST_USE ops_status ops_rules_query_instant(ops_rules_query *q, const ops_rules_source *source,
