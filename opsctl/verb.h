@@ -37,6 +37,7 @@ ops_status ops_cmd_offline_absent(ops_verb_ctx *ctx,
 ops_status ops_cmd_get_findings(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_get_streams(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_get_series(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_get_rules(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_get_templates(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_get_workers(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_get_partitions(ops_verb_ctx *ctx, ops_err *reterr);

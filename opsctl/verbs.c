@@ -12,6 +12,8 @@ const ops_verb ops_verbs[] = {
     {"get series", "[--service NAME] [--contains TEXT] [--buckets] [--limit N] [-o ...]",
      "Series of metrics, the newest value and what is usual", "指标序列、最新值与常态范围",
      "--service --contains --buckets --limit " REMOTE_FLAGS, ops_cmd_get_series},
+    {"get rules", "[-o ...]", "Alert and recording rules in force, their health and what they fire",
+     "生效的告警与记录规则、其状态及触发情况", REMOTE_FLAGS, ops_cmd_get_rules},
     {"get templates", "[--filter TEXT] [--sort count|first|last|id] [--min-count N] [--limit N] [-o ...]",
      "Log templates with exact counts, commonest first", "日志模板及精确计数,按次数排序",
      "--filter --sort --min-count --limit " REMOTE_FLAGS, ops_cmd_get_templates},

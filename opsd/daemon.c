@@ -44,6 +44,12 @@ static void on_template(void *u, ops_slice tenant, ops_slice service, uint64_t i
     opsd_meaning_want(((opsd_daemon *)u)->meaning, tenant, service, id, text);
 }
 
+static void on_samples(void *u, ops_slice tenant, const ops_series_id *id, const ops_sample *samples,
+                       size_t n)
+{
+    opsd_rules_samples(((opsd_daemon *)u)->rules, tenant, id, samples, n);
+}
+
 static int64_t event_ns(void *u)
 {
     return ops_owners_event_ns(((opsd_daemon *)u)->owners);
@@ -118,6 +124,7 @@ static ops_status open_owners(opsd_daemon *d, ops_err *reterr)
         .series_max = 2 * ops_conf_uint(c, KEY_METRICS_SERIES),
         .on_effects = on_effects,
         .on_template = on_template,
+        .on_samples = on_samples,
         .u = d};
     return ops_owners_new(&oc, &d->owners, reterr);
 }
@@ -158,9 +165,10 @@ static ops_status open_deadletters(opsd_daemon *d, ops_err *reterr)
 
 /* In the order in which each needs the ones before. */
 static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
-    read_tls,           open_stores,   open_deadletters, open_intake,       open_owners,   opsd_pins_open,
-    opsd_notify_open,   open_finder,   opsd_models_open, opsd_gauges_new,   opsd_door_web, opsd_door_otlp,
-    opsd_door_otlp_rpc, opsd_door_api, opsd_lines_start, opsd_scrape_start,
+    read_tls,         open_stores,       open_deadletters, open_intake,        open_owners,
+    opsd_pins_open,   opsd_notify_open,  open_finder,      opsd_rules_open,    opsd_models_open,
+    opsd_gauges_new,  opsd_door_web,     opsd_door_otlp,   opsd_door_otlp_rpc, opsd_door_api,
+    opsd_lines_start, opsd_scrape_start,
 };
 
 void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret)
@@ -199,6 +207,8 @@ ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *
     if (st == OPS_OK)
         st = ops_notify_start(d->notify, reterr);
     if (st == OPS_OK)
+        st = opsd_rules_start(d, reterr);
+    if (st == OPS_OK)
         st = ops_owners_start(d->owners, reterr);
     if (st == OPS_OK)
         st = opsd_models_start(d, reterr);
@@ -236,6 +246,7 @@ void opsd_daemon_stop(opsd_daemon *d)
     if (d->owners != NULL)
         ops_owners_stop(d->owners);
     opsd_models_stop(d);
+    opsd_rules_stop(d->rules);
     if (d->finder != NULL)
         ops_finder_stop(d->finder);
     if (d->notify != NULL)
@@ -254,6 +265,7 @@ void opsd_daemon_stop(opsd_daemon *d)
     opsd_gauges_free(d->gauges);
     opsd_alerts_free(d->alerts);
     ops_finder_free(d->finder);
+    opsd_rules_free(d->rules);
     ops_notify_free(d->notify);
     ops_silences_free(d->silences);
     ops_owners_free(d->owners);
@@ -300,6 +312,7 @@ static ops_status reload_tls(opsd_daemon *d, const ops_conf *fresh, ops_err *ret
 ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
 {
     OPS_AUTO(ops_conf_free) ops_conf *fresh = NULL;
+    OPS_AUTO(ops_ruler_set_free) ops_ruler_set *rules = NULL;
     ops_redactor *redactor = NULL;
     ops_status st = opsd_options_again(d->options, &fresh, reterr);
     if (st == OPS_OK)
@@ -311,6 +324,8 @@ ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
     if (st == OPS_OK)
         st = opsd_notify_check(fresh, reterr);
     if (st == OPS_OK)
+        st = opsd_rules_read(fresh, &rules, reterr);
+    if (st == OPS_OK)
         st = reload_tls(d, fresh, reterr);
     if (st == OPS_OK)
         st = ops_access_reload(d->access, reterr);
@@ -321,6 +336,8 @@ ops_status opsd_daemon_reload(opsd_daemon *d, ops_err *reterr)
     ops_conf_diff(d->live != NULL ? d->live : d->conf, fresh, tell_change, NULL);
     ops_intake_set_redactor(d->intake, redactor);
     opsd_alerts_set_redactor(d->alerts, redactor);
+    opsd_rules_set_redactor(d->rules, redactor);
+    opsd_rules_use(d, OPS_STEAL(rules));
     ops_redactor_unref(d->redactor);
     d->redactor = redactor;
     apply_log(fresh);

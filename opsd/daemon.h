@@ -12,6 +12,7 @@
 #include "coordinator/attach/attach_rpc.h"
 #include "coordinator/http/server.h"
 #include "coordinator/notify/notify.h"
+#include "coordinator/ruler/ruler.h"
 #include "coordinator/scrape/scrape.h"
 #include "coordinator/shard/finder.h"
 #include "coordinator/shard/intake.h"
@@ -30,6 +31,7 @@
 typedef struct opsd_lines opsd_lines;   /* doors_lines.c */
 typedef struct opsd_alerts opsd_alerts; /* doors_alerts.c */
 typedef struct opsd_gauges opsd_gauges; /* gauges.c */
+typedef struct opsd_rules opsd_rules;   /* rules.c */
 
 struct opsd_daemon {
     const opsd_options *options;
@@ -64,6 +66,7 @@ struct opsd_daemon {
     ops_scrape *scrape; /* NULL: no targets */
     opsd_gauges *gauges;
     opsd_alerts *alerts;
+    opsd_rules *rules;
     opsd_pem tls; /* as at the start; no certificate: plain */
 };
 
@@ -122,6 +125,23 @@ ops_status opsd_door_alerts(opsd_daemon *d, ops_err *reterr);
 void opsd_alerts_set_redactor(opsd_alerts *a, ops_redactor *r);
 void opsd_alerts_text(opsd_alerts *a, ops_strbuf *out);
 void opsd_alerts_free(opsd_alerts *a);
+/* rules.c: rule files by configuration, evaluated live. */
+ops_status opsd_rules_check(const ops_conf *c, ops_err *reterr);
+/* After the finder is there, before owners start. */
+ops_status opsd_rules_open(opsd_daemon *d, ops_err *reterr);
+ops_status opsd_rules_start(opsd_daemon *d, ops_err *reterr);
+/* Reads the files that `c` names into *ret; opsd_rules_use() then puts them in force. OPS_EINVAL: FILE:LINE: why. */
+ops_status opsd_rules_read(const ops_conf *c, ops_ruler_set **ret, ops_err *reterr);
+void opsd_rules_use(opsd_daemon *d, ops_ruler_set *take_set);
+void opsd_rules_set_redactor(opsd_rules *r, ops_redactor *redactor);
+void opsd_rules_samples(opsd_rules *r, ops_slice tenant, const ops_series_id *id, const ops_sample *samples,
+                        size_t n);
+ops_ruler *opsd_rules_ruler(const opsd_rules *r);
+void opsd_rules_stop(opsd_rules *r); /* before the finder */
+void opsd_rules_free(opsd_rules *r); /* after it */
+/* As ops_api_ports has it. */
+ops_status opsd_port_rule_groups(void *u, ops_slice tenant, bool (*fn)(void *fu, const Ops__V1__RuleGroup *m),
+                                 void *fu, ops_err *reterr);
 /* doors_scrape.c */
 ops_status opsd_scrape_start(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_lines_start(opsd_daemon *d, ops_err *reterr);

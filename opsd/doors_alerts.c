@@ -84,10 +84,13 @@ static ops_status gather_one(void *u, const ops_alert *a, ops_err *reterr)
     gathering *g = u;
     ops_finder_alert x = {.firing = a->firing};
     ops_alert_id(g->tenant, a, x.id);
-    const ops_slice named = ops_alert_label(a, OPS_SLICE("alertname")),
-                    finding = ops_alert_label(a, OPS_SLICE("finding"));
+    const ops_slice named = ops_alert_label(a, OPS_SLICE("alertname"));
+    /* What a rule of ours fired goes out under the rule's own labels; its finding stands in an annotation. */
+    const ops_slice finding = ops_slice_eq(named, OPS_SLICE("opsd"))
+                                  ? ops_alert_label(a, OPS_SLICE("finding"))
+                                  : ops_alert_annotation(a, OPS_SLICE("finding"));
     const size_t start = g->bodies.n, own_start = g->own.n;
-    if (ops_slice_eq(named, OPS_SLICE("opsd")) && finding.n <= OPS_FINDING_ID_LEN)
+    if (finding.n <= OPS_FINDING_ID_LEN)
         ops_strbuf_slice(&g->own, finding);
     ops_status st =
         ops_alert_encode(a, g->tenant, g->now_ns, g->redactor, g->scratch, &g->arena, &g->bodies, reterr);

@@ -15,6 +15,7 @@ static void on_metrics(void *user, ops_strbuf *ret_text)
     opsd_gauges_text(d, ret_text);
     ops_notify_text(d->notify, ret_text);
     opsd_alerts_text(d->alerts, ret_text);
+    ops_ruler_text(opsd_rules_ruler(d->rules), ret_text);
 }
 
 ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr)

@@ -196,6 +196,31 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
          .help = "YAML file of what operators say about templates: one, apart, slots; read again when "
                  "it changes; empty: none.",
          .help_zh = "模板标注文件（YAML：one、apart、slots），变更后自动重读；留空则不用。"},
+    [KEY_RULES_FILES] =
+        {"rules.files", OPS_CONF_LIST, "", .traits = OPS_CONF_RELOAD,
+         .help =
+             "Prometheus rule files that are evaluated live, one a line: PATH or GLOB, then tenant=NAME as "
+             "wanted (default: default).",
+         .help_zh =
+             "实时求值的 Prometheus 规则文件，每行一个：路径或通配模式，可加 tenant=名称（默认 default）。"},
+    [KEY_RULES_INTERVAL] = {"rules.interval", OPS_CONF_DURATION, "1m", .min = 1000, .max = DAY_MS,
+                            .traits = OPS_CONF_RELOAD,
+                            .help = "How often groups of rules are evaluated that say no interval.",
+                            .help_zh = "未写明间隔的规则组的求值间隔。"},
+    [KEY_RULES_KEEP] = {"rules.keep_max", OPS_CONF_DURATION, "1d", .min = MINUTE_MS, .max = 31 * DAY_MS,
+                        .traits = OPS_CONF_RELOAD,
+                        .help =
+                            "How far back a rule may look; samples are kept in memory as far as the rules "
+                            "do, and rules that look further are refused.",
+                        .help_zh =
+                            "规则可回看的最长时间；样本在内存中按规则所需保留，回看更久的规则被拒绝。"},
+    [KEY_RULES_SERIES] = {"rules.series_max", OPS_CONF_UINT, "100000", .min = 1, .max = 10000000,
+                          .help = "Series of a tenant that are kept for its rules; samples of further ones "
+                                  "are refused and counted.",
+                          .help_zh = "每租户为规则保留的序列数上限；超出的样本拒收并计数。"},
+    [KEY_RULES_BYTES] = {"rules.bytes_max", OPS_CONF_BYTES, "256MiB", .min = MIB, .max = 64 * GIB,
+                         .help = "Memory for samples that a tenant's rules look at.",
+                         .help_zh = "每租户规则所用样本的内存上限。"},
     [KEY_FINDINGS_QUIET] =
         {"findings.quiet_per_day", OPS_CONF_UINT, "6", .min = 1, .max = 10000,
          .help = "Findings a tenant may get in a day on moderate evidence; stronger ones are exempt.",

@@ -112,6 +112,8 @@ static int config_verb(const opsd_options *o)
         st = opsd_pins_check(o->conf, &err);
     if (st == OPS_OK)
         st = opsd_notify_check(o->conf, &err);
+    if (st == OPS_OK)
+        st = opsd_rules_check(o->conf, &err);
     const char *tokens = ops_conf_str(o->conf, KEY_ACCESS_TOKENS);
     if (st == OPS_OK)
         st = ops_access_new(tokens[0] != '\0' ? tokens : NULL, &access, &err);

@@ -382,6 +382,7 @@ void opsd_api_ports(opsd_daemon *d, ops_api_ports *ret)
                            .workers = workers,
                            .streams = streams,
                            .series = opsd_port_series,
+                           .rule_groups = opsd_port_rule_groups,
                            .templates = opsd_port_templates,
                            .template_get = opsd_port_template_get,
                            .pin_changes = opsd_port_pin_changes,

@@ -20,7 +20,7 @@ enum {
     OPS_ALERT_NAME_MAX = 256,
     OPS_ALERT_LABEL_MAX = 2048,      /* a longer value is refused */
     OPS_ALERT_ANNOTATION_MAX = 4096, /* a longer one is cut between characters */
-    OPS_ALERT_ID_LEN = 18            /* "a-" and 16 hex digits */
+    OPS_ALERT_ID_LEN = 18            /* "a-" or "r-", and 16 hex digits */
 };
 
 typedef struct ops_alert_pair {
@@ -30,6 +30,7 @@ typedef struct ops_alert_pair {
 /* Borrowed until the callback returns. */
 typedef struct ops_alert {
     bool firing;
+    bool own;              /* of a rule that opsd evaluates: kind RULE, and an id that begins with "r-" */
     ops_slice fingerprint; /* 1..OPS_ALERT_NAME_MAX bytes; names the label set */
     int64_t start_ns;      /* Unix */
     int64_t end_ns;        /* of a resolved one; 0: the sender gave none */
@@ -43,8 +44,9 @@ typedef ops_status (*ops_alert_fn)(void *u, const ops_alert *a, ops_err *reterr)
 OPS_MUST_USE ops_status ops_alert_decode(ops_slice body, ops_alert_fn fn, void *u, uint64_t *ret_truncated,
                                          ops_err *reterr);
 
-/* The value of a label; .p NULL without it. */
+/* The value of a label, of an annotation; .p NULL without it. */
 ops_slice ops_alert_label(const ops_alert *a, ops_slice name);
+ops_slice ops_alert_annotation(const ops_alert *a, ops_slice name);
 /* Same tenant, fingerprint and start: the same alert. */
 void ops_alert_id(ops_slice tenant, const ops_alert *a, char ret[OPS_ALERT_ID_LEN + 1]);
 /* The alert as an ops.v1.Finding, appended to `out` (check nothing but the status). Severity comes from the label of that name,

@@ -14,7 +14,7 @@ ops_slice ops_alert_label(const ops_alert *a, ops_slice name)
     return (ops_slice){0};
 }
 
-static ops_slice annotation(const ops_alert *a, ops_slice name)
+ops_slice ops_alert_annotation(const ops_alert *a, ops_slice name)
 {
     for (size_t i = 0; i < a->annotation_count; i++)
         if (ops_slice_eq(a->annotations[i].name, name))
@@ -27,7 +27,7 @@ void ops_alert_id(ops_slice tenant, const ops_alert *a, char ret[OPS_ALERT_ID_LE
     uint64_t h = ops_hash64(tenant.p, tenant.n, 0x616c657274);
     h = ops_hash64(a->fingerprint.p, a->fingerprint.n, h);
     h = ops_hash64(&a->start_ns, sizeof a->start_ns, h);
-    (void)snprintf(ret, OPS_ALERT_ID_LEN + 1, "a-%016" PRIx64, h);
+    (void)snprintf(ret, OPS_ALERT_ID_LEN + 1, "%c-%016" PRIx64, a->own ? 'r' : 'a', h);
 }
 
 /* The words that people use; what is none of them is a warning. */
@@ -101,7 +101,7 @@ static ops_slice first_annotation(const ops_alert *a, const char *const *names)
 {
     ops_slice v = {0};
     for (; v.n == 0 && *names != NULL; names++)
-        v = annotation(a, ops_slice_str(*names));
+        v = ops_alert_annotation(a, ops_slice_str(*names));
     return v;
 }
 
@@ -122,7 +122,7 @@ static void fill(making *m, const ops_alert *a, ops_slice tenant, int64_t now_ns
     f->id = put(m, (ops_slice){0}, ops_slice_str(id));
     f->tenant = put(m, (ops_slice){0}, tenant);
     f->fingerprint = put(m, (ops_slice){0}, a->fingerprint);
-    f->kind = OPS__V1__FINDING_KIND__FINDING_KIND_ALERT;
+    f->kind = a->own ? OPS__V1__FINDING_KIND__FINDING_KIND_RULE : OPS__V1__FINDING_KIND__FINDING_KIND_ALERT;
     f->severity = level_of(ops_alert_label(a, OPS_SLICE("severity")));
     f->state =
         a->firing ? OPS__V1__FINDING_STATE__FINDING_STATE_OPEN : OPS__V1__FINDING_STATE__FINDING_STATE_CLOSED;

@@ -55,6 +55,7 @@ HANDLER(list_partitions, pool)
 HANDLER(list_workers, pool)
 HANDLER(list_streams, pool)
 HANDLER(list_series, pool)
+HANDLER(list_rule_groups, pool)
 HANDLER(list_templates, pool)
 HANDLER(get_template, pool)
 HANDLER(list_pin_changes, pool)
@@ -85,6 +86,8 @@ static void fill_rows(ops_api *a)
         {"/ops.v1.ClusterService/ListWorkers", OPS_RPC_UNARY, .role = view, .message = on_list_workers},
         {"/ops.v1.ClusterService/ListStreams", OPS_RPC_UNARY, .role = view, .message = on_list_streams},
         {"/ops.v1.ClusterService/ListSeries", OPS_RPC_UNARY, .role = view, .message = on_list_series},
+        {"/ops.v1.ClusterService/ListRuleGroups", OPS_RPC_UNARY, .role = view,
+         .message = on_list_rule_groups},
         {"/ops.v1.ClusterService/ListTemplates", OPS_RPC_UNARY, .role = view, .message = on_list_templates},
         {"/ops.v1.ClusterService/GetTemplate", OPS_RPC_UNARY, .role = view, .message = on_get_template},
         {"/ops.v1.ClusterService/ListPinChanges", OPS_RPC_UNARY, .role = view,

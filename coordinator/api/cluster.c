@@ -129,6 +129,38 @@ void api_list_series(ops_api *a, ops_rpc_call *c, ops_slice req)
     ops__v1__list_series_request__free_unpacked(q, NULL);
 }
 
+static bool on_rule_group(void *u, const Ops__V1__RuleGroup *m)
+{
+    return api_rows_add(u, &m->base);
+}
+
+void api_list_rule_groups(ops_api *a, ops_rpc_call *c, ops_slice req)
+{
+    Ops__V1__ListRuleGroupsRequest *q =
+        ops__v1__list_rule_groups_request__unpack(NULL, req.n, (const uint8_t *)req.p);
+    uint64_t skip;
+    size_t size;
+    if (q == NULL) {
+        ops_rpc_finish(c, OPS_EINVAL, "ListRuleGroupsRequest does not read", NULL);
+        return;
+    }
+    if (api_page_size(c, q->page_size, API_ROWS_USUAL, API_ROWS_MAX, &size) &&
+        api_page_token(c, q->page_token, &skip)) {
+        Ops__V1__ListRuleGroupsResponse tail = OPS__V1__LIST_RULE_GROUPS_RESPONSE__INIT;
+        ops_err err = {0};
+        char token[32];
+        api_rows r;
+        api_rows_init(&r, skip, size);
+        ops_status st = a->ports.rule_groups(a->ports.u, api_tenant(c), on_rule_group, &r, &err);
+        (void)snprintf(token, sizeof token, "%" PRIu64, skip + r.count);
+        if (r.more)
+            tail.next_page_token = token;
+        api_rows_reply(&r, c, st, &err, &tail.base);
+        api_rows_done(&r);
+    }
+    ops__v1__list_rule_groups_request__free_unpacked(q, NULL);
+}
+
 static bool on_letter(void *u, const Ops__V1__DeadLetter *m)
 {
     api_rows *r = u;

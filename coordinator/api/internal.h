@@ -51,6 +51,7 @@ void api_list_partitions(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_workers(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_streams(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_series(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_list_rule_groups(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_templates(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_get_template(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_pin_changes(ops_api *a, ops_rpc_call *c, ops_slice req);

@@ -65,6 +65,8 @@ typedef struct ops_api_ports {
                           ops_err *reterr);
     ops_status (*series)(void *u, const ops_api_series_query *q,
                          bool (*fn)(void *fu, const Ops__V1__Series *m), void *fu, ops_err *reterr);
+    ops_status (*rule_groups)(void *u, ops_slice tenant, bool (*fn)(void *fu, const Ops__V1__RuleGroup *m),
+                              void *fu, ops_err *reterr);
     /* Those that match, in order, from the first not skipped on. *ret_lines and *ret_all are of the tenant as a whole. */
     ops_status (*templates)(void *u, const ops_api_template_query *q,
                             bool (*fn)(void *fu, const Ops__V1__Template *m), void *fu, uint64_t *ret_lines,

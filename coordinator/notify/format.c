@@ -94,14 +94,48 @@ static void evidence_lines(ops_strbuf *out, const Ops__V1__Finding *f)
     }
 }
 
-static void one_alert(const ops_notify_item *x, const char *link, ops_strbuf *out)
+static void pairs(ops_strbuf *out, Ops__V1__Label *const *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            ops_strbuf_char(out, ',');
+        ops_strbuf_json(out, cut(v[i]->name, SHORT_MAX));
+        ops_strbuf_char(out, ':');
+        ops_strbuf_json(out, cut(v[i]->value, WORDS_MAX));
+    }
+}
+
+static bool has(Ops__V1__Label *const *v, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(v[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* As Prometheus would have sent it, with the tenant, and the finding where it names nothing. */
+static void rule_alert(const Ops__V1__Finding *f, ops_strbuf *out)
+{
+    ops_strbuf_str(out, "{\"labels\":{");
+    pairs(out, f->labels, f->n_labels);
+    if (!has(f->labels, f->n_labels, "tenant")) {
+        ops_strbuf_str(out, f->n_labels > 0 ? "," : "");
+        text_of(out, "tenant", f->tenant, SHORT_MAX);
+    }
+    ops_strbuf_str(out, "},\"annotations\":{");
+    pairs(out, f->annotations, f->n_annotations);
+    if (!has(f->annotations, f->n_annotations, "finding")) {
+        ops_strbuf_str(out, f->n_annotations > 0 ? "," : "");
+        text_of(out, "finding", f->id, SHORT_MAX);
+    }
+    ops_strbuf_str(out, "},");
+}
+
+static void found_alert(const Ops__V1__Finding *f, ops_strbuf *out)
 {
     char buf[64];
-    const Ops__V1__Finding *f = x->f;
     ops_strbuf text;
     ops_strbuf_init(&text, 1 << 16);
-    /* Alertmanager refuses an alert that ends before it starts; event time may run ahead of the clock. */
-    int64_t start = f->start_time_unix_nano < x->end_ns ? f->start_time_unix_nano : x->end_ns;
     ops_strbuf_str(out, "{\"labels\":{\"alertname\":\"opsd\",");
     text_of(out, "finding", f->id, SHORT_MAX);
     if (f->n_services > 0) {
@@ -128,6 +162,17 @@ static void one_alert(const ops_notify_item *x, const char *link, ops_strbuf *ou
     out->failed |= text.failed;
     ops_strbuf_done(&text);
     ops_strbuf_str(out, "},");
+}
+
+static void one_alert(const ops_notify_item *x, const char *link, ops_strbuf *out)
+{
+    const Ops__V1__Finding *f = x->f;
+    /* Alertmanager refuses an alert that ends before it starts; event time may run ahead of the clock. */
+    int64_t start = f->start_time_unix_nano < x->end_ns ? f->start_time_unix_nano : x->end_ns;
+    if (f->kind == OPS__V1__FINDING_KIND__FINDING_KIND_RULE)
+        rule_alert(f, out);
+    else
+        found_alert(f, out);
     time_of(out, "startsAt", start);
     ops_strbuf_char(out, ',');
     time_of(out, "endsAt", x->end_ns);
@@ -217,7 +262,11 @@ static void finding(const Ops__V1__Finding *f, ops_strbuf *out)
     if (f->statistic != NULL)
         statistic(f->statistic, out);
     evidence_rows(f, out);
-    ops_strbuf_char(out, '}');
+    ops_strbuf_str(out, ",\"labels\":{");
+    pairs(out, f->labels, f->n_labels);
+    ops_strbuf_str(out, "},\"annotations\":{");
+    pairs(out, f->annotations, f->n_annotations);
+    ops_strbuf_str(out, "}}");
 }
 
 void ops_notify_format_webhook(const ops_notify_item *x, const char *receiver, const char *link,

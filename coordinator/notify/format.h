@@ -2,13 +2,15 @@
  * escaped for where they go. Pure.
  *
  * Alertmanager (api/v2 postAlerts): labels alertname="opsd", finding, service, severity, tenant, which stay the same while an
- * alert fires; annotations summary, description, kind, services, evidence; generatorURL where a link is configured.
+ * alert fires; annotations summary, description, kind, services, evidence; generatorURL where a link is configured. What a rule of
+ * opsd's own fired goes as Prometheus would send it: the alert's labels and annotations, the label tenant and the annotation finding
+ * added where they are not there.
  *
  * Webhook, one state change a request:
  *   {"version": "1", "receiver": "pager", "number": 17, "dedupe_key": "tenant/f-0123456789abcdef", "status": "firing" or
  *    "resolved", "time": "...", "link": "...", "finding": {"id", "tenant", "kind", "severity", "state", "version", "services": [],
  *    "summary", "words", "start_time", "last_time", "statistic": {"name", "value", "expected_low", "expected_high", "p_value",
- *    "score"}, "labels": {}, "evidence": [{"service", "time", "text", "template"}]}}
+ *    "score"}, "evidence": [{"service", "time", "text", "template"}], "labels": {}, "annotations": {}}}
  * `number` grows with every state change of the installation; the same number again is the same change told twice.
  * Headers: X-Opsd-Dedupe: the key, a blank and the number; with a secret X-Opsd-Timestamp: Unix seconds, and X-Opsd-Signature:
  * "sha256=" and the hexadecimal HMAC-SHA-256 over timestamp, ".", body.

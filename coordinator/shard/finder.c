@@ -24,7 +24,11 @@ void ops_finder_turn_clear(ops_finder_tenant *t)
         ops_free(t->changed.v[i].body);
     for (size_t i = 0; i < t->notices.n; i++)
         ops_free(t->notices.v[i].body);
-    t->changed.n = t->taken.n = t->notices.n = 0;
+    for (size_t i = 0; i < t->records.n; i++) {
+        ops_free(t->records.v[i].key);
+        ops_free(t->records.v[i].val);
+    }
+    t->changed.n = t->taken.n = t->notices.n = t->records.n = 0;
     t->failed = OPS_OK;
 }
 
@@ -36,6 +40,7 @@ static void tenant_free(ops_finder_tenant *t)
     ops_vec_done(&t->changed);
     ops_vec_done(&t->taken);
     ops_vec_done(&t->notices);
+    ops_vec_done(&t->records);
     ops_finding_book_free(t->book);
     ops_free(t->name);
     ops_free(t);
@@ -95,6 +100,17 @@ ops_status ops_finder_keep_notice(ops_finder_tenant *t, const ops_strbuf *body)
     return OPS_ENOMEM;
 }
 
+ops_status ops_finder_keep_record(ops_finder_tenant *t, ops_slice key, ops_slice val)
+{
+    const ops_finder_record r = {ops_memdup(key.p, key.n), ops_strndup(val.n > 0 ? val.p : "", val.n), key.n,
+                                 val.n};
+    if (r.key != NULL && r.val != NULL && ops_vec_push(&t->records, r))
+        return OPS_OK;
+    ops_free(r.key);
+    ops_free(r.val);
+    return OPS_ENOMEM;
+}
+
 static void on_change(void *u, ops_finding_change change, const ops_finding *f)
 {
     static const char *const names[] = {"", "opened", "updated", "closed"};
@@ -123,6 +139,8 @@ static void on_change(void *u, ops_finding_change change, const ops_finding *f)
 
 static ops_status load_record(void *u, ops_slice key, ops_slice val, ops_err *reterr)
 {
+    if (key.n > 0 && key.p[0] == FINDER_RULES)
+        return OPS_OK;
     return ops_finding_book_load(((ops_finder_tenant *)u)->book, key, val, reterr);
 }
 
@@ -199,6 +217,12 @@ ops_status ops_finder_tenant_commit(ops_finder_tenant *t, uint64_t *ret_revision
     ops_status st = findings != NULL && notices != NULL
                         ? ops_finding_book_save_dirty(t->book, save_record, &s, reterr)
                         : ops_fail(reterr, OPS_ENOMEM, "%zu findings", t->changed.n);
+    for (size_t i = 0; st == OPS_OK && i < t->records.n; i++) {
+        const ops_finder_record *r = &t->records.v[i];
+        const ops_delta_write w = {ops_slice_of(r->key, r->key_n), ops_slice_of(r->val, r->val_n)};
+        if (!ops_vec_push(&s.writes, w))
+            st = ops_fail(reterr, OPS_ENOMEM, "states of rules");
+    }
     for (size_t i = 0; st == OPS_OK && i < t->changed.n; i++)
         findings[i] = (ops_repo_finding){ops_slice_str(t->changed.v[i].id),
                                          ops_slice_of(t->changed.v[i].body, t->changed.v[i].n)};

@@ -72,4 +72,16 @@ typedef void (*ops_finder_alerts_fn)(void *u, const ops_finder_alerts_answer *a)
 OPS_MUST_USE ops_status ops_finder_alerts(ops_finder *f, ops_slice tenant, const ops_finder_alert *alerts,
                                           size_t count, ops_finder_alerts_fn done, void *du, ops_err *reterr);
 
+/* What a group of rules amounts to: all that fires now (bodies of kind RULE, ids that begin with "r-", fingerprints that begin with the
+ * group's id), and the states of its alerts, opaque here; empty: there are none any more. What the group had open and does not
+ * tell of any more closes. States, findings and notices are one write. `done` as above; `full` counts what would be open beyond the
+ * bound that these share with alerts from elsewhere. */
+OPS_MUST_USE ops_status ops_finder_rules(ops_finder *f, ops_slice tenant, ops_slice group,
+                                         const ops_finder_alert *firing, size_t count, ops_slice state,
+                                         ops_finder_alerts_fn done, void *du, ops_err *reterr);
+/* The states as they were written last. @thread any */
+OPS_MUST_USE ops_status ops_finder_rule_states(ops_repo *repo, ops_slice tenant,
+                                               void (*fn)(void *u, ops_slice group, ops_slice state), void *u,
+                                               ops_err *reterr);
+
 #endif

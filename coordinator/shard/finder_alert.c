@@ -1,4 +1,4 @@
-/* Alerts from elsewhere as findings: each is one by itself, outside book and budget. An open one goes by its fingerprint, whose
+/* Alerts from elsewhere, and of rules, as findings: each is one by itself, outside book and budget. An open one goes by its fingerprint, whose
  * sender may move its start; a closed one by its id, which holds the start too. What is open is kept in memory with the time it
  * was last heard of, for the bound and for alerts whose end never comes. */
 #include <stdio.h>
@@ -8,7 +8,14 @@
 #include "coordinator/shard/finder_internal.h"
 #include "proto/ops/v1/finding.pb-c.h"
 
-enum { REPEAT_MIN_S = 60, TICK_S = 60, STALE_TURN_MAX = 64, KEY_MAX = 1024, NS_PER_S = 1000000000 };
+enum {
+    REPEAT_MIN_S = 60,
+    TICK_S = 60,
+    STALE_TURN_MAX = 64,
+    KEY_MAX = 1024,
+    FINDER_RULES_KEY_MAX = 64,
+    NS_PER_S = 1000000000
+};
 
 typedef struct one_alert {
     char id[OPS_FINDING_ID_LEN + 1], own_id[OPS_FINDING_ID_LEN + 1];
@@ -22,9 +29,18 @@ typedef struct one_alert {
 struct ops_finder_alert_mail {
     one_alert *v;
     size_t n;
+    ops_finder_record
+        group; /* of rules: its id and the states of its alerts; key NULL: alerts from elsewhere */
+    int64_t now_ns;
     ops_finder_alerts_fn done;
     void *du;
 };
+
+/* Rules say of what they fired whether it goes on; nobody waits for word of it. */
+static bool is_rules(ops_slice id)
+{
+    return ops_slice_starts(id, OPS_SLICE("r-"));
+}
 
 static int64_t now_s(const ops_finder *f)
 {
@@ -94,7 +110,7 @@ void ops_finder_alerts_free(ops_finder *f)
 
 void ops_finder_alert_seen(ops_finder *f, ops_slice tenant, const ops_repo_finding *finding)
 {
-    if (!ops_slice_starts(finding->id, OPS_SLICE("a-")))
+    if (!ops_slice_starts(finding->id, OPS_SLICE("a-")) && !is_rules(finding->id))
         return;
     Ops__V1__Finding *m = ops__v1__finding__unpack(NULL, finding->body.n, (const uint8_t *)finding->body.p);
     if (m != NULL && m->state == OPS__V1__FINDING_STATE__FINDING_STATE_OPEN)
@@ -263,12 +279,67 @@ static ops_status take_one(ops_finder_tenant *t, ops_finder_alert_mail *x, size_
     return st;
 }
 
+static bool told(const ops_finder_alert_mail *x, ops_slice fingerprint)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (x->v[i].fate == FATE_OPEN && ops_slice_eq(ops_slice_str(x->v[i].fingerprint), fingerprint))
+            return true;
+    return false;
+}
+
+static ops_status close_one(ops_finder_tenant *t, const char *id, int64_t now_ns, ops_err *reterr)
+{
+    Ops__V1__Finding *m = NULL;
+    ops_status st = stored(t, id, &m, reterr);
+    if (st != OPS_OK)
+        return st == OPS_ENOTFOUND ? OPS_OK : st;
+    m->state = OPS__V1__FINDING_STATE__FINDING_STATE_CLOSED;
+    m->version++;
+    if (now_ns > m->last_time_unix_nano)
+        m->last_time_unix_nano = now_ns;
+    st = keep(t, m, true, reterr);
+    ops__v1__finding__free_unpacked(m, NULL);
+    return st;
+}
+
+typedef OPS_VEC(char *) gone_list;
+
+/* What a group of rules had open and does not tell of any more ends, and the states are written with it. */
+static ops_status settle_group(ops_finder_tenant *t, const ops_finder_alert_mail *x, gone_list *gone,
+                               ops_finder_alerts_answer *ans, ops_err *reterr)
+{
+    size_t iter = 0, skip = strlen(t->name) + 1;
+    ops_slice key, group = ops_slice_of(x->group.key, x->group.key_n);
+    void *v;
+    char record[FINDER_RULES_KEY_MAX];
+    ops_status st = OPS_OK;
+    while (st == OPS_OK && ops_map_next(t->finder->alerts, &iter, &key, &v)) {
+        const open_alert *o = v;
+        const ops_slice fingerprint = ops_slice_sub(key, skip, key.n);
+        if (key.n <= skip || memcmp(key.p, t->name, skip) != 0 || !is_rules(ops_slice_str(o->id)) ||
+            !ops_slice_starts(fingerprint, group) || told(x, fingerprint))
+            continue;
+        char *copy = ops_strndup(fingerprint.p, fingerprint.n);
+        if (copy == NULL || !ops_vec_push(gone, copy)) {
+            ops_free(copy);
+            return ops_fail(reterr, OPS_ENOMEM, "alerts of a group");
+        }
+        ans->resolved++;
+        st = close_one(t, o->id, x->now_ns, reterr);
+    }
+    const int n = snprintf(record, sizeof record, "%c" OPS_SLICE_FMT, FINDER_RULES, OPS_SLICE_ARG(group));
+    if (st == OPS_OK && (st = ops_finder_keep_record(t, ops_slice_of(record, (size_t)n),
+                                                     ops_slice_of(x->group.val, x->group.val_n))) != OPS_OK)
+        (void)ops_fail(reterr, st, "states of a group");
+    return st;
+}
+
 /* Writes what was gathered for the tenant; a failure forgets both. */
 static ops_status finish(ops_finder *f, ops_finder_tenant *t, ops_status st, ops_err *reterr)
 {
     uint64_t revision = 0;
     const bool wrote = t->changed.n > 0;
-    if (st == OPS_OK && wrote)
+    if (st == OPS_OK && (wrote || t->records.n > 0))
         st = ops_finder_tenant_commit(t, &revision, reterr);
     if (st != OPS_OK) {
         ops_finder_tenant_forget(f, t);
@@ -287,10 +358,13 @@ void ops_finder_alert_mail_open(ops_finder *f, mail *m)
     ops_finder_tenant *t = NULL;
     const ops_slice name = ops_slice_str(m->tenant);
     ops_finder_alert_mail *x = m->alerts;
+    gone_list gone = {0};
     size_t open = open_count(f, name);
     ops_status st = ops_finder_tenant_open(f, name, &t, &err);
     for (size_t i = 0; st == OPS_OK && i < x->n; i++)
         st = take_one(t, x, i, &open, &ans, &err);
+    if (st == OPS_OK && x->group.key != NULL)
+        st = settle_group(t, x, &gone, &ans, &err);
     if (t != NULL)
         st = finish(f, t, st, &err);
     for (size_t i = 0; st == OPS_OK && i < x->n; i++)
@@ -298,6 +372,12 @@ void ops_finder_alert_mail_open(ops_finder *f, mail *m)
             remember(f, name, x->v[i].fingerprint, x->v[i].id, now_s(f));
         else if (x->v[i].fate == FATE_CLOSED)
             forget(f, name, x->v[i].fingerprint);
+    for (size_t i = 0; i < gone.n; i++) {
+        if (st == OPS_OK)
+            forget(f, name, gone.v[i]);
+        ops_free(gone.v[i]);
+    }
+    ops_vec_done(&gone);
     if (st == OPS_OK && ans.full > 0)
         st = ops_fail(&err, OPS_EAGAIN, "tenant %s has %zu open alerts: %u new ones were not taken",
                       m->tenant, open, ans.full);
@@ -320,6 +400,8 @@ void ops_finder_alert_mail_free(ops_finder_alert_mail *x)
         ops_free(x->v[i].fingerprint);
     }
     ops_free(x->v);
+    ops_free(x->group.key);
+    ops_free(x->group.val);
     ops_free(x);
 }
 
@@ -334,14 +416,25 @@ static bool copy_one(one_alert *to, const ops_finder_alert *from)
     return to->body != NULL;
 }
 
-ops_status ops_finder_alerts(ops_finder *f, ops_slice tenant, const ops_finder_alert *alerts, size_t count,
-                             ops_finder_alerts_fn done, void *du, ops_err *reterr)
+static bool copy_group(ops_finder_record *to, ops_slice group, ops_slice state)
 {
-    size_t bytes = 0;
+    if (group.n == 0)
+        return true;
+    to->key = ops_strndup(group.p, group.n);
+    to->key_n = group.n;
+    to->val = ops_strndup(state.n > 0 ? state.p : "", state.n);
+    to->val_n = state.n;
+    return to->key != NULL && to->val != NULL;
+}
+
+static ops_status post(ops_finder *f, ops_slice tenant, const ops_finder_alert *alerts, size_t count,
+                       ops_slice group, ops_slice state, ops_finder_alerts_fn done, void *du, ops_err *reterr)
+{
+    size_t bytes = state.n;
     mail *m = ops_calloc(1, sizeof *m);
     ops_finder_alert_mail *x = ops_calloc(1, sizeof *x);
     bool ok = m != NULL && x != NULL && (x->v = ops_calloc(count + 1, sizeof *x->v)) != NULL &&
-              (m->tenant = ops_strndup(tenant.p, tenant.n)) != NULL;
+              (m->tenant = ops_strndup(tenant.p, tenant.n)) != NULL && copy_group(&x->group, group, state);
     for (size_t i = 0; ok && i < count; i++, x->n++) {
         ok = copy_one(&x->v[i], &alerts[i]);
         bytes += alerts[i].body.n;
@@ -350,6 +443,7 @@ ops_status ops_finder_alerts(ops_finder *f, ops_slice tenant, const ops_finder_a
     if (ok) {
         m->kind = MAIL_ALERTS;
         m->alerts = x;
+        x->now_ns = ops_clock_wall_ns(f->clock);
         x->done = done;
         x->du = du;
         st = ops_mailbox_post(f->mail, m, bytes);
@@ -364,6 +458,43 @@ ops_status ops_finder_alerts(ops_finder *f, ops_slice tenant, const ops_finder_a
     ops_finder_mail_free(m);
     return ops_fail(reterr, st == OPS_ECANCELLED ? OPS_EUNAVAILABLE : st, "%zu alerts: %s", count,
                     st == OPS_EAGAIN ? "too many wait to be written" : ops_status_text(st));
+}
+
+ops_status ops_finder_alerts(ops_finder *f, ops_slice tenant, const ops_finder_alert *alerts, size_t count,
+                             ops_finder_alerts_fn done, void *du, ops_err *reterr)
+{
+    return post(f, tenant, alerts, count, (ops_slice){0}, (ops_slice){0}, done, du, reterr);
+}
+
+ops_status ops_finder_rules(ops_finder *f, ops_slice tenant, ops_slice group, const ops_finder_alert *firing,
+                            size_t count, ops_slice state, ops_finder_alerts_fn done, void *du,
+                            ops_err *reterr)
+{
+    if (group.n == 0 || group.n >= FINDER_RULES_KEY_MAX - 1)
+        return ops_fail(reterr, OPS_EINVAL, "a group's id of %zu bytes", group.n);
+    return post(f, tenant, firing, count, group, state, done, du, reterr);
+}
+
+struct handing {
+    void (*fn)(void *u, ops_slice group, ops_slice state);
+    void *u;
+};
+
+static ops_status on_record(void *u, ops_slice key, ops_slice val, ops_err *reterr)
+{
+    const struct handing *h = u;
+    (void)reterr;
+    if (key.n > 1 && key.p[0] == FINDER_RULES)
+        h->fn(h->u, ops_slice_sub(key, 1, key.n), val);
+    return OPS_OK;
+}
+
+ops_status ops_finder_rule_states(ops_repo *repo, ops_slice tenant,
+                                  void (*fn)(void *u, ops_slice group, ops_slice state), void *u,
+                                  ops_err *reterr)
+{
+    struct handing h = {fn, u};
+    return ops_repo_tenant_scan(repo, tenant, on_record, &h, reterr);
 }
 
 /* Not heard of for too long: closed, with word of why. */
@@ -405,6 +536,7 @@ void ops_finder_alert_tick(ops_finder *f)
     f->alert_tick_s = mono_s + TICK_S;
     while (n < STALE_TURN_MAX && ops_map_next(f->alerts, &iter, &key, &o))
         if (now_s(f) - ((const open_alert *)o)->seen_s > f->conf.alerts_stale_ns / NS_PER_S &&
+            !is_rules(ops_slice_str(((const open_alert *)o)->id)) &&
             (stale[n] = ops_strndup(key.p, key.n)) != NULL)
             n++;
     if (n == STALE_TURN_MAX)

@@ -24,6 +24,13 @@ typedef struct ops_finder_notice {
     size_t n;
 } ops_finder_notice;
 
+/* A record of the tenant's that is no book's: states of alert rules (finder.h). The key begins with FINDER_RULES. */
+typedef struct ops_finder_record {
+    char *key, *val;
+    size_t key_n, val_n;
+} ops_finder_record;
+#define FINDER_RULES '~'
+
 typedef struct ops_finder_tenant {
     struct ops_finder *finder;
     char *name;
@@ -32,6 +39,7 @@ typedef struct ops_finder_tenant {
     OPS_VEC(ops_finder_changed) changed;
     OPS_VEC(ops_effect_id) taken;
     OPS_VEC(ops_finder_notice) notices;
+    OPS_VEC(ops_finder_record) records;
     ops_status failed; /* of the turn under way */
     ops_err err;
 } ops_finder_tenant;
@@ -86,6 +94,7 @@ void ops_finder_turn_clear(ops_finder_tenant *t);
 ops_status ops_finder_stored_body(ops_finder_tenant *t, ops_slice id, ops_strbuf *out, ops_err *reterr);
 ops_status ops_finder_keep_change(ops_finder_tenant *t, ops_slice id, ops_strbuf *body);
 ops_status ops_finder_keep_notice(ops_finder_tenant *t, const ops_strbuf *body);
+ops_status ops_finder_keep_record(ops_finder_tenant *t, ops_slice key, ops_slice val);
 
 /* finder_mail.c */
 void ops_finder_mail_free(mail *m);

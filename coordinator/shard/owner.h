@@ -14,6 +14,7 @@
 #include "coordinator/analysis/pipeline/pipeline.h"
 #include "coordinator/pin/pinset.h"
 #include "coordinator/shard/ledger.h"
+#include "proto/codec/sample.h"
 #include "storage/repo/repo.h"
 #include "storage/streamlog/streamlog.h"
 
@@ -32,6 +33,9 @@ typedef struct ops_owners_conf {
     void (*on_effects)(void *u); /* effects were committed; must not block. @thread an owner's */
     /* A template was born: its meaning is wanted. Must not block. @thread an owner's, under the partition's lock */
     void (*on_template)(void *u, ops_slice tenant, ops_slice service, uint64_t id, ops_slice text);
+    /* Samples were judged: others look at them too. Must not block. @thread an owner's, under the partition's lock */
+    void (*on_samples)(void *u, ops_slice tenant, const ops_series_id *id, const ops_sample *samples,
+                       size_t n);
     void *u;
 } ops_owners_conf;
 

@@ -171,6 +171,8 @@ static ops_status judge(void *u, ops_slice tenant, const ops_series_id *id, cons
             fates[fate]++;
     }
     ops_strbuf_done(&text);
+    if (st == OPS_OK && p->owners->conf.on_samples != NULL)
+        p->owners->conf.on_samples(p->owners->conf.u, tenant, id, samples, n);
     s->count += (uint32_t)n;
     s->tenant = tenant;
     for (unsigned f = 0; f < OPS_MONITOR_FATE_COUNT; f++)

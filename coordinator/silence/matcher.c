@@ -57,7 +57,8 @@ ops_slice ops_finding_label(const Ops__V1__Finding *f, ops_slice name, char buf[
         return ops_slice_str(lower(&ops__v1__level__descriptor, (int)f->severity, "LEVEL_", buf));
     if (ops_slice_eq(name, OPS_SLICE("service")))
         return f->n_services > 0 ? ops_slice_str(f->services[0]) : (ops_slice){0};
-    if (ops_slice_eq(name, OPS_SLICE("alertname")) && f->kind != OPS__V1__FINDING_KIND__FINDING_KIND_ALERT)
+    if (ops_slice_eq(name, OPS_SLICE("alertname")) && f->kind != OPS__V1__FINDING_KIND__FINDING_KIND_ALERT &&
+        f->kind != OPS__V1__FINDING_KIND__FINDING_KIND_RULE)
         return OPS_SLICE("opsd");
     return own_label(f, name);
 }

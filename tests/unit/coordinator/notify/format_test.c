@@ -108,6 +108,55 @@ static void alertmanager_body(void **state)
     ops_strbuf_done(&b);
 }
 
+static void a_rule_goes_under_its_own_labels(void **state)
+{
+    (void)state;
+    struct sample s;
+    ops_strbuf b;
+    Ops__V1__Label l[3], *labels[2], *annotations[1];
+    make(&s);
+    for (size_t i = 0; i < 3; i++)
+        ops__v1__label__init(&l[i]);
+    l[0].name = TEXT("alertname");
+    l[0].value = TEXT("Errors");
+    l[1].name = TEXT("job");
+    l[1].value = hostile;
+    l[2].name = TEXT("runbook");
+    l[2].value = TEXT("https://ops.example/errors");
+    labels[0] = &l[0];
+    labels[1] = &l[1];
+    annotations[0] = &l[2];
+    s.f.kind = OPS__V1__FINDING_KIND__FINDING_KIND_RULE;
+    s.f.labels = labels;
+    s.f.n_labels = 2;
+    s.f.annotations = annotations;
+    s.f.n_annotations = 1;
+    ops_strbuf_init(&b, 1 << 20);
+    const ops_notify_item item = {.f = &s.f, .end_ns = 1764000240000000000};
+    ops_notify_format_alertmanager(&item, 1, "", &b);
+    json_t *all = load(&b), *a = json_array_get(all, 0);
+    assert_int_equal(json_object_size(json_object_get(a, "labels")), 3);
+    assert_string_equal(str(json_object_get(a, "labels"), "alertname"), "Errors");
+    assert_string_equal(str(json_object_get(a, "labels"), "tenant"), "acme");
+    assert_int_equal(json_object_size(json_object_get(a, "annotations")), 2);
+    assert_string_equal(str(json_object_get(a, "annotations"), "runbook"), "https://ops.example/errors");
+    assert_string_equal(str(json_object_get(a, "annotations"), "finding"), "f-0123456789abcdef");
+    json_decref(all);
+    /* A label of that name is the rule's; without any labels it is still an alert. */
+    ops_strbuf_clear(&b);
+    l[1].name = TEXT("tenant");
+    l[1].value = TEXT("blue");
+    ops_notify_format_alertmanager(&item, 1, "", &b);
+    all = load(&b);
+    assert_string_equal(str(json_object_get(json_array_get(all, 0), "labels"), "tenant"), "blue");
+    json_decref(all);
+    ops_strbuf_clear(&b);
+    s.f.n_labels = s.f.n_annotations = 0;
+    ops_notify_format_alertmanager(&item, 1, "", &b);
+    json_decref(load(&b));
+    ops_strbuf_done(&b);
+}
+
 static void webhook_body(void **state)
 {
     (void)state;
@@ -185,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(alertmanager_body),
+        cmocka_unit_test(a_rule_goes_under_its_own_labels),
         cmocka_unit_test(webhook_body),
         cmocka_unit_test(slack_calls_nobody),
         cmocka_unit_test(long_text_is_cut_between_characters),
