@@ -75,17 +75,16 @@ static void say(size_t line, const char *verdict, const char *why)
     ops_strbuf_done(&b);
 }
 
-static bool body(const test *t)
-{
-    return t->at < t->n && t->lines[t->at].n > 0 &&
-           (t->lines[t->at].p[0] == ' ' || t->lines[t->at].p[0] == '\t') &&
-           ops_slice_trim(t->lines[t->at]).n > 0;
-}
-
 static bool comment(ops_slice s)
 {
     s = ops_slice_trim(s);
     return s.n > 0 && s.p[0] == '#';
+}
+
+static bool body(const test *t)
+{
+    /* Up to an empty line; a comment counts as one. */
+    return t->at < t->n && ops_slice_trim(t->lines[t->at]).n > 0 && !comment(t->lines[t->at]);
 }
 
 typedef struct loaded {
@@ -94,27 +93,125 @@ typedef struct loaded {
     size_t n;
 } loaded;
 
-static void append(test *t, const ops_rules_labels *l, int64_t at_ms, double v)
+static void append(test *t, const ops_rules_labels *l, int64_t at_ms, const ops_rules_series_value *v)
 {
-    ops_status st = ops_rules_store_append(t->store, l->v, l->n, at_ms, v);
+    ops_status st = v->h != NULL ? ops_rules_store_append_hist(t->store, l->v, l->n, at_ms, v->h)
+                                 : ops_rules_store_append(t->store, l->v, l->n, at_ms, v->v);
     if (st != OPS_OK) {
         (void)fprintf(stderr, "line %zu: a sample is not taken: %s\n", t->at, ops_status_text(st));
         exit(2);
     }
 }
 
-/* load_with_nhcb makes a native histogram of classic buckets, beside them: its mark, so that who asks for it is refused. */
-static void append_native(test *t, ops_arena *a, const loaded *x, int64_t step)
+typedef struct bound {
+    double upper;
+    const loaded *x;
+} bound;
+
+static int by_upper(const void *a, const void *b)
 {
-    ops_slice name = ops_rules_labels_get(x->labels, OPS_RULES_NAME), le = OPS_SLICE("le");
-    if (!ops_slice_ends(name, OPS_SLICE("_bucket")))
-        return;
-    const ops_rules_labels *l = ops_rules_labels_drop(a, x->labels, &le, 1, OPS_RULES_META_NONE);
-    l = ops_rules_labels_with(a, l, OPS_RULES_NAME, ops_slice_sub(name, 0, name.n - 7));
-    for (size_t i = 0; i < x->n; i++)
-        if (x->v[i].present) /* the next bucket gives the same mark again: no error */
-            (void)!ops_rules_store_append(t->store, l->v, l->n, (int64_t)i * step,
-                                          ops_rules_of_bits(OPS_RULES_HISTOGRAM_BITS));
+    double x = ((const bound *)a)->upper, y = ((const bound *)b)->upper;
+    return (x > y) - (x < y);
+}
+
+static double value_at(const loaded *x, size_t k)
+{
+    return x != NULL && k < x->n && x->v[k].present ? x->v[k].v : (double)NAN;
+}
+
+static const loaded *find(const loaded *all, size_t count, const ops_rules_labels *l)
+{
+    for (size_t i = 0; i < count; i++)
+        if (ops_rules_labels_eq(all[i].labels, l))
+            return &all[i];
+    return NULL;
+}
+
+static ops_slice join(ops_arena *a, ops_slice base, const char *end)
+{
+    size_t n = strlen(end);
+    char *p = ops_arena_alloc(a, base.n + n + 1);
+    if (p == NULL)
+        exit(2);
+    memcpy(p, base.p, base.n);
+    memcpy(p + base.n, end, n + 1);
+    return ops_slice_of(p, base.n + n);
+}
+
+/* load_with_nhcb: beside classic buckets the native histogram with their bounds, once all of them are known of an instant. */
+static void append_native(test *t, ops_arena *a, const loaded *all, size_t count, const bound *b, size_t n,
+                          const ops_rules_labels *l, int64_t step)
+{
+    ops_slice name = ops_rules_labels_get(l, OPS_RULES_NAME);
+    const loaded *sum = find(all, count, ops_rules_labels_with(a, l, OPS_RULES_NAME, join(a, name, "_sum"))),
+                 *total =
+                     find(all, count, ops_rules_labels_with(a, l, OPS_RULES_NAME, join(a, name, "_count")));
+    double *bounds = ops_arena_alloc(a, (n + 1) * sizeof *bounds);
+    size_t bound_n = 0, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (isfinite(b[i].upper))
+            bounds[bound_n++] = b[i].upper;
+        most = b[i].x->n > most ? b[i].x->n : most;
+    }
+    for (size_t k = 0; k < most; k++) {
+        ops_rules_bucket *v = ops_arena_alloc(a, (n + 1) * sizeof *v);
+        double before = 0;
+        bool whole = true;
+        for (size_t i = 0; i < n; i++) {
+            double c = value_at(b[i].x, k);
+            whole = whole && !isnan(c);
+            v[i] = (ops_rules_bucket){(int32_t)i, c - before};
+            before = c;
+        }
+        double c = value_at(total, k), s = value_at(sum, k);
+        if (!whole)
+            continue;
+        const ops_rules_hist h = {.schema = OPS_RULES_HIST_CUSTOM,
+                                  .count = isnan(c) ? before : c,
+                                  .sum = isnan(s) ? 0 : s,
+                                  .pos = v,
+                                  .pos_n = n,
+                                  .bounds = bounds,
+                                  .bound_n = bound_n};
+        const ops_rules_series_value x = {.present = true, .h = ops_rules_hist_compact(a, &h)};
+        append(t, l, (int64_t)k * step, &x);
+    }
+}
+
+static const ops_rules_labels *native_of(ops_arena *a, const ops_rules_labels *l)
+{
+    ops_slice name = ops_rules_labels_get(l, OPS_RULES_NAME), le = OPS_SLICE("le");
+    if (!ops_slice_ends(name, OPS_SLICE("_bucket")) || ops_rules_labels_get(l, le).n == 0)
+        return NULL;
+    l = ops_rules_labels_drop(a, l, &le, 1, OPS_RULES_META_NONE);
+    return ops_rules_labels_with(a, l, OPS_RULES_NAME, ops_slice_sub(name, 0, name.n - 7));
+}
+
+static void append_natives(test *t, ops_arena *a, const loaded *all, size_t count, int64_t step)
+{
+    static bound b[EXPECT_MAX];
+    for (size_t i = 0; i < count; i++) {
+        const ops_rules_labels *l = native_of(a, all[i].labels);
+        size_t n = 0;
+        bool first = l != NULL;
+        for (size_t k = 0; l != NULL && k < count; k++) {
+            const ops_rules_labels *other = native_of(a, all[k].labels);
+            if (other == NULL || !ops_rules_labels_eq(other, l))
+                continue;
+            first = first && k >= i;
+            ops_slice le = ops_rules_labels_get(all[k].labels, OPS_SLICE("le"));
+            char text[64], *end = text;
+            (void)snprintf(text, sizeof text, OPS_SLICE_FMT, OPS_SLICE_ARG(le));
+            b[n].upper = strtod(text, &end);
+            if (*end != '\0')
+                continue;
+            b[n++].x = &all[k];
+        }
+        if (!first)
+            continue;
+        qsort(b, n, sizeof *b, by_upper);
+        append_native(t, a, all, count, b, n, l, step);
+    }
 }
 
 static void load(test *t, ops_slice head, bool native)
@@ -124,13 +221,11 @@ static void load(test *t, ops_slice head, bool native)
     size_t count = 0, k;
     ops_arena a;
     ops_arena_init(&a, 256 << 20);
-    for (t->at++; body(t) || (t->at < t->n && comment(t->lines[t->at])); t->at++) {
+    for (t->at++; body(t); t->at++) {
         loaded x;
         size_t used;
         ops_err err = {0};
         ops_slice line = ops_slice_trim(t->lines[t->at]);
-        if (comment(line))
-            continue;
         if (count == EXPECT_MAX || ops_rules_series_labels(line, &a, &x.labels, &used, &err) != OPS_OK ||
             ops_rules_series_values(ops_slice_sub(line, used, line.n), &a, &x.v, &x.n, &err) != OPS_OK) {
             (void)fprintf(stderr, "line %zu: %s\n", t->at + 1, err.msg);
@@ -144,10 +239,10 @@ static void load(test *t, ops_slice head, bool native)
     for (size_t i = 0; i < count; i++) {
         for (k = 0; k < all[i].n; k++)
             if (all[i].v[k].present)
-                append(t, all[i].labels, (int64_t)k * step, all[i].v[k].v);
-        if (native)
-            append_native(t, &a, &all[i], step);
+                append(t, all[i].labels, (int64_t)k * step, &all[i].v[k]);
     }
+    if (native)
+        append_natives(t, &a, all, count, step);
     ops_arena_done(&a);
 }
 
@@ -209,6 +304,45 @@ static bool near(double want, double got)
     return diff / fmin(sum, 1.7976931348623157e308) < 1e-6;
 }
 
+static bool same_side(const ops_rules_bucket *a, size_t an, const ops_rules_bucket *b, size_t bn)
+{
+    bool same = an == bn;
+    for (size_t i = 0; same && i < an; i++)
+        same = a[i].index == b[i].index && near(a[i].count, b[i].count);
+    return same;
+}
+
+static bool near_hist(const ops_rules_hist *want, const ops_rules_hist *got)
+{
+    if (want == NULL || got == NULL)
+        return want == got;
+    want = ops_rules_hist_compact(&arena, want);
+    got = ops_rules_hist_compact(&arena, got);
+    bool same = want->schema == got->schema && near(want->count, got->count) && near(want->sum, got->sum) &&
+                want->zero_threshold == got->zero_threshold && near(want->zero_count, got->zero_count) &&
+                want->bound_n == got->bound_n && same_side(want->pos, want->pos_n, got->pos, got->pos_n) &&
+                same_side(want->neg, want->neg_n, got->neg, got->neg_n);
+    for (size_t i = 0; same && i < want->bound_n; i++)
+        same = want->bounds[i] == got->bounds[i];
+    return same;
+}
+
+static const char *other_hist(size_t at, const ops_rules_hist *want, const ops_rules_hist *got)
+{
+    static char why[600];
+    ops_strbuf b;
+    ops_strbuf_init(&b, sizeof why);
+    for (int i = 0; i < 2; i++) {
+        const ops_rules_hist *h = i == 0 ? want : got;
+        ops_strbuf_str(&b, i == 0 ? "expected " : ", got ");
+        if (h != NULL)
+            ops_rules_hist_print(h, &b);
+    }
+    (void)snprintf(why, sizeof why, "value %zu: %s", at, b.p != NULL ? b.p : "");
+    ops_strbuf_done(&b);
+    return why;
+}
+
 static const char *compare_series(const eval_case *c, expected *x, const ops_rules_series *s)
 {
     static char why[200];
@@ -216,12 +350,14 @@ static const char *compare_series(const eval_case *c, expected *x, const ops_rul
     for (size_t i = 0; i < x->n; i++) {
         int64_t at = c->from + (int64_t)i * c->step;
         bool got = k < s->n && (!c->range || s->v[k].t_ms == at);
-        if (x->v[i].present != got || (got && !near(x->v[i].v, s->v[k].v))) {
+        if (x->v[i].present != got || (got && x->v[i].h == NULL && !near(x->v[i].v, s->v[k].v))) {
             (void)snprintf(why, sizeof why, "value %zu: expected %s%.17g, got %s%.17g", i,
                            x->v[i].present ? "" : "none ", x->v[i].v, got ? "" : "none ",
                            got ? s->v[k].v : 0);
             return why;
         }
+        if (got && !near_hist(x->v[i].h, s->v[k].h))
+            return other_hist(i, x->v[i].h, s->v[k].h);
         k += got;
     }
     return k == s->n ? NULL : "more samples than expected";
@@ -299,9 +435,8 @@ static void eval(test *t, ops_slice head, ops_slice kind)
         c.from = duration(word(&head));
     }
     c.expr = head;
-    for (t->at++; body(t) || (t->at < t->n && comment(t->lines[t->at])); t->at++)
-        if (!comment(t->lines[t->at]))
-            expectation(&c, ops_slice_trim(t->lines[t->at]));
+    for (t->at++; body(t); t->at++)
+        expectation(&c, ops_slice_trim(t->lines[t->at]));
     judge(t, &c);
 }
 

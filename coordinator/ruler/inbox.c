@@ -4,10 +4,11 @@
 
 enum { NS_PER_MS = 1000000 };
 
-void ruler_append(ops_ruler *r, ops_rules_store *s, const ops_rules_label *l, size_t n, int64_t t_ms,
-                  double v, bool counted)
+void ruler_append(ops_ruler *r, ops_rules_store *s, const ops_rules_label *l, size_t n,
+                  const ops_rules_sample *x, bool counted)
 {
-    ops_status st = ops_rules_store_append(s, l, n, t_ms, v);
+    ops_status st = x->h != NULL ? ops_rules_store_append_hist(s, l, n, x->t_ms, x->h)
+                                 : ops_rules_store_append(s, l, n, x->t_ms, x->v);
     if (!counted)
         return;
     ruler_count(r, RULER_ROW_SAMPLES,
@@ -47,8 +48,8 @@ static size_t labels_of(const ops_series_id *id, ops_rules_label *v)
 static ops_rules_sample sample_of(const ops_sample *s)
 {
     const bool stale = (s->flags & OPS_SAMPLE_STALE) != 0;
-    return (ops_rules_sample){s->time_ns / NS_PER_MS,
-                              stale ? ops_rules_of_bits(OPS_RULES_STALE_BITS) : s->value};
+    return (ops_rules_sample){.t_ms = s->time_ns / NS_PER_MS,
+                              .v = stale ? ops_rules_of_bits(OPS_RULES_STALE_BITS) : s->value};
 }
 
 /* NULL: no room. */
@@ -107,7 +108,7 @@ static void deliver(ops_ruler *r, const ruler_letter *x, ops_arena *a, bool coun
     if (l == NULL || !ruler_tenant_wants(t, l))
         return;
     for (size_t i = 0; i < x->n; i++)
-        ruler_append(r, s, l->v, l->n, x->v[i].t_ms, x->v[i].v, counted);
+        ruler_append(r, s, l->v, l->n, &x->v[i], counted);
 }
 
 void ruler_drain(ops_ruler *r, bool counted)
@@ -147,7 +148,7 @@ static ops_status on_stored(void *u, ops_slice tenant, const ops_series_id *id, 
     const ops_rules_labels *l = ops_rules_labels_make(&x->a, v, labels_of(id, v));
     for (size_t i = 0; l != NULL && ruler_tenant_wants(t, l) && i < n; i++) {
         const ops_rules_sample one = sample_of(&samples[i]);
-        ruler_append(x->r, s, l->v, l->n, one.t_ms, one.v, false);
+        ruler_append(x->r, s, l->v, l->n, &one, false);
     }
     return OPS_OK;
 }

@@ -14,14 +14,14 @@ typedef struct evaluating {
     ops_rules_store *store;
 } evaluating;
 
-static ops_status on_sample(void *u, const ops_rules_labels *l, int64_t t_ms, double v, ops_err *reterr)
+static ops_status on_sample(void *u, const ops_rules_labels *l, const ops_rules_sample *s, ops_err *reterr)
 {
     evaluating *x = u;
     (void)reterr;
     /* What nobody looks at is not kept, as with samples that come in. */
     if (ruler_tenant_names(x->g->tenant, ops_rules_labels_get(l, OPS_RULES_NAME)) &&
         ruler_tenant_wants(x->g->tenant, l))
-        ruler_append(x->r, x->store, l->v, l->n, t_ms, v, true);
+        ruler_append(x->r, x->store, l->v, l->n, s, true);
     return OPS_OK;
 }
 

@@ -120,8 +120,8 @@ struct ops_ruler {
 
 void ruler_count(ops_ruler *r, size_t row, const char *label, uint64_t n);
 /* Appends one sample; `l` is of a series that the tenant's rules select. Counts its fate where `counted`. */
-void ruler_append(ops_ruler *r, ops_rules_store *s, const ops_rules_label *l, size_t n, int64_t t_ms,
-                  double v, bool counted);
+void ruler_append(ops_ruler *r, ops_rules_store *s, const ops_rules_label *l, size_t n,
+                  const ops_rules_sample *x, bool counted);
 ops_rules_store *ruler_store_of(ops_ruler *r, ops_slice tenant);
 /* Takes what waits into the stores. */
 void ruler_drain(ops_ruler *r, bool counted);

@@ -66,7 +66,7 @@ static ops_status sample_value(ruleset_doc *d, yaml_node_t *v, void *u)
     ops_rules_series_value *x = NULL;
     size_t n = 0;
     ops_status st = values_of(d, v, &x, &n);
-    if (st == OPS_OK && (n != 1 || !x[0].present))
+    if (st == OPS_OK && (n != 1 || !x[0].present || x[0].h != NULL))
         return ruleset_wrong(d, v, "one number is expected");
     if (st == OPS_OK)
         SAMPLE(u)->value = x[0].v;
@@ -74,9 +74,14 @@ static ops_status sample_value(ruleset_doc *d, yaml_node_t *v, void *u)
 }
 static ops_status sample_histogram(ruleset_doc *d, yaml_node_t *v, void *u)
 {
-    (void)u;
-    (void)ruleset_wrong(d, v, "native histograms are not taken");
-    return OPS_EUNIMPL;
+    ops_rules_series_value *x = NULL;
+    size_t n = 0;
+    ops_status st = values_of(d, v, &x, &n);
+    if (st == OPS_OK && (n != 1 || x[0].h == NULL))
+        return ruleset_wrong(d, v, "one histogram is expected: {{count:1 sum:2 buckets:[1]}}");
+    if (st == OPS_OK && (SAMPLE(u)->h = ops_rules_hist_compact(d->arena, x[0].h)) == NULL)
+        return no_memory(d);
+    return st;
 }
 static ops_status labels_of(ruleset_doc *d, yaml_node_t *v, const ops_rules_labels **ret)
 {

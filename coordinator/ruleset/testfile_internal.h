@@ -16,6 +16,7 @@ typedef struct ruletest_series {
 typedef struct ruletest_sample {
     const ops_rules_labels *labels, *annotations; /* annotations: of alerts */
     double value;
+    const ops_rules_hist *h; /* without empty buckets; NULL: a number */
 } ruletest_sample;
 
 /* A check: of an expression, or of an alert. */

@@ -52,12 +52,15 @@ static void say(test_run *r, const ruletest_check *c, const char *what, const op
     ops_strbuf_done(&b);
 }
 
-static void put_sample(ops_strbuf *b, const ops_rules_labels *l, double v)
+static void put_sample(ops_strbuf *b, const ruletest_sample *s)
 {
     ops_strbuf_str(b, "\n        ");
-    ops_rules_labels_print(l, b);
+    ops_rules_labels_print(s->labels, b);
     ops_strbuf_char(b, ' ');
-    ops_rules_number(v, false, b);
+    if (s->h != NULL)
+        ops_rules_hist_print(s->h, b);
+    else
+        ops_rules_number(s->value, false, b);
 }
 static void put_alert(ops_strbuf *b, const ops_rules_labels *l, const ops_rules_labels *annotations)
 {
@@ -74,8 +77,11 @@ static int by_labels(const void *a, const void *b)
     return c != 0 || x->annotations == NULL ? c : ops_rules_labels_cmp(x->annotations, y->annotations);
 }
 
-static bool same_value(double a, double b, bool fuzzy)
+static bool same_value(const ruletest_sample *x, const ruletest_sample *y, bool fuzzy)
 {
+    const double a = x->value, b = y->value;
+    if (x->h != NULL || y->h != NULL)
+        return x->h != NULL && y->h != NULL && ops_rules_hist_eq(x->h, y->h);
     return a == b || (isnan(a) && isnan(b)) || (fuzzy && (nextafter(a, b) == b || nextafter(b, a) == a));
 }
 
@@ -91,7 +97,7 @@ static void compare(test_run *r, const ruletest_check *c, ruletest_sample *want,
     for (size_t i = 0; same && i < want_n; i++)
         same = ops_rules_labels_eq(want[i].labels, got[i].labels) &&
                (c->alert ? ops_rules_labels_eq(want[i].annotations, got[i].annotations)
-                         : same_value(want[i].value, got[i].value, r->file->fuzzy));
+                         : same_value(&want[i], &got[i], r->file->fuzzy));
     r->counts->checks++;
     if (same)
         return;
@@ -100,11 +106,9 @@ static void compare(test_run *r, const ruletest_check *c, ruletest_sample *want,
     ops_strbuf_init(&w, SAID_BYTES_MAX);
     ops_strbuf_init(&g, SAID_BYTES_MAX);
     for (size_t i = 0; i < want_n; i++)
-        c->alert ? put_alert(&w, want[i].labels, want[i].annotations)
-                 : put_sample(&w, want[i].labels, want[i].value);
+        c->alert ? put_alert(&w, want[i].labels, want[i].annotations) : put_sample(&w, &want[i]);
     for (size_t i = 0; i < got_n; i++)
-        c->alert ? put_alert(&g, got[i].labels, got[i].annotations)
-                 : put_sample(&g, got[i].labels, got[i].value);
+        c->alert ? put_alert(&g, got[i].labels, got[i].annotations) : put_sample(&g, &got[i]);
     if (want_n == 0)
         ops_strbuf_str(&w, " nothing");
     if (got_n == 0)
@@ -124,7 +128,7 @@ typedef struct gathering {
 static void gather(void *u, const ops_rules_alert *a)
 {
     gathering *g = u;
-    const ruletest_sample s = {a->labels, a->annotations, a->value};
+    const ruletest_sample s = {.labels = a->labels, .annotations = a->annotations, .value = a->value};
     if (a->state == OPS_RULES_FIRING && !ops_vec_push(&g->got, s))
         g->failed = true;
 }
@@ -147,6 +151,15 @@ static ops_status check_alert(test_run *r, const ruletest_check *c, ops_arena *a
         compare(r, c, want, c->want.n, g.got.v, g.got.n);
     ops_vec_done(&g.got);
     return ok ? OPS_OK : ops_fail(r->err, OPS_ENOMEM, "%s: out of memory", r->name);
+}
+
+static bool answer_of(const ops_rules_series *s, ops_arena *a, ruletest_sample *ret)
+{
+    const ops_rules_sample none = {0}, *last = s->n > 0 ? &s->v[s->n - 1] : &none;
+    *ret = (ruletest_sample){.labels = s->labels, .value = last->v};
+    if (last->h != NULL)
+        ret->h = ops_rules_hist_compact(a, last->h);
+    return last->h == NULL || ret->h != NULL;
 }
 
 static ops_status check_expr(test_run *r, const ruletest_check *c, ops_arena *a)
@@ -175,20 +188,28 @@ static ops_status check_expr(test_run *r, const ruletest_check *c, ops_arena *a)
     if (got == NULL)
         return ops_fail(r->err, OPS_ENOMEM, "%s: out of memory", r->name);
     for (size_t i = 0; i < n; i++)
-        got[i] = (ruletest_sample){s[i].labels, NULL, s[i].n > 0 ? s[i].v[s[i].n - 1].v : 0};
+        if (!answer_of(&s[i], a, &got[i]))
+            return ops_fail(r->err, OPS_ENOMEM, "%s: out of memory", r->name);
     ruletest_sample *want = ops_arena_alloc(a, (c->want.n + 1) * sizeof *want);
     if (want == NULL)
         return ops_fail(r->err, OPS_ENOMEM, "%s: out of memory", r->name);
     for (size_t i = 0; i < c->want.n; i++)
-        want[i] = (ruletest_sample){c->want.v[i].labels, NULL, c->want.v[i].value};
+        want[i] = (ruletest_sample){
+            .labels = c->want.v[i].labels, .value = c->want.v[i].value, .h = c->want.v[i].h};
     compare(r, c, want, c->want.n, got, n);
     return OPS_OK;
 }
 
-static ops_status take_sample(void *u, const ops_rules_labels *l, int64_t t_ms, double v, ops_err *reterr)
+static ops_status append(ops_rules_store *store, const ops_rules_labels *l, const ops_rules_sample *s)
+{
+    return s->h != NULL ? ops_rules_store_append_hist(store, l->v, l->n, s->t_ms, s->h)
+                        : ops_rules_store_append(store, l->v, l->n, s->t_ms, s->v);
+}
+
+static ops_status take_sample(void *u, const ops_rules_labels *l, const ops_rules_sample *s, ops_err *reterr)
 {
     test_run *r = u;
-    ops_status st = ops_rules_store_append(r->store, l->v, l->n, t_ms, v);
+    ops_status st = append(r->store, l, s);
     /* What input series say already stands. */
     return st == OPS_ENOMEM ? ops_fail(reterr, st, "out of memory") : OPS_OK;
 }
@@ -216,12 +237,13 @@ static ops_status load_series(test_run *r)
     int64_t step = r->test->interval_ms > 0 ? r->test->interval_ms : r->file->interval_ms;
     for (size_t i = 0; i < r->test->series.n; i++) {
         const ruletest_series *s = &r->test->series.v[i];
-        for (size_t k = 0; k < s->n; k++)
-            if (s->v[k].present && ops_rules_store_append(r->store, s->labels->v, s->labels->n,
-                                                          (int64_t)k * step, s->v[k].v) != OPS_OK)
+        for (size_t k = 0; k < s->n; k++) {
+            const ops_rules_sample x = {(int64_t)k * step, s->v[k].v, s->v[k].h};
+            if (s->v[k].present && append(r->store, s->labels, &x) != OPS_OK)
                 return ops_fail(r->err, OPS_EINVAL,
                                 "%s:%lu: input series %zu is not taken: given twice, or too large", r->name,
                                 r->test->line, i + 1);
+        }
     }
     return OPS_OK;
 }

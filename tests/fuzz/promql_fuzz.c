@@ -7,6 +7,28 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* h: of two resolutions, with zero buckets that differ, and of bounds of its own. */
+static void histograms(ops_rules_store *s)
+{
+    static const char *const texts[] = {
+        "{{schema:2 count:9 sum:5 z_bucket:1 z_bucket_w:0.01 buckets:[1 2 0 1] n_buckets:[2 2]}}",
+        "{{schema:-1 count:12 sum:50 z_bucket:2 z_bucket_w:0.3 buckets:[4 4 2] offset:-1}}",
+        "{{schema:-53 count:4 sum:10 custom_values:[1 5] buckets:[1 2 1]}}"};
+    for (int64_t t = 0; t < 30; t++)
+        for (size_t i = 0; i < 3; i++) {
+            ops_rules_label l[] = {{OPS_RULES_NAME, OPS_SLICE("h")},
+                                   {OPS_SLICE("le"), i == 0 ? OPS_SLICE("1") : OPS_SLICE("2")}};
+            const ops_rules_hist *h;
+            size_t used;
+            ops_arena a;
+            ops_arena_init(&a, 1 << 16);
+            if (ops_rules_hist_parse(ops_slice_str(texts[(size_t)t % 3]), &a, &h, &used, NULL) != OPS_OK ||
+                (i < 2 && ops_rules_store_append_hist(s, l, 2, t * 60000, h) != OPS_OK))
+                abort();
+            ops_arena_done(&a);
+        }
+}
+
 static ops_rules_store *samples(void)
 {
     static ops_rules_store *s;
@@ -20,6 +42,7 @@ static ops_rules_store *samples(void)
             if (ops_rules_store_append(s, l, 2, t * 60000, (double)(t * (int64_t)i % 17)) != OPS_OK)
                 abort();
         }
+    histograms(s);
     return s;
 }
 

@@ -47,7 +47,9 @@ typedef enum rules_agg {
     AGG_TOPK,
     AGG_BOTTOMK,
     AGG_QUANTILE,
-    AGG_COUNT_VALUES
+    AGG_COUNT_VALUES,
+    AGG_LIMITK,
+    AGG_LIMIT_RATIO
 } rules_agg;
 
 typedef enum rules_at { AT_NONE, AT_TIME, AT_START, AT_END } rules_at;

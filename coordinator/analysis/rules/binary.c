@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "coordinator/analysis/rules/eval.h"
+#include "coordinator/analysis/rules/hist_internal.h"
 
 double rules_binary(rules_bin op, double a, double b, bool *ret_keep)
 {
@@ -52,21 +53,66 @@ static bool compares(const rules_node *n)
     return n->bin >= BIN_EQ && n->bin <= BIN_GE;
 }
 
+/* Of two elements; *ret_fits false: the operator is none between such, or their bounds do not fit each other. */
+static ops_status two_hists(rules_eval *e, const rules_node *n, const ops_rules_hist *a,
+                            const ops_rules_hist *b, const ops_rules_hist **ret, bool *ret_keep,
+                            bool *ret_fits)
+{
+    ops_status st = OPS_OK;
+    *ret = a;
+    *ret_keep = *ret_fits = true;
+    if (n->bin == BIN_EQ || n->bin == BIN_NE)
+        *ret_keep = ops_rules_hist_eq(a, b) == (n->bin == BIN_EQ);
+    else if (n->bin == BIN_ADD || n->bin == BIN_SUB)
+        st = ops_rules_hist_add(e->a, a, b, n->bin == BIN_ADD ? 1 : -1, ret);
+    else
+        *ret_fits = false;
+    if (st == OPS_EINVAL)
+        *ret_fits = false;
+    else if (st == OPS_OK && *ret_fits && !compares(n) && (*ret = ops_rules_hist_compact(e->a, *ret)) == NULL)
+        st = OPS_ENOMEM;
+    return st == OPS_ENOMEM ? rules_no_memory(e, n) : OPS_OK;
+}
+
+static ops_status two(rules_eval *e, const rules_node *n, const rules_elem *a, const rules_elem *b,
+                      rules_elem *ret, bool *ret_keep, bool *ret_fits)
+{
+    ret->h = NULL;
+    *ret_keep = *ret_fits = true;
+    if (a->h != NULL && b->h != NULL)
+        return two_hists(e, n, a->h, b->h, &ret->h, ret_keep, ret_fits);
+    if (a->h == NULL && b->h == NULL)
+        ret->v = rules_binary(n->bin, a->v, b->v, ret_keep);
+    else if (n->bin == BIN_MUL)
+        ret->h = rules_hist_times(e->a, a->h != NULL ? a->h : b->h, a->h != NULL ? b->v : a->v);
+    else if (n->bin == BIN_DIV && a->h != NULL)
+        ret->h = rules_hist_divide(e->a, a->h, b->v);
+    else
+        *ret_fits = false;
+    return *ret_fits && (a->h != NULL || b->h != NULL) && ret->h == NULL ? rules_no_memory(e, n) : OPS_OK;
+}
+
 static ops_status with_scalar(rules_eval *e, const rules_node *n, rules_value *v, double s, bool scalar_left)
 {
     size_t kept = 0;
+    const rules_elem scalar = {.v = s};
     for (size_t i = 0; i < v->n; i++) {
-        rules_elem x = v->v[i];
-        bool keep = true;
-        double r = rules_binary(n->bin, scalar_left ? s : x.v, scalar_left ? x.v : s, &keep);
+        const rules_elem own = v->v[i];
+        rules_elem x = own;
+        bool keep = true, fits = true;
+        ops_status st =
+            two(e, n, scalar_left ? &scalar : &own, scalar_left ? &own : &scalar, &x, &keep, &fits);
+        if (st != OPS_OK)
+            return st;
+        if (!fits)
+            continue;
         if (n->is_bool)
-            r = keep ? 1 : 0;
+            x.v = keep ? 1 : 0;
         else if (!keep)
             continue;
         else if (compares(n))
-            r = x.v; /* the vector's value, on whichever side it stands */
-        x.v = r;
-        ops_status st = !compares(n) || n->is_bool ? rules_drop_name(e, n, &x) : OPS_OK;
+            x.v = own.v; /* the vector's value, on whichever side it stands */
+        st = !compares(n) || n->is_bool ? rules_drop_name(e, n, &x) : OPS_OK;
         if (st != OPS_OK)
             return st;
         v->v[kept++] = x;
@@ -179,18 +225,19 @@ static ops_status pair(rules_eval *e, const rules_node *n, matching *m, const ru
 {
     const ops_rules_labels *sig = signature(e, n, many->labels);
     size_t hit = 0;
-    bool keep = true, fresh = true, swap = n->card == CARD_ONE_MANY;
+    bool keep = true, fresh = true, fits = true, swap = n->card == CARD_ONE_MANY;
     if (sig == NULL)
         return rules_no_memory(e, n);
     if (!rules_table_get(&m->ones, sig, &hit))
         return OPS_OK;
     const rules_elem *o = &one->v[hit];
-    double v = rules_binary(n->bin, swap ? o->v : many->v, swap ? many->v : o->v, &keep);
+    rules_elem x = {0};
+    ops_status st = two(e, n, swap ? o : many, swap ? many : o, &x, &keep, &fits);
+    if (st != OPS_OK || !fits || (!keep && !n->is_bool))
+        return st;
     if (n->is_bool)
-        v = keep ? 1 : 0;
-    else if (!keep)
-        return OPS_OK;
-    rules_elem x = {result_labels(e, n, many->labels, o->labels), v, 0, n->is_bool};
+        x = (rules_elem){.v = keep ? 1 : 0, .drop = true};
+    x.labels = result_labels(e, n, many->labels, o->labels);
     if (x.labels == NULL)
         return rules_no_memory(e, n);
     if (n->card == CARD_ONE)

@@ -7,10 +7,26 @@
 static ops_status call_math(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret)
 {
     ops_status st = rules_eval_node(e, n->args[0], t, ret);
+    if (st == OPS_OK)
+        rules_only_numbers(ret);
     for (size_t i = 0; st == OPS_OK && i < ret->n; i++) {
         ret->v[i].v = n->func->math(ret->v[i].v);
         st = rules_drop_name(e, n, &ret->v[i]);
     }
+    return st;
+}
+
+/* What the function says of one window; false in *ret_some: nothing. */
+static ops_status over_one(rules_eval *e, const rules_node *n, const rules_window *w, rules_elem *x,
+                           bool *ret_some)
+{
+    const rules_func *f = n->func;
+    rules_window numbers;
+    if (w->hists > 0 && f->over_hist != NULL)
+        return f->over_hist(e, n, w, x, ret_some);
+    ops_status st = f->any ? OPS_OK : rules_numbers_of(e, n, w, &numbers);
+    const rules_window *over = f->any ? w : &numbers;
+    *ret_some = st == OPS_OK && over->n > 0 && f->over(over, &x->v);
     return st;
 }
 
@@ -22,7 +38,9 @@ static ops_status call_over(rules_eval *e, const rules_node *n, int64_t t, rules
         st = rules_vector(e, n, m.n, ret);
     for (size_t i = 0; st == OPS_OK && i < m.n; i++) {
         rules_elem x = {.labels = m.w[i].labels, .drop = m.w[i].drop};
-        if (!n->func->over(&m.w[i], &x.v))
+        bool some = false;
+        st = over_one(e, n, &m.w[i], &x, &some);
+        if (st != OPS_OK || !some)
             continue;
         if (n->func->over != rules_over_last)
             st = rules_drop_name(e, n, &x);
@@ -46,6 +64,8 @@ static ops_status call_date(rules_eval *e, const rules_node *n, int64_t t, rules
         return st;
     }
     ops_status st = rules_eval_node(e, n->args[0], t, ret);
+    if (st == OPS_OK)
+        rules_only_numbers(ret);
     for (size_t i = 0; st == OPS_OK && i < ret->n; i++) {
         if (isnan(ret->v[i].v) || fabs(ret->v[i].v) > 1e15)
             return RULES_FAIL(e, n, OPS_ERANGE, "%s() of a time that no calendar has", n->func->name);
@@ -96,8 +116,10 @@ ops_status rules_fn_scalar(rules_eval *e, const rules_node *n, int64_t t, rules_
 {
     rules_value v;
     ops_status st = rules_eval_node(e, n->args[0], t, &v);
-    if (st == OPS_OK)
+    if (st == OPS_OK) {
+        rules_only_numbers(&v);
         *ret = (rules_value){.type = OPS_RULES_SCALAR, .num = v.n == 1 ? v.v[0].v : (double)NAN};
+    }
     return st;
 }
 
@@ -134,6 +156,8 @@ ops_status rules_fn_clamp(rules_eval *e, const rules_node *n, int64_t t, rules_v
         st = rules_scalar_arg(e, n, 2, t, &high);
     if (st == OPS_OK && high < low)
         ret->n = 0;
+    if (st == OPS_OK)
+        rules_only_numbers(ret);
     for (size_t i = 0; st == OPS_OK && i < ret->n; i++) {
         ret->v[i].v = larger(low, smaller(high, ret->v[i].v));
         st = rules_drop_name(e, n, &ret->v[i]);
@@ -148,6 +172,8 @@ ops_status rules_fn_round(rules_eval *e, const rules_node *n, int64_t t, rules_v
     if (st == OPS_OK && n->arg_n == 2)
         st = rules_scalar_arg(e, n, 1, t, &to);
     double inverse = 1 / to;
+    if (st == OPS_OK)
+        rules_only_numbers(ret);
     for (size_t i = 0; st == OPS_OK && i < ret->n; i++) {
         ret->v[i].v = floor(ret->v[i].v * inverse + 0.5) / inverse;
         st = rules_drop_name(e, n, &ret->v[i]);
@@ -161,6 +187,7 @@ ops_status rules_fn_timestamp(rules_eval *e, const rules_node *n, int64_t t, rul
     ops_status st = rules_eval_node(e, n->args[0], t, ret);
     for (size_t i = 0; st == OPS_OK && i < ret->n; i++) {
         ret->v[i].v = (double)(own ? ret->v[i].t_ms : t) / 1000;
+        ret->v[i].h = NULL;
         st = rules_drop_name(e, n, &ret->v[i]);
     }
     return st;
@@ -184,47 +211,8 @@ ops_status rules_fn_sort(rules_eval *e, const rules_node *n, int64_t t, rules_va
 {
     ops_status st = rules_eval_node(e, n->args[0], t, ret);
     if (st == OPS_OK)
+        rules_only_numbers(ret);
+    if (st == OPS_OK)
         qsort(ret->v, ret->n, sizeof *ret->v, n->func->name[4] == '\0' ? by_value : by_value_desc);
-    return st;
-}
-
-ops_status rules_fn_quantile_over_time(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret)
-{
-    rules_value m;
-    double q = 0;
-    ops_status st = rules_scalar_arg(e, n, 0, t, &q);
-    if (st == OPS_OK)
-        st = rules_eval_node(e, n->args[1], t, &m);
-    if (st == OPS_OK)
-        st = rules_vector(e, n, m.n, ret);
-    for (size_t i = 0; st == OPS_OK && i < m.n; i++) {
-        double *v = ops_arena_alloc(e->a, m.w[i].n * sizeof *v);
-        if (v == NULL)
-            return rules_no_memory(e, n);
-        for (size_t k = 0; k < m.w[i].n; k++)
-            v[k] = m.w[i].v[k].v;
-        ret->v[ret->n] =
-            (rules_elem){.labels = m.w[i].labels, .v = rules_quantile(q, v, m.w[i].n), .drop = m.w[i].drop};
-        st = rules_drop_name(e, n, &ret->v[ret->n++]);
-    }
-    return st;
-}
-
-ops_status rules_fn_predict_linear(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret)
-{
-    rules_value m;
-    double ahead = 0, slope, start;
-    ops_status st = rules_eval_node(e, n->args[0], t, &m);
-    if (st == OPS_OK)
-        st = rules_scalar_arg(e, n, 1, t, &ahead);
-    if (st == OPS_OK)
-        st = rules_vector(e, n, m.n, ret);
-    for (size_t i = 0; st == OPS_OK && i < m.n; i++) {
-        if (!rules_linear(&m.w[i], t, &slope, &start))
-            continue;
-        ret->v[ret->n] =
-            (rules_elem){.labels = m.w[i].labels, .v = slope * ahead + start, .drop = m.w[i].drop};
-        st = rules_drop_name(e, n, &ret->v[ret->n++]);
-    }
     return st;
 }

@@ -1,8 +1,9 @@
-/* histogram_quantile over classic buckets. */
+/* Quantiles and shares: over classic buckets, and over native histograms. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "coordinator/analysis/rules/eval.h"
+#include "coordinator/analysis/rules/hist_internal.h"
 
 typedef struct bucket {
     double upper, count;
@@ -83,42 +84,179 @@ static bool upper_of(ops_slice le, double *ret)
     return !isnan(*ret);
 }
 
-ops_status rules_fn_histogram_quantile(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret)
+/* How many of all are at most x; false: x is above all buckets. Within a bucket by equal steps; the first one begins at nothing. */
+static bool below(const bucket *b, size_t n, double x, double *ret)
 {
-    static const ops_slice le[] = {{"le", 2}};
-    rules_value v;
-    rules_table groups;
-    double q = 0;
-    size_t count = 0;
-    ops_status st = rules_scalar_arg(e, n, 0, t, &q);
-    if (st == OPS_OK)
-        st = rules_eval_node(e, n->args[1], t, &v);
-    if (st == OPS_OK)
-        st = rules_vector(e, n, v.n, ret);
-    if (st != OPS_OK)
-        return st;
-    bucket *b = ops_arena_alloc(e->a, (v.n + 1) * sizeof *b);
-    if (b == NULL || !rules_table_init(&groups, e->a, v.n))
+    for (size_t i = 0; i < n; i++) {
+        const double lower = i > 0 ? b[i - 1].upper : (double)-INFINITY, before = i > 0 ? b[i - 1].count : 0;
+        *ret = before;
+        if (lower >= x)
+            return true;
+        if (b[i].upper > x) {
+            *ret = before + (b[i].count - before) * (x - lower) / (b[i].upper - lower);
+            return true;
+        }
+    }
+    return false;
+}
+
+static double fraction_of(double lower, double upper, bucket *b, size_t n)
+{
+    if (!(isinf(b[n - 1].upper) && b[n - 1].upper > 0))
+        return (double)NAN;
+    n = coalesce(b, n);
+    const double all = b[n - 1].count;
+    double low = 0, high = 0;
+    if (all == 0 || isnan(lower) || isnan(upper))
+        return (double)NAN;
+    if (lower >= upper)
+        return 0;
+    low = !below(b, n, lower, &low) || low > all ? all : low;
+    high = !below(b, n, upper, &high) || high > all ? all : high;
+    return (high - low) / all;
+}
+
+/* What is asked: a quantile, or the share between two values. */
+typedef struct question {
+    bool fraction;
+    double a, b;
+} question;
+
+static double classic(const question *q, bucket *b, size_t n)
+{
+    return q->fraction ? fraction_of(q->a, q->b, b, n) : quantile_of(q->a, b, n);
+}
+
+static ops_status native(rules_eval *e, const rules_node *n, const question *q, const ops_rules_hist *h,
+                         double *ret)
+{
+    size_t count;
+    const rules_span *v = rules_hist_spans(e->a, h, &count);
+    if (v == NULL)
         return rules_no_memory(e, n);
-    for (size_t i = 0; i < v.n; i++) {
+    *ret =
+        q->fraction ? rules_hist_fraction(h, v, count, q->a, q->b) : rules_hist_quantile(h, v, count, q->a);
+    return OPS_OK;
+}
+
+static const ops_slice le[] = {{"le", 2}};
+
+/* Native ones first; of buckets under the same labels, both are in doubt and neither is answered. */
+typedef struct gathering {
+    rules_table groups;
+    bucket *b;
+    size_t count;
+    const ops_rules_hist **native; /* of each group; NULL: it has buckets */
+    bool *mixed;
+} gathering;
+
+static ops_status gather(rules_eval *e, const rules_node *n, const rules_value *v, gathering *g,
+                         rules_value *ret)
+{
+    for (size_t i = 0; i < v->n; i++) {
         bool fresh = true;
         double upper = 0;
-        if (!upper_of(ops_rules_labels_get(v.v[i].labels, le[0]), &upper))
+        const rules_elem *x = &v->v[i];
+        if (x->h == NULL && !upper_of(ops_rules_labels_get(x->labels, le[0]), &upper))
             continue; /* no bucket */
-        const ops_rules_labels *l = ops_rules_labels_drop(
-            e->a, v.v[i].labels, le, 1, e->lim.late_names ? OPS_RULES_META_NONE : rules_meta(e));
+        const ops_rules_labels *l =
+            ops_rules_labels_drop(e->a, x->labels, le, x->h == NULL ? 1 : 0,
+                                  e->lim.late_names ? OPS_RULES_META_NONE : rules_meta(e));
         if (l == NULL)
             return rules_no_memory(e, n);
-        b[count] = (bucket){upper, v.v[i].v, rules_table_put(&groups, l, ret->n, &fresh)};
-        count++;
-        if (fresh)
+        const size_t at = rules_table_put(&g->groups, l, ret->n, &fresh);
+        if (fresh) {
+            g->native[ret->n] = x->h;
+            g->mixed[ret->n] = false;
             ret->v[ret->n++] = (rules_elem){.labels = l, .drop = true};
-    }
-    qsort(b, count, sizeof *b, by_group_and_upper);
-    for (size_t i = 0, k; i < count; i = k) {
-        for (k = i + 1; k < count && b[k].group == b[i].group; k++)
-            ;
-        ret->v[b[i].group].v = quantile_of(q, b + i, k - i);
+        } else if ((g->native[at] != NULL) != (x->h != NULL)) {
+            g->mixed[at] = true;
+        }
+        if (x->h == NULL)
+            g->b[g->count++] = (bucket){upper, x->v, at};
     }
     return OPS_OK;
+}
+
+static ops_status answer(rules_eval *e, const rules_node *n, const question *q, const rules_value *v,
+                         rules_value *ret)
+{
+    gathering g = {.b = ops_arena_alloc(e->a, (v->n + 1) * sizeof *g.b),
+                   .native = ops_arena_alloc(e->a, (v->n + 1) * sizeof(*g.native)),
+                   .mixed = ops_arena_alloc(e->a, (v->n + 1) * sizeof *g.mixed)};
+    ops_status st = rules_vector(e, n, v->n, ret);
+    size_t kept = 0;
+    if (g.b == NULL || g.native == NULL || g.mixed == NULL || !rules_table_init(&g.groups, e->a, v->n))
+        return rules_no_memory(e, n);
+    if (st == OPS_OK)
+        st = gather(e, n, v, &g, ret);
+    for (size_t i = 0; st == OPS_OK && i < ret->n; i++)
+        if (g.native[i] != NULL)
+            st = native(e, n, q, g.native[i], &ret->v[i].v);
+    if (st != OPS_OK)
+        return st;
+    qsort(g.b, g.count, sizeof *g.b, by_group_and_upper);
+    for (size_t i = 0, k; i < g.count; i = k) {
+        for (k = i + 1; k < g.count && g.b[k].group == g.b[i].group; k++)
+            ;
+        ret->v[g.b[i].group].v = classic(q, g.b + i, k - i);
+    }
+    for (size_t i = 0; i < ret->n; i++)
+        if (!g.mixed[i])
+            ret->v[kept++] = ret->v[i];
+    ret->n = kept;
+    return OPS_OK;
+}
+
+ops_status rules_fn_histogram_quantile(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret)
+{
+    rules_value v;
+    question q = {0};
+    ops_status st = rules_scalar_arg(e, n, 0, t, &q.a);
+    if (st == OPS_OK)
+        st = rules_eval_node(e, n->args[1], t, &v);
+    return st == OPS_OK ? answer(e, n, &q, &v, ret) : st;
+}
+
+ops_status rules_fn_histogram_fraction(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret)
+{
+    rules_value v;
+    question q = {.fraction = true};
+    ops_status st = rules_scalar_arg(e, n, 0, t, &q.a);
+    if (st == OPS_OK)
+        st = rules_scalar_arg(e, n, 1, t, &q.b);
+    if (st == OPS_OK)
+        st = rules_eval_node(e, n->args[2], t, &v);
+    return st == OPS_OK ? answer(e, n, &q, &v, ret) : st;
+}
+
+/* histogram_count, _sum, _avg, _stddev and _stdvar, of native ones only. */
+ops_status rules_fn_histogram_stat(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret)
+{
+    const char *what = n->func->name + sizeof "histogram";
+    ops_status st = rules_eval_node(e, n->args[0], t, ret);
+    size_t kept = 0;
+    for (size_t i = 0; st == OPS_OK && i < ret->n; i++) {
+        const ops_rules_hist *h = ret->v[i].h;
+        size_t count;
+        if (h == NULL)
+            continue;
+        rules_elem x = ret->v[i];
+        x.h = NULL;
+        if (what[0] == 'c' || what[0] == 'a') {
+            x.v = what[0] == 'c' ? h->count : h->sum / h->count;
+        } else if (what[1] == 'u') {
+            x.v = h->sum;
+        } else {
+            const rules_span *v = rules_hist_spans(e->a, h, &count);
+            if (v == NULL)
+                return rules_no_memory(e, n);
+            const double variance = rules_hist_variance(h, v, count);
+            x.v = what[3] == 'd' ? sqrt(variance) : variance;
+        }
+        st = rules_drop_name(e, n, &x);
+        ret->v[kept++] = x;
+    }
+    ret->n = kept;
+    return st;
 }

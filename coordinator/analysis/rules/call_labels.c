@@ -1,5 +1,7 @@
 /* label_replace, label_join, absent. */
 #include "base/text/utf8.h"
+#include <stdlib.h>
+
 #include "coordinator/analysis/rules/eval.h"
 
 enum { LABEL_BYTES_MAX = 64 * 1024 };
@@ -139,4 +141,63 @@ ops_status rules_fn_absent(rules_eval *e, const rules_node *n, int64_t t, rules_
         return rules_no_memory(e, n);
     ret->v[ret->n++] = (rules_elem){.labels = l, .v = 1};
     return OPS_OK;
+}
+
+/* "node9" before "node10": runs of digits by their value. */
+static int natural(ops_slice a, ops_slice b)
+{
+    size_t i = 0, k = 0;
+    while (i < a.n && k < b.n) {
+        const bool digits = a.p[i] >= '0' && a.p[i] <= '9' && b.p[k] >= '0' && b.p[k] <= '9';
+        if (!digits) {
+            if (a.p[i] != b.p[k])
+                return (unsigned char)a.p[i] < (unsigned char)b.p[k] ? -1 : 1;
+            i++;
+            k++;
+            continue;
+        }
+        while (i < a.n && a.p[i] == '0')
+            i++;
+        while (k < b.n && b.p[k] == '0')
+            k++;
+        size_t an = 0, bn = 0;
+        while (i + an < a.n && a.p[i + an] >= '0' && a.p[i + an] <= '9')
+            an++;
+        while (k + bn < b.n && b.p[k + bn] >= '0' && b.p[k + bn] <= '9')
+            bn++;
+        const int c = an != bn ? (an < bn ? -1 : 1) : an > 0 ? memcmp(a.p + i, b.p + k, an) : 0;
+        if (c != 0)
+            return c;
+        i += an;
+        k += bn;
+    }
+    return (i < a.n) - (k < b.n);
+}
+
+typedef struct sorting {
+    const rules_node *n;
+    int sign;
+} sorting;
+
+static int by_named_labels(const void *a, const void *b, void *u)
+{
+    const sorting *s = u;
+    const ops_rules_labels *x = ((const rules_elem *)a)->labels, *y = ((const rules_elem *)b)->labels;
+    for (size_t i = 1; i < s->n->arg_n; i++) {
+        const ops_slice name = s->n->args[i]->str, v = ops_rules_labels_get(x, name),
+                        w = ops_rules_labels_get(y, name);
+        const int c = ops_slice_eq(v, w) ? 0 : natural(v, w);
+        if (c != 0)
+            return c * s->sign;
+    }
+    return ops_rules_labels_cmp(x, y) * s->sign;
+}
+
+ops_status rules_fn_sort_by_label(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret)
+{
+    ops_status st = rules_eval_node(e, n->args[0], t, ret);
+    sorting s = {n, n->func->name[sizeof "sort_by_label" - 1] == '\0' ? 1 : -1};
+    if (st == OPS_OK)
+        qsort_r(ret->v, ret->n, sizeof *ret->v, by_named_labels, &s);
+    return st;
 }

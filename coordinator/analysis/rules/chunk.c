@@ -129,7 +129,7 @@ void rules_chunk_get(const rules_chunk *c, ops_rules_sample *ret)
             }
             v ^= get_bits(c, &at, 64 - leading - trailing) << trailing;
         }
-        ret[i] = (ops_rules_sample){(int64_t)t, ops_rules_of_bits(v)};
+        ret[i] = (ops_rules_sample){.t_ms = (int64_t)t, .v = ops_rules_of_bits(v)};
     }
 }
 

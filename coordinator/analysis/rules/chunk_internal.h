@@ -4,6 +4,9 @@
 
 #include "coordinator/analysis/rules/source.h"
 
+/* Stands for a histogram, which lies beside the chunks. */
+#define RULES_HISTOGRAM_BITS 0x7ff0000000000f01ull
+
 enum { RULES_CHUNK_SAMPLES = 120, RULES_CHUNK_BYTES_MAX = RULES_CHUNK_SAMPLES * 20 };
 
 typedef struct rules_chunk {

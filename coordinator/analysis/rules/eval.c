@@ -1,5 +1,6 @@
 /* A tree at one instant. Every node is asked per instant; a range asks the tree once a step, a subquery once a step of its own. */
 #include "coordinator/analysis/rules/eval.h"
+#include "coordinator/analysis/rules/hist_internal.h"
 
 ops_status rules_no_memory(rules_eval *e, const rules_node *n)
 {
@@ -96,6 +97,15 @@ ops_status rules_scalar_arg(rules_eval *e, const rules_node *n, size_t i, int64_
     return st;
 }
 
+void rules_only_numbers(rules_value *v)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < v->n; i++)
+        if (v->v[i].h == NULL)
+            v->v[kept++] = v->v[i];
+    v->n = kept;
+}
+
 static ops_status unary(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret)
 {
     ops_status st = rules_eval_node(e, n->args[0], t, ret);
@@ -107,6 +117,8 @@ static ops_status unary(rules_eval *e, const rules_node *n, int64_t t, rules_val
     }
     for (size_t i = 0; st == OPS_OK && i < ret->n; i++) {
         ret->v[i].v = -ret->v[i].v;
+        if (ret->v[i].h != NULL && (ret->v[i].h = rules_hist_times(e->a, ret->v[i].h, -1)) == NULL)
+            return rules_no_memory(e, n);
         st = rules_drop_name(e, n, &ret->v[i]);
     }
     return st == OPS_OK ? rules_unique(e, n, ret) : st;

@@ -7,8 +7,9 @@
 typedef struct rules_elem {
     const ops_rules_labels *labels;
     double v;
-    int64_t t_ms; /* of the sample, for timestamp() */
-    bool drop;    /* late names: the metric's name goes at the end */
+    int64_t t_ms;            /* of the sample, for timestamp() */
+    bool drop;               /* late names: the metric's name goes at the end */
+    const ops_rules_hist *h; /* as in a sample */
 } rules_elem;
 
 /* Samples of one series within a range. */
@@ -18,6 +19,7 @@ typedef struct rules_window {
     size_t n;
     int64_t from_ms, to_ms; /* (from, to] */
     bool drop;
+    size_t hists; /* of the samples */
 } rules_window;
 
 typedef struct rules_value {
@@ -56,7 +58,12 @@ typedef struct rules_func {
     ops_rules_type ret;
     rules_fn_kind kind;
     double (*math)(double);
-    bool (*over)(const rules_window *w, double *ret);
+    bool (*over)(const rules_window *w,
+                 double *ret); /* over numbers; over samples of both kinds with `any` */
+    bool any;
+    /* Over a window with histograms; false in *ret_some: no result. NULL: histograms are left out. */
+    ops_status (*over_hist)(rules_eval *e, const rules_node *n, const rules_window *w, rules_elem *x,
+                            bool *ret_some);
     double (*date)(int64_t s);
     ops_status (*special)(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret);
 } rules_func;
@@ -81,6 +88,11 @@ ops_status rules_vector(rules_eval *e, const rules_node *n, size_t count, rules_
 ops_status rules_drop_name(rules_eval *e, const rules_node *n, rules_elem *x);
 ops_status rules_unique(rules_eval *e, const rules_node *n, const rules_value *v);
 ops_status rules_scalar_arg(rules_eval *e, const rules_node *n, size_t i, int64_t t, double *ret);
+
+/* Elements that are numbers; histograms go. */
+void rules_only_numbers(rules_value *v);
+/* The window without its histograms. */
+ops_status rules_numbers_of(rules_eval *e, const rules_node *n, const rules_window *w, rules_window *ret);
 
 static inline ops_rules_meta rules_meta(const rules_eval *e)
 {
@@ -109,9 +121,16 @@ double rules_mean(const double *v, size_t n);
 int rules_double_cmp(const void *a, const void *b); /* NaN first */
 double rules_binary(rules_bin op, double a, double b, bool *ret_keep);
 
+/* By what a growth within the window is extrapolated to its edges; to_zero_s: how long ago it would have been zero. */
+double rules_rate_factor(const rules_window *w, double to_zero_s, bool rate);
 bool rules_linear(const rules_window *w, int64_t at_ms, double *ret_slope, double *ret_intercept);
 bool rules_extrapolated(const rules_window *w, bool counter, bool rate, double *ret);
 
+ops_status rules_fn_histogram_stat(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret);
+ops_status rules_fn_histogram_fraction(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret);
+ops_status rules_fn_sort_by_label(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret);
+ops_status rules_fn_smooth(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret);
+ops_status rules_fn_mad_over_time(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret);
 ops_status rules_fn_histogram_quantile(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret);
 ops_status rules_fn_label_replace(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret);
 ops_status rules_fn_label_join(rules_eval *e, const rules_node *n, int64_t t, rules_value *ret);
@@ -145,6 +164,25 @@ bool rules_over_stdvar(const rules_window *w, double *ret);
 bool rules_over_stddev(const rules_window *w, double *ret);
 bool rules_over_changes(const rules_window *w, double *ret);
 bool rules_over_resets(const rules_window *w, double *ret);
+
+bool rules_over_ts_of_last(const rules_window *w, double *ret);
+bool rules_over_ts_of_min(const rules_window *w, double *ret);
+bool rules_over_ts_of_max(const rules_window *w, double *ret);
+
+/* over_hist.c */
+ops_status rules_hist_over_rate(rules_eval *e, const rules_node *n, const rules_window *w, rules_elem *x,
+                                bool *ret_some);
+ops_status rules_hist_over_irate(rules_eval *e, const rules_node *n, const rules_window *w, rules_elem *x,
+                                 bool *ret_some);
+ops_status rules_hist_over_sum(rules_eval *e, const rules_node *n, const rules_window *w, rules_elem *x,
+                               bool *ret_some);
+ops_status rules_hist_over_last(rules_eval *e, const rules_node *n, const rules_window *w, rules_elem *x,
+                                bool *ret_some);
+ops_status rules_hist_over_changes(rules_eval *e, const rules_node *n, const rules_window *w, rules_elem *x,
+                                   bool *ret_some);
+/* The sum, or the mean, of n histograms; *ret NULL: their bounds do not fit each other. */
+ops_status rules_hist_sum(rules_eval *e, const rules_node *n, const ops_rules_hist *const *v, size_t count,
+                          bool mean, const ops_rules_hist **ret);
 
 double rules_date_minute(int64_t s);
 double rules_date_hour(int64_t s);

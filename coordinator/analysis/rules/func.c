@@ -24,6 +24,14 @@ static double fn_rad(double v)
     {                                                                                                        \
         .name = word, .args = "m", .ret = OPS_RULES_VECTOR, .kind = FN_OVER, .over = fn                      \
     }
+#define OVER_ANY(word, fn)                                                                                   \
+    {                                                                                                        \
+        .name = word, .args = "m", .ret = OPS_RULES_VECTOR, .kind = FN_OVER, .over = fn, .any = true         \
+    }
+#define OVER_HIST(word, fn, hist)                                                                            \
+    {                                                                                                        \
+        .name = word, .args = "m", .ret = OPS_RULES_VECTOR, .kind = FN_OVER, .over = fn, .over_hist = hist   \
+    }
 #define DATE(word, fn)                                                                                       \
     {                                                                                                        \
         .name = word, .args = "v", .optional = 1, .ret = OPS_RULES_VECTOR, .kind = FN_DATE, .date = fn       \
@@ -56,23 +64,26 @@ static const rules_func funcs[] = {
     MATH("sqrt", sqrt),
     MATH("tan", tan),
     MATH("tanh", tanh),
-    OVER("rate", rules_over_rate),
-    OVER("increase", rules_over_increase),
-    OVER("delta", rules_over_delta),
-    OVER("irate", rules_over_irate),
-    OVER("idelta", rules_over_idelta),
+    OVER_HIST("rate", rules_over_rate, rules_hist_over_rate),
+    OVER_HIST("increase", rules_over_increase, rules_hist_over_rate),
+    OVER_HIST("delta", rules_over_delta, rules_hist_over_rate),
+    OVER_HIST("irate", rules_over_irate, rules_hist_over_irate),
+    OVER_HIST("idelta", rules_over_idelta, rules_hist_over_irate),
     OVER("deriv", rules_over_deriv),
-    OVER("sum_over_time", rules_over_sum),
-    OVER("avg_over_time", rules_over_avg),
+    OVER_HIST("sum_over_time", rules_over_sum, rules_hist_over_sum),
+    OVER_HIST("avg_over_time", rules_over_avg, rules_hist_over_sum),
     OVER("min_over_time", rules_over_min),
     OVER("max_over_time", rules_over_max),
-    OVER("count_over_time", rules_over_count),
-    OVER("present_over_time", rules_over_present),
-    OVER("last_over_time", rules_over_last),
+    OVER_ANY("count_over_time", rules_over_count),
+    OVER_ANY("present_over_time", rules_over_present),
+    OVER_ANY("ts_of_last_over_time", rules_over_ts_of_last),
+    OVER("ts_of_min_over_time", rules_over_ts_of_min),
+    OVER("ts_of_max_over_time", rules_over_ts_of_max),
+    OVER_HIST("last_over_time", rules_over_last, rules_hist_over_last),
     OVER("stddev_over_time", rules_over_stddev),
     OVER("stdvar_over_time", rules_over_stdvar),
-    OVER("changes", rules_over_changes),
-    OVER("resets", rules_over_resets),
+    OVER_HIST("changes", rules_over_changes, rules_hist_over_changes),
+    OVER_HIST("resets", rules_over_resets, rules_hist_over_changes),
     DATE("minute", rules_date_minute),
     DATE("hour", rules_date_hour),
     DATE("day_of_week", rules_date_weekday),
@@ -82,6 +93,26 @@ static const rules_func funcs[] = {
     DATE("month", rules_date_month),
     DATE("year", rules_date_year),
     SPECIAL("histogram_quantile", "sv", 0, OPS_RULES_VECTOR, rules_fn_histogram_quantile),
+    SPECIAL("histogram_fraction", "ssv", 0, OPS_RULES_VECTOR, rules_fn_histogram_fraction),
+    SPECIAL("histogram_count", "v", 0, OPS_RULES_VECTOR, rules_fn_histogram_stat),
+    SPECIAL("histogram_sum", "v", 0, OPS_RULES_VECTOR, rules_fn_histogram_stat),
+    SPECIAL("histogram_avg", "v", 0, OPS_RULES_VECTOR, rules_fn_histogram_stat),
+    SPECIAL("histogram_stddev", "v", 0, OPS_RULES_VECTOR, rules_fn_histogram_stat),
+    SPECIAL("histogram_stdvar", "v", 0, OPS_RULES_VECTOR, rules_fn_histogram_stat),
+    SPECIAL("double_exponential_smoothing", "mss", 0, OPS_RULES_VECTOR, rules_fn_smooth),
+    SPECIAL("mad_over_time", "m", 0, OPS_RULES_VECTOR, rules_fn_mad_over_time),
+    {.name = "sort_by_label",
+     .args = "vt",
+     .repeats = true,
+     .ret = OPS_RULES_VECTOR,
+     .kind = FN_SPECIAL,
+     .special = rules_fn_sort_by_label},
+    {.name = "sort_by_label_desc",
+     .args = "vt",
+     .repeats = true,
+     .ret = OPS_RULES_VECTOR,
+     .kind = FN_SPECIAL,
+     .special = rules_fn_sort_by_label},
     SPECIAL("label_replace", "vtttt", 0, OPS_RULES_VECTOR, rules_fn_label_replace),
     {.name = "label_join",
      .args = "vttt",
@@ -118,25 +149,10 @@ const rules_func *rules_func_find(ops_slice name)
 const char *rules_func_refused(ops_slice name)
 {
     static const char *const words[] = {
-        "histogram_avg\0for native histograms",
-        "histogram_count\0for native histograms",
-        "histogram_sum\0for native histograms",
-        "histogram_stddev\0for native histograms",
-        "histogram_stdvar\0for native histograms",
-        "histogram_fraction\0for native histograms",
-        "double_exponential_smoothing\0experimental",
         "holt_winters\0removed in Prometheus 3",
-        "mad_over_time\0experimental",
         "first_over_time\0experimental",
         "ts_of_first_over_time\0experimental",
-        "ts_of_last_over_time\0experimental",
-        "ts_of_max_over_time\0experimental",
-        "ts_of_min_over_time\0experimental",
-        "sort_by_label\0experimental",
-        "sort_by_label_desc\0experimental",
         "info\0experimental",
-        "limitk\0experimental",
-        "limit_ratio\0experimental",
         "histogram_quantiles\0experimental",
         "max_of\0experimental",
         "min_of\0experimental",

@@ -56,7 +56,7 @@ typedef struct ops_rules_alert {
 
 typedef struct ops_rules_sink {
     /* A sample that a rule made (recorded, ALERTS, ALERTS_FOR_STATE, or the stale mark of one that it makes no longer). */
-    OPS_MUST_USE ops_status (*sample)(void *u, const ops_rules_labels *labels, int64_t t_ms, double v,
+    OPS_MUST_USE ops_status (*sample)(void *u, const ops_rules_labels *labels, const ops_rules_sample *s,
                                       ops_err *reterr);
     /* Rule `number` of the group failed; the others go on. */
     void (*failed)(void *u, size_t number, const ops_err *err);

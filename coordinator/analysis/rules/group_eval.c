@@ -18,19 +18,21 @@ typedef struct turn {
 } turn;
 
 /* A sample of this evaluation; what the last one made and this one does not gets its stale mark later. */
-static ops_status give(turn *x, const ops_rules_labels *l, double v)
+static ops_status give(turn *x, const ops_rules_labels *l, double v, const ops_rules_hist *h)
 {
+    const ops_rules_sample made = {x->t_ms, v, h};
     rules_rule *r = x->r;
     const ops_rules_labels *own = ops_rules_labels_copy(&r->made[r->turn], l->v, l->n);
     if (own == NULL || !ops_vec_push(&r->made_labels[r->turn], own))
         return ops_fail(x->err, OPS_ENOMEM, "out of memory");
-    return x->sink->sample(x->sink->u, own, x->t_ms, v, x->err);
+    return x->sink->sample(x->sink->u, own, &made, x->err);
 }
 
 static ops_status mark_stale(turn *x)
 {
     rules_rule *r = x->r;
     unsigned before = !r->turn;
+    const ops_rules_sample end = {.t_ms = x->t_ms, .v = ops_rules_of_bits(OPS_RULES_STALE_BITS)};
     ops_status st = OPS_OK;
     for (size_t i = 0; st == OPS_OK && i < r->made_labels[before].n; i++) {
         const ops_rules_labels *l = r->made_labels[before].v[i];
@@ -41,7 +43,7 @@ static ops_status mark_stale(turn *x)
         for (size_t k = 0; !again && k < r->made_labels[r->turn].n; k++)
             again = ops_rules_labels_eq(l, r->made_labels[r->turn].v[k]);
         if (!again)
-            st = x->sink->sample(x->sink->u, l, x->t_ms, ops_rules_of_bits(OPS_RULES_STALE_BITS), x->err);
+            st = x->sink->sample(x->sink->u, l, &end, x->err);
     }
     return st;
 }
@@ -106,7 +108,7 @@ static ops_status record(turn *x, const ops_rules_series *s, size_t n)
                         "vector contains metrics with the same labelset after applying rule labels");
     ops_status st = OPS_OK;
     for (size_t i = 0; st == OPS_OK && i < n; i++)
-        st = give(x, made[i], s[i].v[0].v);
+        st = give(x, made[i], s[i].v[0].v, s[i].v[0].h);
     return st;
 }
 
@@ -209,8 +211,8 @@ static ops_status give_alert(turn *x, const ops_rules_alert *s)
     if (l == NULL || f == NULL)
         return ops_fail(x->err, OPS_ENOMEM, "out of memory");
     int64_t since_s = s->active_ms / 1000;
-    ops_status st = give(x, l, 1);
-    return st == OPS_OK ? give(x, f, (double)since_s) : st;
+    ops_status st = give(x, l, 1, NULL);
+    return st == OPS_OK ? give(x, f, (double)since_s, NULL) : st;
 }
 
 static void forget_all(rules_rule *r)

@@ -5,31 +5,50 @@
 
 /* Rates as Prometheus extrapolates them: to the range's edges when samples come within 1.1 of their mean distance of them, else by
  * half of that distance; a counter not below where it would have been zero. */
+double rules_rate_factor(const rules_window *w, double to_zero_s, bool rate)
+{
+    const ops_rules_sample *a = &w->v[0], *z = &w->v[w->n - 1];
+    double span = (double)(z->t_ms - a->t_ms) / 1000, mean = span / (double)(w->n - 1);
+    double before = (double)(a->t_ms - w->from_ms) / 1000, behind = (double)(w->to_ms - z->t_ms) / 1000;
+    if (before >= mean * 1.1)
+        before = mean / 2;
+    if (to_zero_s < before)
+        before = to_zero_s;
+    if (behind >= mean * 1.1)
+        behind = mean / 2;
+    double factor = (span + before + behind) / span;
+    return rate ? factor / ((double)(w->to_ms - w->from_ms) / 1000) : factor;
+}
+
 bool rules_extrapolated(const rules_window *w, bool counter, bool rate, double *ret)
 {
     if (w->n < 2)
         return false;
     const ops_rules_sample *a = &w->v[0], *z = &w->v[w->n - 1];
-    double gain = z->v - a->v;
+    double gain = z->v - a->v, to_zero = (double)INFINITY;
     for (size_t i = 1; counter && i < w->n; i++)
         if (w->v[i].v < w->v[i - 1].v)
             gain += w->v[i - 1].v;
-    double span = (double)(z->t_ms - a->t_ms) / 1000, mean = span / (double)(w->n - 1);
-    double before = (double)(a->t_ms - w->from_ms) / 1000, behind = (double)(w->to_ms - z->t_ms) / 1000;
-    if (before >= mean * 1.1)
-        before = mean / 2;
-    if (counter && gain > 0 && a->v >= 0) {
-        double to_zero = span * (a->v / gain);
-        if (to_zero < before)
-            before = to_zero;
-    }
-    if (behind >= mean * 1.1)
-        behind = mean / 2;
-    double factor = (span + before + behind) / span;
-    if (rate)
-        factor /= (double)(w->to_ms - w->from_ms) / 1000;
-    *ret = gain * factor;
+    if (counter && gain > 0 && a->v >= 0)
+        to_zero = (double)(z->t_ms - a->t_ms) / 1000 * (a->v / gain);
+    *ret = gain * rules_rate_factor(w, to_zero, rate);
     return true;
+}
+
+ops_status rules_numbers_of(rules_eval *e, const rules_node *n, const rules_window *w, rules_window *ret)
+{
+    *ret = *w;
+    if (w->hists == 0)
+        return OPS_OK;
+    ops_rules_sample *v = ops_arena_alloc(e->a, (w->n + 1) * sizeof *v);
+    if (v == NULL)
+        return rules_no_memory(e, n);
+    ret->v = v;
+    ret->n = ret->hists = 0;
+    for (size_t i = 0; i < w->n; i++)
+        if (w->v[i].h == NULL)
+            v[ret->n++] = w->v[i];
+    return OPS_OK;
 }
 
 bool rules_over_rate(const rules_window *w, double *ret)
@@ -181,4 +200,28 @@ bool rules_over_resets(const rules_window *w, double *ret)
     for (size_t i = 1; i < w->n; i++)
         *ret += w->v[i].v < w->v[i - 1].v;
     return true;
+}
+
+bool rules_over_ts_of_last(const rules_window *w, double *ret)
+{
+    *ret = (double)w->v[w->n - 1].t_ms / 1000;
+    return true;
+}
+/* Of equal ones the last. */
+static bool time_of(const rules_window *w, bool max, double *ret)
+{
+    size_t at = 0;
+    for (size_t i = 1; i < w->n; i++)
+        if (isnan(w->v[at].v) || (max ? w->v[i].v >= w->v[at].v : w->v[i].v <= w->v[at].v))
+            at = i;
+    *ret = (double)w->v[at].t_ms / 1000;
+    return true;
+}
+bool rules_over_ts_of_min(const rules_window *w, double *ret)
+{
+    return time_of(w, false, ret);
+}
+bool rules_over_ts_of_max(const rules_window *w, double *ret)
+{
+    return time_of(w, true, ret);
 }

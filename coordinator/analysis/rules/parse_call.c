@@ -2,8 +2,9 @@
 #include "coordinator/analysis/rules/parse_internal.h"
 
 enum { ARGS_MAX = 64 };
-static const char *const aggs[] = {"sum",    "avg",    "min",  "max",     "count",    "group",
-                                   "stddev", "stdvar", "topk", "bottomk", "quantile", "count_values"};
+static const char *const aggs[] = {"sum",      "avg",          "min",    "max",        "count",
+                                   "group",    "stddev",       "stdvar", "topk",       "bottomk",
+                                   "quantile", "count_values", "limitk", "limit_ratio"};
 
 bool rules_parse_agg(ops_slice word, rules_agg *ret)
 {

@@ -28,6 +28,9 @@ ops_status rules_parse_node(rules_parse_state *p, rules_kind kind, size_t at, ru
 ops_status rules_parse_selector(rules_parse_state *p, ops_slice name, size_t at, rules_node **ret);
 /* Ranges, offsets and @ after a primary. */
 ops_status rules_parse_suffixes(rules_parse_state *p, rules_node **node);
+/* An expression of numbers and durations; where an offset stands, one with a sign, or one in parentheses. */
+ops_status rules_parse_duration(rules_parse_state *p, const char *where, int64_t *ret_ms);
+ops_status rules_parse_offset(rules_parse_state *p, const char *where, int64_t *ret_ms);
 ops_status rules_parse_names(rules_parse_state *p, rules_names *ret);
 ops_status rules_parse_call(rules_parse_state *p, ops_slice name, size_t at, rules_node **ret);
 ops_status rules_parse_aggregate(rules_parse_state *p, rules_agg agg, size_t at, rules_node **ret);

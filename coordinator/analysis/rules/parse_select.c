@@ -122,43 +122,6 @@ ops_status rules_parse_selector(rules_parse_state *p, ops_slice name, size_t at,
     return OPS_OK;
 }
 
-/* A duration or a number of seconds, with an optional sign. */
-static ops_status duration(rules_parse_state *p, bool sign, const char *where, int64_t *ret)
-{
-    bool minus = sign && rules_parse_is(p, "-");
-    double s = 0;
-    ops_status st = OPS_OK;
-    if (minus || (sign && rules_parse_is(p, "+")))
-        st = rules_parse_next(p);
-    if (st != OPS_OK)
-        return st;
-    if (rules_parse_is(p, "(") || rules_parse_is(p, "-") || rules_parse_is(p, "+") ||
-        rules_parse_word(p, "step") || rules_parse_word(p, "min") || rules_parse_word(p, "max"))
-        return PARSE_FAIL(p, p->tok.at, OPS_EUNIMPL,
-                          "an expression as a duration is not taken (experimental)");
-    if (p->tok.kind != TOK_NUMBER)
-        return rules_parse_unexpected(p, where);
-    if (!ops_rules_duration(p->tok.text, ret)) {
-        if (!rules_number(p->tok.text, &s) || !(fabs(s) * 1000 < TIME_MS_MAX))
-            return PARSE_FAIL(p, p->tok.at, OPS_EINVAL, "bad duration '" OPS_SLICE_FMT "'",
-                              OPS_SLICE_ARG(ops_slice_sub(p->tok.text, 0, 64)));
-        *ret = (int64_t)(s * 1000);
-    }
-    if (minus)
-        *ret = -*ret;
-    return rules_parse_next(p);
-}
-
-static ops_status no_arithmetic(rules_parse_state *p)
-{
-    static const char *const signs[] = {"+", "-", "*", "/", "%", "^"};
-    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-        if (rules_parse_is(p, signs[i]))
-            return PARSE_FAIL(p, p->tok.at, OPS_EUNIMPL,
-                              "an expression as a duration is not taken (experimental)");
-    return OPS_OK;
-}
-
 static ops_status range(rules_parse_state *p, rules_node **node)
 {
     rules_node *n = *node;
@@ -167,18 +130,14 @@ static ops_status range(rules_parse_state *p, rules_node **node)
     p->lex.in_brackets = true;
     ops_status st = rules_parse_next(p);
     if (st == OPS_OK)
-        st = duration(p, true, "where a range should stand", &range_ms);
-    if (st == OPS_OK)
-        st = no_arithmetic(p);
+        st = rules_parse_duration(p, "where a range should stand", &range_ms);
     if (st == OPS_OK && range_ms <= 0)
         return PARSE_FAIL(p, at, OPS_EINVAL, "a range must be longer than 0");
     bool sub = rules_parse_is(p, ":");
     if (st == OPS_OK && sub) {
         st = rules_parse_next(p);
         if (st == OPS_OK && !rules_parse_is(p, "]")) {
-            st = duration(p, true, "where a subquery's step should stand", &step_ms);
-            if (st == OPS_OK)
-                st = no_arithmetic(p);
+            st = rules_parse_duration(p, "where a subquery's step should stand", &step_ms);
             if (st == OPS_OK && step_ms <= 0)
                 return PARSE_FAIL(p, at, OPS_EINVAL, "a subquery's step must be longer than 0");
         }
@@ -254,7 +213,7 @@ ops_status rules_parse_suffixes(rules_parse_state *p, rules_node **node)
             n->has_offset = true;
             st = rules_parse_next(p);
             if (st == OPS_OK)
-                st = duration(p, true, "where an offset should stand", &n->offset_ms);
+                st = rules_parse_offset(p, "where an offset should stand", &n->offset_ms);
         } else if (rules_parse_is(p, "@")) {
             if (!takes)
                 return PARSE_FAIL(p, p->tok.at, OPS_EINVAL, "@ goes with a selector or a subquery only");

@@ -1,8 +1,8 @@
 /* PromQL: an expression, and what it is at one instant or over a range. Semantics are those of Prometheus 3 (ranges and
  * the lookback are open on the left); what is not taken is refused by its name and place.
  *
- * Not taken: native histograms (and functions for them only), experimental functions and modifiers, expressions in the place of
- * a duration. Annotations (warnings, infos) are not made.
+ * Native histograms are values beside numbers (hist.h). Not taken: info(), `anchored` and `smoothed`, functions of durations, and what came
+ * after Prometheus 3.5. Annotations (warnings, infos) are not made: what they go with has no result, as there.
  *
  * @thread a query may be asked by one thread at a time. */
 #ifndef OPS_RULES_QUERY_H

@@ -121,12 +121,15 @@ static ops_status keep_instant(run *r, const rules_value *v, int64_t t)
     for (size_t i = 0; o->v != NULL && i < v->n; i++) {
         bool matrix = v->type == OPS_RULES_MATRIX;
         size_t n = matrix ? v->w[i].n : 1;
-        ops_rules_sample one = {t, matrix ? 0 : v->v[i].v};
+        ops_rules_sample one = {t, matrix ? 0 : v->v[i].v, matrix ? NULL : v->v[i].h};
         ops_rules_sample *s = ops_arena_alloc(&o->arena, n * sizeof *s);
         o->v[i] = (ops_rules_series){kept(r, matrix ? v->w[i].labels : v->v[i].labels), s, n};
         if (s == NULL || o->v[i].labels == NULL)
             return rules_no_memory(&r->e, r->e.q->root);
         memcpy(s, matrix ? v->w[i].v : &one, n * sizeof *s);
+        for (size_t k = 0; k < n; k++)
+            if (s[k].h != NULL && (s[k].h = ops_rules_hist_copy(&o->arena, s[k].h)) == NULL)
+                return rules_no_memory(&r->e, r->e.q->root);
         o->n++;
     }
     return o->v != NULL ? OPS_OK : rules_no_memory(&r->e, r->e.q->root);
@@ -200,7 +203,10 @@ static ops_status add_step(run *r, growing *g, const rules_value *v, int64_t t, 
         if (k > 0 && g->samples.v[at][k - 1].t_ms == t)
             return ops_fail(r->e.err, OPS_EINVAL,
                             "1:1: vector cannot contain metrics with the same labelset");
-        g->samples.v[at][k] = (ops_rules_sample){t, v->v[i].v};
+        const ops_rules_hist *h = v->v[i].h != NULL ? ops_rules_hist_copy(&r->out->arena, v->v[i].h) : NULL;
+        if (h == NULL && v->v[i].h != NULL)
+            return rules_no_memory(&r->e, r->e.q->root);
+        g->samples.v[at][k] = (ops_rules_sample){t, v->v[i].v, h};
         g->count.v[at]++;
     }
     return st;

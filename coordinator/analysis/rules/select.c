@@ -25,9 +25,6 @@ static ops_status fill(rules_eval *e, const rules_node *n, int64_t lo, int64_t h
         return RULES_FAIL(e, n, OPS_ETOOBIG, "more than %zu series", e->lim.series_max);
     for (size_t i = 0; i < s->n; i++) {
         e->samples += s->v[i].n;
-        for (size_t k = 0; k < s->v[i].n; k++)
-            if (ops_rules_bits(s->v[i].v[k].v) == OPS_RULES_HISTOGRAM_BITS)
-                return RULES_FAIL(e, n, OPS_EUNIMPL, "native histograms are not taken, and this selects one");
     }
     s->filled = true;
     return OPS_OK;
@@ -75,7 +72,8 @@ ops_status rules_select(rules_eval *e, const rules_node *n, int64_t t, rules_val
         if (k == 0 || s->v[i].v[k - 1].t_ms <= at - e->lim.lookback_ms ||
             ops_rules_is_stale(s->v[i].v[k - 1].v))
             continue;
-        ret->v[ret->n++] = (rules_elem){s->v[i].labels, s->v[i].v[k - 1].v, s->v[i].v[k - 1].t_ms, false};
+        const ops_rules_sample *x = &s->v[i].v[k - 1];
+        ret->v[ret->n++] = (rules_elem){.labels = s->v[i].labels, .v = x->v, .t_ms = x->t_ms, .h = x->h};
     }
     return st;
 }
@@ -85,16 +83,18 @@ static ops_status windows_of_series(rules_eval *e, const rules_node *n, int64_t 
 {
     const rules_slot *s = &e->slots[n->slot];
     for (size_t i = 0; i < s->n; i++) {
-        size_t a = after(&s->v[i], from), b = after(&s->v[i], to), stale = 0;
+        size_t a = after(&s->v[i], from), b = after(&s->v[i], to), stale = 0, hists = 0;
         if (a == b)
             continue;
         const ops_rules_sample *v = s->v[i].v + a;
+        for (size_t k = 0; k < b - a; k++)
+            hists += v[k].h != NULL;
         for (size_t k = 0; k < b - a; k++)
             stale += ops_rules_is_stale(v[k].v);
         if (stale == b - a)
             continue;
         rules_window *w = &ret->w[ret->n++];
-        *w = (rules_window){s->v[i].labels, v, b - a, from, to, false};
+        *w = (rules_window){s->v[i].labels, v, b - a, from, to, false, hists};
         e->evals += (b - a) / 64;
         if (stale == 0)
             continue;
@@ -115,6 +115,7 @@ typedef struct gather {
     rules_table table;
     rules_window *w;
     ops_rules_sample **v;
+    const ops_rules_hist **seen; /* the last sample's */
     size_t *cap, n, max;
 } gather;
 
@@ -127,13 +128,16 @@ static bool gather_grow(rules_eval *e, gather *g, size_t more)
     g->w = ops_arena_alloc(e->a, g->max * sizeof *g->w);
     g->v = ops_arena_alloc(e->a, g->max * sizeof(*g->v));
     g->cap = ops_arena_alloc(e->a, g->max * sizeof *g->cap);
-    if (g->w == NULL || g->v == NULL || g->cap == NULL || !rules_table_init(&g->table, e->a, g->max))
+    g->seen = ops_arena_alloc(e->a, g->max * sizeof(*g->seen));
+    if (g->seen == NULL || g->w == NULL || g->v == NULL || g->cap == NULL ||
+        !rules_table_init(&g->table, e->a, g->max))
         return false;
     for (size_t i = 0; i < old.n; i++) {
         bool fresh;
         g->w[i] = old.w[i];
         g->v[i] = old.v[i];
         g->cap[i] = old.cap[i];
+        g->seen[i] = old.seen[i];
         (void)rules_table_put(&g->table, g->w[i].labels, i, &fresh);
     }
     return true;
@@ -159,7 +163,19 @@ static bool gather_put(rules_eval *e, gather *g, const rules_elem *x, int64_t t)
         g->v[i] = v;
         g->cap[i] = cap;
     }
-    g->v[i][w->n++] = (ops_rules_sample){t, x->v};
+    const ops_rules_hist *h = x->h;
+    /* The same sample seen again is no reset, whatever its sender said of it. */
+    if (h != NULL && w->n > 0 && g->seen[i] == h) {
+        ops_rules_hist *again = ops_arena_alloc(e->a, sizeof *again);
+        if (again == NULL)
+            return false;
+        *again = *h;
+        again->hint = OPS_RULES_HINT_NO_RESET;
+        h = again;
+    }
+    g->seen[i] = x->h;
+    w->hists += h != NULL;
+    g->v[i][w->n++] = (ops_rules_sample){t, x->v, h};
     return true;
 }
 

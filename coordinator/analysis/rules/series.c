@@ -128,10 +128,10 @@ static ops_status item(ops_slice s, values *out, ops_err *reterr)
         used = 1;
     } else if (ops_slice_starts(s, OPS_SLICE("stale"))) {
         used = 5;
-        x = (ops_rules_series_value){true, ops_rules_of_bits(OPS_RULES_STALE_BITS)};
+        x = (ops_rules_series_value){.present = true, .v = ops_rules_of_bits(OPS_RULES_STALE_BITS)};
     } else {
         used = plain(s, &v);
-        x = (ops_rules_series_value){true, v};
+        x = (ops_rules_series_value){.present = true, .v = v};
     }
     rest = ops_slice_sub(s, used, s.n);
     if (used > 0 && rest.n > 0 && x.present && (rest.p[0] == '+' || rest.p[0] == '-')) {
@@ -161,35 +161,45 @@ static ops_status item(ops_slice s, values *out, ops_err *reterr)
     return OPS_OK;
 }
 
-/* A native histogram with its steps, {{...}}+{{...}}x5: skipped, and its marks put in its place. */
-static ops_status histogram(ops_slice s, size_t *used, values *out, ops_err *reterr)
+/* How often, after an 'x'; *used grows past it. */
+static ops_status times_of(ops_slice s, size_t *used, uint64_t *ret, ops_err *reterr)
 {
-    size_t at = 0;
+    size_t b = *used + 1;
+    while (b < s.n && s.p[b] >= '0' && s.p[b] <= '9')
+        b++;
+    if (!ops_slice_to_u64(ops_slice_sub(s, *used + 1, b - *used - 1), ret) ||
+        *ret > OPS_RULES_SERIES_VALUES_MAX)
+        return ops_fail(reterr, OPS_EINVAL, "a histogram is repeated how often?");
+    *used = b;
+    return OPS_OK;
+}
+
+/* A native histogram with its steps: {{...}}+{{...}}x5, {{...}}x3. */
+static ops_status histogram(ops_slice s, ops_arena *a, size_t *used, values *out, ops_err *reterr)
+{
+    const ops_rules_hist *h = NULL, *step = NULL;
+    size_t more = 0;
     uint64_t times = 0;
-    for (int part = 0; part < 2; part++) {
-        ptrdiff_t end = ops_slice_find(ops_slice_sub(s, at, s.n), OPS_SLICE("}}"));
-        if (end < 0)
-            return ops_fail(reterr, OPS_EINVAL, "a histogram is not closed");
-        at += (size_t)end + 2;
-        if (at + 2 >= s.n || (s.p[at] != '+' && s.p[at] != '-') || s.p[at + 1] != '{')
-            break;
-        at++;
+    double sign = 0;
+    ops_status st = ops_rules_hist_parse(s, a, &h, used, reterr);
+    if (st == OPS_OK && *used + 2 < s.n && (s.p[*used] == '+' || s.p[*used] == '-') &&
+        s.p[*used + 1] == '{') {
+        sign = s.p[*used] == '+' ? 1 : -1;
+        st = ops_rules_hist_parse(ops_slice_sub(s, *used + 1, s.n), a, &step, &more, reterr);
+        *used += 1 + more;
+        if (st == OPS_OK && step->schema < h->schema)
+            return ops_fail(reterr, OPS_EINVAL, "a histogram's step has a coarser schema than itself");
     }
-    if (at < s.n && s.p[at] == 'x') {
-        size_t b = at + 1;
-        while (b < s.n && s.p[b] >= '0' && s.p[b] <= '9')
-            b++;
-        if (!ops_slice_to_u64(ops_slice_sub(s, at + 1, b - at - 1), &times) ||
-            times > OPS_RULES_SERIES_VALUES_MAX)
-            return ops_fail(reterr, OPS_EINVAL, "a histogram is repeated how often?");
-        at = b;
-    }
-    for (uint64_t i = 0; i <= times; i++)
-        if (!add(out, (ops_rules_series_value){true, ops_rules_of_bits(OPS_RULES_HISTOGRAM_BITS)}))
+    if (st == OPS_OK && *used < s.n && s.p[*used] == 'x')
+        st = times_of(s, used, &times, reterr);
+    for (uint64_t i = 0; st == OPS_OK && i <= times; i++) {
+        if (!add(out, (ops_rules_series_value){.present = true, .h = h}))
             return ops_fail(reterr, OPS_ETOOBIG, "more than %d values in a series",
                             OPS_RULES_SERIES_VALUES_MAX);
-    *used = at;
-    return OPS_OK;
+        if (step != NULL && i < times && ops_rules_hist_add(a, h, step, sign, &h) != OPS_OK)
+            return ops_fail(reterr, OPS_EINVAL, "a histogram's step does not fit it, or no memory is left");
+    }
+    return st;
 }
 
 static bool blank(char c)
@@ -209,7 +219,7 @@ ops_status ops_rules_series_values(ops_slice text, ops_arena *a, ops_rules_serie
             continue;
         }
         if (text.p[i] == '{') {
-            st = histogram(ops_slice_sub(text, i, text.n), &n, &out, reterr);
+            st = histogram(ops_slice_sub(text, i, text.n), a, &n, &out, reterr);
         } else {
             while (i + n < text.n && !blank(text.p[i + n]))
                 n++;

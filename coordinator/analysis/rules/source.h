@@ -5,12 +5,11 @@
 
 #include <string.h>
 
+#include "coordinator/analysis/rules/hist.h"
 #include "coordinator/analysis/rules/labels.h"
 
-/* The mark that ends a series (Prometheus, model/value: the bit pattern of a NaN), and our mark for a sample that is a native
- * histogram: it is kept so that a query that touches it is refused, not answered as if it were not there. */
-#define OPS_RULES_STALE_BITS     0x7ff0000000000002ull
-#define OPS_RULES_HISTOGRAM_BITS 0x7ff0000000000f01ull
+/* The mark that ends a series (Prometheus, model/value: the bit pattern of a NaN). */
+#define OPS_RULES_STALE_BITS 0x7ff0000000000002ull
 
 static inline uint64_t ops_rules_bits(double v)
 {
@@ -32,6 +31,7 @@ static inline bool ops_rules_is_stale(double v)
 typedef struct ops_rules_sample {
     int64_t t_ms;
     double v;
+    const ops_rules_hist *h; /* not NULL: the sample is this histogram, and v says nothing */
 } ops_rules_sample;
 
 typedef struct ops_rules_series {

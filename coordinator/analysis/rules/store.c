@@ -1,5 +1,6 @@
 #include "coordinator/analysis/rules/store.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/coll/map.h"
@@ -8,10 +9,16 @@
 
 enum { KEY_BYTES_MAX = 256 * 1024 };
 
+typedef struct held {
+    int64_t t_ms;
+    const ops_rules_hist *h; /* one heap block */
+} held;
+
 typedef struct series {
     ops_arena arena; /* its labels */
     const ops_rules_labels *labels;
     OPS_VEC(rules_chunk) chunks;
+    OPS_VEC(held) hists; /* of the samples that are marked as such */
     char *key;
     size_t key_n, bytes;
 } series;
@@ -48,7 +55,10 @@ static void series_free(series *x)
         return;
     for (size_t i = 0; i < x->chunks.n; i++)
         rules_chunk_done(&x->chunks.v[i]);
+    for (size_t i = 0; i < x->hists.n; i++)
+        ops_free((void *)(uintptr_t)x->hists.v[i].h);
     ops_vec_done(&x->chunks);
+    ops_vec_done(&x->hists);
     ops_arena_done(&x->arena);
     ops_free(x->key);
     ops_free(x);
@@ -192,6 +202,29 @@ static ops_status put(ops_rules_store *s, series *x, int64_t t_ms, double v)
     return OPS_OK;
 }
 
+/* The histogram before its mark, so that a mark always has one. */
+static ops_status put_hist(ops_rules_store *s, series *x, int64_t t_ms, const ops_rules_hist *h)
+{
+    const size_t bytes = ops_rules_hist_bytes(h);
+    if (s->stats.bytes + bytes + RULES_CHUNK_BYTES_MAX > s->lim.bytes_max)
+        return OPS_ENOSPC;
+    void *room = ops_malloc(bytes);
+    const held one = {t_ms, room != NULL ? ops_rules_hist_put(room, h) : NULL};
+    if (room == NULL || !ops_vec_push(&x->hists, one)) {
+        ops_free(room);
+        return OPS_ENOMEM;
+    }
+    ops_status st = put(s, x, t_ms, ops_rules_of_bits(RULES_HISTOGRAM_BITS));
+    if (st != OPS_OK) {
+        x->hists.n--;
+        ops_free(room);
+        return st;
+    }
+    s->stats.bytes += bytes + sizeof one;
+    x->bytes += bytes + sizeof one;
+    return OPS_OK;
+}
+
 static void forget(ops_rules_store *s, series *x)
 {
     list_del(s, x);
@@ -201,8 +234,8 @@ static void forget(ops_rules_store *s, series *x)
     series_free(x);
 }
 
-ops_status ops_rules_store_append(ops_rules_store *s, const ops_rules_label *labels, size_t n, int64_t t_ms,
-                                  double v)
+static ops_status append(ops_rules_store *s, const ops_rules_label *labels, size_t n, int64_t t_ms, double v,
+                         const ops_rules_hist *h)
 {
     ops_rules_label own[OPS_RULES_LABELS_MAX];
     ops_arena a;
@@ -217,13 +250,41 @@ ops_status ops_rules_store_append(ops_rules_store *s, const ops_rules_label *lab
     ops_status st = l != NULL ? find_or_add(s, l, &x) : OPS_ENOMEM;
     ops_arena_done(&a);
     if (st == OPS_OK)
-        st = put(s, x, t_ms, v);
+        st = h != NULL ? put_hist(s, x, t_ms, h) : put(s, x, t_ms, v);
     if (st != OPS_OK && x != NULL && x->chunks.n == 0)
         forget(s, x); /* a series without a sample is none */
     s->stats.late += st == OPS_ERANGE;
     s->stats.duplicate += st == OPS_ECONFLICT;
     s->stats.full += st == OPS_ENOSPC;
     return st == OPS_EEXIST ? OPS_OK : st;
+}
+
+ops_status ops_rules_store_append(ops_rules_store *s, const ops_rules_label *labels, size_t n, int64_t t_ms,
+                                  double v)
+{
+    const bool mark = ops_rules_bits(v) == RULES_HISTOGRAM_BITS; /* from outside a NaN as any other */
+    return append(s, labels, n, t_ms, mark ? (double)NAN : v, NULL);
+}
+
+ops_status ops_rules_store_append_hist(ops_rules_store *s, const ops_rules_label *labels, size_t n,
+                                       int64_t t_ms, const ops_rules_hist *h)
+{
+    return append(s, labels, n, t_ms, 0, h);
+}
+
+static void trim_hists(ops_rules_store *s, series *x)
+{
+    const int64_t first_ms = x->chunks.n > 0 ? x->chunks.v[0].first_ms : INT64_MAX;
+    size_t k = 0;
+    while (k < x->hists.n && x->hists.v[k].t_ms < first_ms) {
+        const size_t less = ops_rules_hist_bytes(x->hists.v[k].h) + sizeof x->hists.v[k];
+        s->stats.bytes -= less;
+        x->bytes -= less;
+        ops_free((void *)(uintptr_t)x->hists.v[k++].h);
+    }
+    if (k > 0)
+        memmove(x->hists.v, x->hists.v + k, (x->hists.n - k) * sizeof *x->hists.v);
+    x->hists.n -= k;
 }
 
 static void trim_series(ops_rules_store *s, series *x, int64_t before_ms)
@@ -239,6 +300,7 @@ static void trim_series(ops_rules_store *s, series *x, int64_t before_ms)
     if (k > 0)
         memmove(x->chunks.v, x->chunks.v + k, (x->chunks.n - k) * sizeof *x->chunks.v);
     x->chunks.n -= k;
+    trim_hists(s, x);
 }
 
 void ops_rules_store_trim(ops_rules_store *s, int64_t before_ms)
@@ -271,6 +333,23 @@ typedef struct found {
     ops_arena *a;
 } found;
 
+static ops_status read_hist(const series *x, ops_arena *a, ops_rules_sample *s)
+{
+    size_t lo = 0, hi = x->hists.n;
+    if (ops_rules_bits(s->v) != RULES_HISTOGRAM_BITS)
+        return OPS_OK;
+    while (lo < hi) {
+        const size_t mid = lo + (hi - lo) / 2;
+        if (x->hists.v[mid].t_ms < s->t_ms)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    s->v = 0;
+    s->h = ops_rules_hist_copy(a, x->hists.v[lo].h);
+    return s->h != NULL ? OPS_OK : OPS_ENOMEM;
+}
+
 static ops_status read_series(const series *x, found *f)
 {
     size_t n = 0, kept = 0, first = 0;
@@ -295,6 +374,9 @@ static ops_status read_series(const series *x, found *f)
     f->samples += kept;
     if (f->samples > f->samples_max)
         return OPS_ETOOBIG;
+    for (size_t i = 0; x->hists.n > 0 && i < kept; i++)
+        if (read_hist(x, f->a, &v[first + i]) != OPS_OK)
+            return OPS_ENOMEM;
     if (kept > 0)
         f->v[f->n++] = (ops_rules_series){x->labels, v + first, kept};
     return OPS_OK;

@@ -35,6 +35,9 @@ OPS_AUTO_DEFINE(ops_rules_store, ops_rules_store_free)
  * last one's time, another value; OPS_ENOSPC: a limit; OPS_EINVAL: more than OPS_RULES_LABELS_MAX labels. */
 OPS_MUST_USE ops_status ops_rules_store_append(ops_rules_store *s, const ops_rules_label *labels, size_t n,
                                                int64_t t_ms, double v);
+/* The same of a histogram; copied. Whether one of a time is the same as another of that time is not looked at. */
+OPS_MUST_USE ops_status ops_rules_store_append_hist(ops_rules_store *s, const ops_rules_label *labels,
+                                                    size_t n, int64_t t_ms, const ops_rules_hist *h);
 /* Forgets chunks that end before, and series without any left. */
 void ops_rules_store_trim(ops_rules_store *s, int64_t before_ms);
 void ops_rules_store_stats_get(const ops_rules_store *s, ops_rules_store_stats *ret);

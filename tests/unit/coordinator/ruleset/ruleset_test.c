@@ -137,9 +137,13 @@ static void what_is_wrong_or_not_taken_is_named_with_its_place(void **state)
         {"sum(\n  up", OPS_EINVAL, "2:5: the expression ends"},
         {"rate(up)", OPS_EINVAL, "1:6: expected type range vector in rate, got instant vector"},
         {"nosuch(up)", OPS_EINVAL, "1:1: unknown function 'nosuch'"},
-        {"1 + histogram_count(up)", OPS_EUNIMPL,
-         "1:5: histogram_count() is not taken: for native histograms"},
-        {"up[5m+1m]", OPS_EUNIMPL, "1:6: an expression as a duration"},
+        {"1 + info(up)", OPS_EUNIMPL, "1:5: info() is not taken: experimental"},
+        {"up[5m+step()]", OPS_EUNIMPL, "1:7: step() as a duration is not taken"},
+        {"up[1m/0]", OPS_EINVAL, "1:6: division by zero"},
+        {"up[5m-5m]", OPS_EINVAL, "longer than 0"},
+        {"up[(((5m]", OPS_EINVAL, "1:9: unexpected text ']'"},
+        {"up[9e99]", OPS_EINVAL, "1:4: duration out of range"},
+        {"up offset (1m", OPS_EINVAL, "the expression ends in a duration"},
         {"{a=\"\"}", OPS_EINVAL, "1:1: a selector must contain"},
         {"up{a=~\"(\"}", OPS_EINVAL, "regex"},
         {"up{a=~\"(?=x)\"}", OPS_EINVAL, "(?= is not taken"},
@@ -251,10 +255,10 @@ static void late_and_doubled_samples_are_refused_and_old_ones_forgotten(void **s
     assert_int_equal(ops_rules_store_append(small, l, 2, 0, 1), OPS_ENOSPC);
 }
 
-static ops_status into_store(void *u, const ops_rules_labels *l, int64_t t, double v, ops_err *reterr)
+static ops_status into_store(void *u, const ops_rules_labels *l, const ops_rules_sample *s, ops_err *reterr)
 {
     (void)reterr;
-    return ops_rules_store_append(u, l->v, l->n, t, v);
+    return ops_rules_store_append(u, l->v, l->n, s->t_ms, s->v);
 }
 static void see_state(void *u, const ops_rules_alert *a)
 {
