@@ -29,11 +29,25 @@ class Rules(unittest.TestCase):
         self.assertEqual(got.returncode, 0, got.stderr)
         self.assertIn("1 groups, 3 rules, 2 of them alerts", got.stdout)
 
+    def test_native_histograms_are_input_and_answer(self):
+        test = """tests:
+- interval: 1m
+  input_series:
+  - {series: 'h{job="a"}', values: '{{schema:1 count:3 sum:4 buckets:[1 2]}}+{{schema:1 count:3 sum:4 buckets:[1 2]}}x9'}
+  promql_expr_test:
+  - {expr: 'sum(rate(h[5m])) * 60', eval_time: 6m, exp_samples: [{histogram: '{{schema:1 count:3 sum:4 buckets:[%s]}}'}]}
+  - {expr: histogram_count(h), eval_time: 1m, exp_samples: [{labels: '{job="a"}', value: 6}]}
+"""
+        self.assertEqual(run("test", self.file(test % "1 2")).returncode, 0)
+        got = run("test", self.file(test % "1 1"))
+        self.assertEqual(got.returncode, 1)
+        self.assertIn("{count:3, sum:4, (0.7071067811865476,1]:1, (1,1.4142135623730951]:2}", got.stdout + got.stderr)
+
     def test_what_is_wrong_is_named_with_its_place(self):
         rule = "groups:\n- name: g\n  rules:\n  - alert: A\n    %s\n"
         cases = [
             ("expr: rate(x)", "r.yml:4: expr: 1:6: expected type range vector in rate"),
-            ("expr: mad_over_time(x[5m])", "mad_over_time() is not taken: experimental"),
+            ("expr: info(x)", "info() is not taken: experimental"),
             ("expr: sum(", "r.yml:4: expr: 1:5: the expression ends"),
             ("expr: up\n    labels: {a: '{{ if true }}x{{ end }}'}", "r.yml:4: label a: template: 'if' is not taken"),
             ("expr: up\n    form: 5m", "r.yml:6: field form is not known here"),
