@@ -121,6 +121,8 @@ static void go_on(ruler_group *g, const ruler_group *old)
     if (st != OPS_OK)
         OPS_LOG(OPS_LOG_WARN, "alerts_begin_anew", OPS_KV_STR("file", g->file),
                 OPS_KV_SLICE("group", ops_rules_group_name(g->g)), OPS_KV_STR("why", err.msg));
+    if (g->interval_ms == old->interval_ms)
+        g->next_ms = old->next_ms; /* a reload leaves no instant out */
     g->last_ms = old->last_ms;
     g->duration_ns = old->duration_ns;
     g->evaluations = old->evaluations;

@@ -6,8 +6,11 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/mem/alloc.h"
 #include "coordinator/ruler/ruler.h"
@@ -407,6 +410,80 @@ static void turns_survive_failed_allocations(void **state)
     }
 }
 
+/* The thread itself, with others that hand in samples, look, and bring new rules meanwhile. */
+typedef struct busy {
+    ops_ruler *r;
+    atomic_bool stop;
+    atomic_int fired;
+} busy;
+
+static ops_status tell_busy(void *u, const ops_ruler_word *w, ops_err *reterr)
+{
+    busy *b = u;
+    (void)reterr;
+    if (w->n > 0)
+        atomic_fetch_add(&b->fired, 1);
+    return OPS_OK;
+}
+
+static void *hand_in(void *u)
+{
+    busy *b = u;
+    while (!atomic_load(&b->stop)) {
+        const struct timespec pause = {0, 1000000};
+        const ops_sample x = {ops_clock_wall_ns(ops_clock_system()), 0, 0};
+        const ops_series_id id = up();
+        ops_ruler_samples(b->r, OPS_SLICE("acme"), &id, &x, 1);
+        (void)nanosleep(&pause, NULL);
+    }
+    return NULL;
+}
+
+static bool look_only(void *u, const ops_ruler_group_view *g)
+{
+    *(size_t *)u += g->n;
+    return true;
+}
+
+static void others_may_come_while_it_works(void **state)
+{
+    static const char quick[] = "groups:\n- name: g\n  interval: 1s\n  rules:\n"
+                                "  - {alert: Down, expr: up == 0}\n";
+    const ops_ruler_conf conf = {0};
+    busy b = {0};
+    const ops_ruler_ports ports = {.u = &b, .tell = tell_busy};
+    pthread_t threads[2];
+    (void)state;
+    assert_int_equal(ops_ruler_new(&conf, &ports, &b.r, NULL), OPS_OK);
+    assert_int_equal(ops_ruler_start(b.r, NULL), OPS_OK);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, hand_in, &b), 0);
+    const int64_t end_ns = ops_clock_mono_ns(ops_clock_system()) + 30 * INT64_C(1000000000);
+    for (size_t seen = 0, turn = 0; atomic_load(&b.fired) == 0 || seen == 0; turn++) {
+        const struct timespec pause = {0, 20000000};
+        ops_strbuf text;
+        if (turn % 64 == 0) { /* often enough to meet an evaluation, seldom enough to let one happen */
+            ops_ruler_set *set = NULL;
+            assert_int_equal(ops_ruler_set_new(60000, 3600000, &set), OPS_OK);
+            assert_int_equal(ops_ruler_set_add(set, OPS_SLICE("acme"), ops_slice_str(quick), "g.yml", NULL),
+                             OPS_OK);
+            ops_ruler_use(b.r, set);
+        }
+        ops_strbuf_init(&text, 1 << 20);
+        ops_ruler_text(b.r, &text);
+        ops_strbuf_done(&text);
+        ops_ruler_groups(b.r, (ops_slice){0}, look_only, &seen);
+        ops_ruler_untold(b.r);
+        (void)nanosleep(&pause, NULL);
+        assert_true(ops_clock_mono_ns(ops_clock_system()) < end_ns);
+    }
+    atomic_store(&b.stop, true);
+    for (size_t i = 0; i < 2; i++)
+        (void)pthread_join(threads[i], NULL);
+    ops_ruler_free(b.r);
+    assert_int_equal(ops_alloc_live(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +496,7 @@ int main(void)
         cmocka_unit_test(what_a_set_does_not_take_is_told_by_line),
         cmocka_unit_test(every_allocation_of_a_set_may_fail),
         cmocka_unit_test(turns_survive_failed_allocations),
+        cmocka_unit_test(others_may_come_while_it_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
