@@ -139,6 +139,8 @@ void opsd_rules_samples(opsd_rules *r, ops_slice tenant, const ops_series_id *id
 ops_ruler *opsd_rules_ruler(const opsd_rules *r);
 void opsd_rules_stop(opsd_rules *r); /* before the finder */
 void opsd_rules_free(opsd_rules *r); /* after it */
+/* Prometheus' own questions for rules and alerts, on the operators' port; called by opsd_door_web(). */
+ops_status opsd_door_rules(opsd_daemon *d, ops_err *reterr);
 /* As ops_api_ports has it. */
 ops_status opsd_port_rule_groups(void *u, ops_slice tenant, bool (*fn)(void *fu, const Ops__V1__RuleGroup *m),
                                  void *fu, ops_err *reterr);

@@ -1,4 +1,4 @@
-/* The operators' HTTP port: probes, metrics, remote write, alerts of others, and models for programs that speak the OpenAI
+/* The operators' HTTP port: probes, metrics, remote write, rules, alerts of others, and models for programs that speak the OpenAI
  * API. */
 #include "coordinator/openai/routes.h"
 #include "opsd/daemon.h"
@@ -33,5 +33,7 @@ ops_status opsd_door_web(opsd_daemon *d, ops_err *reterr)
         st = opsd_door_write(d, d->web, reterr);
     if (st == OPS_OK)
         st = ops_openai_routes(d->web, d->dispatch, reterr);
+    if (st == OPS_OK)
+        st = opsd_door_rules(d, reterr);
     return st == OPS_OK ? opsd_door_alerts(d, reterr) : st;
 }

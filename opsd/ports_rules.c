@@ -26,9 +26,9 @@ static Ops__V1__Rule *rule_of(struct asking *x, const ops_ruler_rule_view *v)
         return NULL;
     }
     ops__v1__rule__init(m);
-    m->name = text(x, v->name);
-    m->type = text(x, v->alerts ? OPS_SLICE("alerting") : OPS_SLICE("recording"));
-    m->expr = text(x, v->expr);
+    m->name = text(x, v->rule.name);
+    m->type = text(x, v->rule.alerts ? OPS_SLICE("alerting") : OPS_SLICE("recording"));
+    m->expr = text(x, v->rule.expr);
     m->health = text(x, ops_slice_str(!v->evaluated ? "unknown" : v->error[0] != '\0' ? "failed" : "ok"));
     m->last_error = text(x, ops_slice_str(v->error));
     m->pending = v->pending;

@@ -6,7 +6,7 @@
 #include "base/text/hash.h"
 #include "coordinator/ruler/ruler_internal.h"
 
-enum { TEXTS_MIN_MS = 60000, STATE_BYTES_MAX = 64 << 20 };
+enum { TEXTS_MIN_MS = 60000, STATE_BYTES_MAX = 64 << 20, SHOWN_BYTES_MAX = 16 << 20 };
 
 typedef struct evaluating {
     ops_ruler *r;
@@ -38,14 +38,43 @@ static void count_alert(void *u, const ops_rules_alert *a)
     rule->firing += a->state == OPS_RULES_FIRING;
 }
 
+typedef struct showing {
+    ops_arena *a;
+    ruler_rule *rule;
+} showing;
+
+static void show_alert(void *u, const ops_rules_alert *a)
+{
+    const showing *x = u;
+    if (a->state == OPS_RULES_INACTIVE || x->rule->alerts == NULL)
+        return;
+    const ops_ruler_alert_view v = {ops_rules_labels_copy(x->a, a->labels->v, a->labels->n),
+                                    ops_rules_labels_copy(x->a, a->annotations->v, a->annotations->n),
+                                    a->state == OPS_RULES_FIRING, a->value, a->active_ms};
+    if (v.labels != NULL && v.annotations != NULL)
+        x->rule->alerts[x->rule->alert_n++] = v;
+}
+
 static void show(ops_ruler *r, ruler_group *g, int64_t t_ms, int64_t duration_ns)
 {
+    ops_arena fresh, old;
+    ops_arena_init(&fresh, SHOWN_BYTES_MAX);
+    for (size_t i = 0; i < g->n; i++) {
+        ruler_rule *rule = &g->fresh[i];
+        showing x = {&fresh, rule};
+        if (rule->pending + rule->firing > 0)
+            rule->alerts = ops_arena_alloc(&fresh, (rule->pending + rule->firing) * sizeof *rule->alerts);
+        ops_rules_group_rule_alerts(g->g, i, show_alert, &x);
+    }
     (void)pthread_mutex_lock(&r->lock);
+    old = g->shown;
+    g->shown = fresh;
     memcpy(g->rules, g->fresh, g->n * sizeof *g->rules);
     g->last_ms = t_ms;
     g->duration_ns = duration_ns;
     g->evaluations++;
     (void)pthread_mutex_unlock(&r->lock);
+    ops_arena_done(&old);
 }
 
 static void evaluate(ops_ruler *r, ruler_group *g, int64_t t_ms)

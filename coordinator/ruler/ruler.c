@@ -347,11 +347,14 @@ static bool show_group(const ruler_group *g, bool (*fn)(void *u, const ops_ruler
                                  .rules = v,
                                  .n = v != NULL ? g->n : 0};
     for (size_t i = 0; i < view.n; i++) {
-        ops_rules_rule_info rule;
-        ops_rules_group_rule(g->g, i, &rule);
-        v[i] = (ops_ruler_rule_view){
-            rule.name,         rule.expr,           rule.alerts,       g->rules[i].evaluated,
-            g->rules[i].error, g->rules[i].pending, g->rules[i].firing};
+        const ruler_rule *rule = &g->rules[i];
+        v[i] = (ops_ruler_rule_view){.evaluated = rule->evaluated,
+                                     .error = rule->error,
+                                     .pending = rule->pending,
+                                     .firing = rule->firing,
+                                     .alerts = rule->alerts,
+                                     .alert_n = rule->alert_n};
+        ops_rules_group_rule(g->g, i, &v[i].rule);
     }
     bool more = fn(u, &view);
     ops_free(v);

@@ -74,11 +74,20 @@ void ops_ruler_untold(ops_ruler *r);
 /* One turn by hand, where no thread was started: new rules, samples that wait, groups that are due at now_ms. */
 void ops_ruler_step(ops_ruler *r, int64_t now_ms);
 
+typedef struct ops_ruler_alert_view {
+    const ops_rules_labels *labels, *annotations;
+    bool firing; /* else pending */
+    double value;
+    int64_t active_ms;
+} ops_ruler_alert_view;
 typedef struct ops_ruler_rule_view {
-    ops_slice name, expr;
-    bool alerts, evaluated;
+    ops_rules_rule_info rule;
+    bool evaluated;
     const char *error; /* of the last evaluation; empty: none */
     size_t pending, firing;
+    const ops_ruler_alert_view
+        *alerts; /* pending and firing; fewer when they are too large to be kept twice */
+    size_t alert_n;
 } ops_ruler_rule_view;
 typedef struct ops_ruler_group_view {
     const char *id; /* OPS_RULER_ID_LEN hexadecimal digits, the same for the same file and name */

@@ -30,6 +30,8 @@ typedef struct ruler_rule {
     char error[256];
     bool evaluated;
     size_t pending, firing;
+    ops_ruler_alert_view *alerts; /* in the group's arena */
+    size_t alert_n;
 } ruler_rule;
 
 typedef struct ruler_group {
@@ -47,6 +49,7 @@ typedef struct ruler_group {
     int64_t told_ms;
     /* under the lock */
     ruler_rule *rules;
+    ops_arena shown; /* the alerts of `rules` */
     int64_t last_ms, duration_ns;
     uint64_t evaluations, missed;
 } ruler_group;

@@ -41,6 +41,7 @@ void ops_ruler_set_free(ops_ruler_set *s)
         return;
     for (size_t i = 0; i < s->groups.n; i++) {
         ops_free(s->groups.v[i].rules);
+        ops_arena_done(&s->groups.v[i].shown);
         ops_free(s->groups.v[i].fresh);
     }
     for (size_t i = 0; i < s->files.n; i++) {

@@ -161,7 +161,8 @@ size_t ops_rules_group_rules(const ops_rules_group *g, size_t *ret_alerts)
 void ops_rules_group_rule(const ops_rules_group *g, size_t i, ops_rules_rule_info *ret)
 {
     const rules_rule *r = &g->rules[i];
-    *ret = (ops_rules_rule_info){r->name, r->expr, r->alerts, r->for_ms, r->keep_ms, r->query};
+    *ret = (ops_rules_rule_info){r->name,  r->expr,   r->alerts,      r->for_ms,  r->keep_ms,
+                                 r->query, r->labels, r->annotations, r->label_n, r->annotation_n};
 }
 
 void ops_rules_group_rule_alerts(const ops_rules_group *g, size_t i,

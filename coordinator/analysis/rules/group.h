@@ -40,6 +40,8 @@ typedef struct ops_rules_rule_info {
     bool alerts; /* false: it records */
     int64_t for_ms, keep_ms;
     const ops_rules_query *query;
+    const ops_rules_label *labels, *annotations; /* templates, of alerts */
+    size_t label_n, annotation_n;
 } ops_rules_rule_info;
 /* Rule `i` of the group; borrowed from it. */
 void ops_rules_group_rule(const ops_rules_group *g, size_t i, ops_rules_rule_info *ret);

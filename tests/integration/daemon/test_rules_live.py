@@ -1,9 +1,11 @@
 """Prometheus rules in the daemon: samples in, pending, a crash, an Alertmanager told, the end told; reloads that are refused."""
+import json
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 from alertmanager import alertmanager, free_port, needs_alertmanager  # noqa: F401 (a fixture)
 from conftest import wait
@@ -50,6 +52,13 @@ def count(rule, state):
     return int(rule.get(state, 0))
 
 
+def ask(opsd, path):
+    with urllib.request.urlopen(f"http://{opsd.at('web')}{path}", timeout=10) as answer:
+        got = json.load(answer)
+    assert got["status"] == "success"
+    return got["data"]
+
+
 @needs_alertmanager
 def test_a_rule_waits_over_a_crash_reaches_alertmanager_and_ends(opsd, alertmanager):  # noqa: F811
     web = free_port()
@@ -88,6 +97,14 @@ def test_a_rule_waits_over_a_crash_reaches_alertmanager_and_ends(opsd, alertmana
     assert wait(lambda: opsd.metric("opsd_alerts_in_total", fate="own") > 0, 30), (am.folder / "am.log").read_text()
     assert not [f for f in opsd.rows("get", "findings") if f["kind"] == "FINDING_KIND_ALERT"]
     assert opsd.metric("opsd_rule_alerts", state="firing") == 1
+    # As a program that knows Prometheus' API asks.
+    group = ask(opsd, "/api/v1/rules")["groups"][0]
+    assert (group["name"], group["file"], group["interval"]) == ("pay", str(path), 1)
+    recording, firing = group["rules"]
+    assert (recording["type"], recording["name"], recording["health"]) == ("recording", "job:errors:sum", "ok")
+    assert (firing["state"], firing["duration"], firing["alerts"][0]["state"]) == ("firing", 6, "firing")
+    alerts = ask(opsd, "/api/v1/alerts")["alerts"]
+    assert len(alerts) == 1 and alerts[0]["labels"]["job"] == "pay" and float(alerts[0]["value"]) == 9
     opsd.kill()
     opsd.start()
     assert wait(lambda: count(alerting(opsd), "firing") == 1, 20), opsd.text()

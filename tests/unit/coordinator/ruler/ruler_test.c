@@ -309,6 +309,41 @@ static void every_sample_has_a_fate(void **state)
     ops_ruler_free(w.r);
 }
 
+static bool see_alert(void *u, const ops_ruler_group_view *g)
+{
+    const ops_ruler_rule_view *v = &g->rules[1];
+    ops_strbuf_printf(u, "%zu/%zu", v->pending, v->firing);
+    for (size_t i = 0; i < v->alert_n; i++) {
+        ops_strbuf_char(u, ' ');
+        ops_rules_labels_print(v->alerts[i].labels, u);
+        ops_strbuf_printf(u, v->alerts[i].firing ? " fires since %lld" : " waits since %lld",
+                          (long long)(v->alerts[i].active_ms - T0) / 1000);
+    }
+    return true;
+}
+
+/* The group's instants are 3 s after multiples of 10 s, by the hash of its file and name. */
+static void alerts_can_be_seen(void **state)
+{
+    world w = {.clock = FAKE_CLOCK(T0 * 1000000)};
+    ops_strbuf b;
+    (void)state;
+    ops_strbuf_init(&b, 4096);
+    begin(&w, NULL);
+    use(&w, down, "hosts.yml");
+    ops_ruler_step(w.r, T0);
+    give(&w, "acme", 0, T0);
+    steps(&w, 1, 12);
+    ops_ruler_groups(w.r, OPS_SLICE("acme"), see_alert, &b);
+    steps(&w, 13, 45);
+    ops_strbuf_str(&b, "; ");
+    ops_ruler_groups(w.r, OPS_SLICE("acme"), see_alert, &b);
+    assert_string_equal(b.p, "1/0 {alertname=\"Down\", job=\"api\", severity=\"page\"} waits since 3; "
+                             "0/1 {alertname=\"Down\", job=\"api\", severity=\"page\"} fires since 3");
+    ops_strbuf_done(&b);
+    ops_ruler_free(w.r);
+}
+
 static bool look(void *u, const ops_ruler_group_view *g)
 {
     int *seen = u;
@@ -491,6 +526,7 @@ int main(void)
         cmocka_unit_test(a_pending_alert_goes_on_over_a_restart),
         cmocka_unit_test(a_reload_keeps_what_it_knows_and_ends_the_rest),
         cmocka_unit_test(what_was_not_taken_is_told_again),
+        cmocka_unit_test(alerts_can_be_seen),
         cmocka_unit_test(every_sample_has_a_fate),
         cmocka_unit_test(a_rule_that_fails_says_so_and_the_others_go_on),
         cmocka_unit_test(what_a_set_does_not_take_is_told_by_line),
