@@ -158,3 +158,17 @@ def test_series_of_all_partitions_meet_and_what_is_late_is_counted(opsd):
     for job in range(20):
         write(opsd, wire.STALE, f"job{job}", now + 1)
     assert wait(lambda: findings(opsd, "CLOSED"), 20), opsd.text()
+
+
+def test_a_line_names_its_tenant_and_what_does_not_read_is_refused(opsd):
+    path = rules(opsd, "groups:\n- name: g\n  interval: 1s\n  rules:\n  - {alert: Always, expr: vector(1)}\n")
+    opsd.start("--rules-files", f"{path} tenant=acme")
+    assert wait(lambda: opsd.metric("opsd_rule_alerts", state="firing") == 1, 20), opsd.text()
+    assert wait(lambda: opsd.metric("opsd_rule_words_total", outcome="ok") >= 1, 20)
+    assert not opsd.rows("get", "rules") and not opsd.rows("get", "findings")  # of the default tenant
+    for line, says in ((f"{path} acme", "a path, then tenant=NAME"), ("tenant=acme", "tenant=acme: No such file"),
+                       (f"{path}.not", "No such file"), (f"{opsd.folder}", "cannot be read")):
+        checked = subprocess.run([opsd.program("opsd"), "config", "validate", "--rules-files", line], capture_output=True, text=True)
+        assert checked.returncode == 1 and says in checked.stderr, (line, checked.stderr)
+    none = subprocess.run([opsd.program("opsd"), "config", "validate", "--rules-files", f"{opsd.folder}/*.none"], capture_output=True, text=True)
+    assert none.returncode == 0, none.stderr

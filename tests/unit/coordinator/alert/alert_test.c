@@ -93,6 +93,27 @@ static void an_alert_becomes_a_finding(void **state)
     end(&s);
 }
 
+/* What a rule of the operators' own fired: as an alert, but a kind and ids of its own. */
+static void a_rule_becomes_a_finding(void **state)
+{
+    (void)state;
+    struct seen s;
+    ops_err err = {0};
+    ops_alert a = {.firing = true, .fingerprint = OPS_SLICE("0123456789abcdef-c0ffee"), .start_ns = 5};
+    begin(&s);
+    a.labels[a.label_count++] = (ops_alert_pair){OPS_SLICE("severity"), OPS_SLICE("page")};
+    assert_int_equal(see(&s, &a, &err), OPS_OK);
+    a.own = true;
+    assert_int_equal(see(&s, &a, &err), OPS_OK);
+    assert_true(s.id[0][0] == 'a' && s.id[1][0] == 'r');
+    assert_string_equal(s.id[0] + 1, s.id[1] + 1);
+    assert_int_equal(s.f->kind, OPS__V1__FINDING_KIND__FINDING_KIND_RULE);
+    assert_string_equal(s.f->id, s.id[1]);
+    assert_string_equal(s.f->fingerprint, "0123456789abcdef-c0ffee");
+    assert_int_equal(s.f->severity, OPS__V1__LEVEL__LEVEL_CRITICAL);
+    end(&s);
+}
+
 static void an_end_closes_and_has_its_time(void **state)
 {
     (void)state;
@@ -241,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_alert_becomes_a_finding),
+        cmocka_unit_test(a_rule_becomes_a_finding),
         cmocka_unit_test(an_end_closes_and_has_its_time),
         cmocka_unit_test(secrets_do_not_come_through),
         cmocka_unit_test(what_is_wrong_is_named_and_nothing_is_taken),

@@ -74,6 +74,9 @@ static void labels_of_an_alert_count(void **state)
     f.n_labels = 2;
     assert_true(ops_slice_eq(ops_finding_label(&f, OPS_SLICE("alertname"), buf), OPS_SLICE("DiskFull")));
     assert_true(ops_slice_eq(ops_finding_label(&f, OPS_SLICE("tenant"), buf), OPS_SLICE("acme")));
+    f.kind =
+        OPS__V1__FINDING_KIND__FINDING_KIND_RULE; /* what a rule of the operators' fired goes by its own name too */
+    assert_true(ops_slice_eq(ops_finding_label(&f, OPS_SLICE("alertname"), buf), OPS_SLICE("DiskFull")));
 }
 
 static void what_is_wrong_is_named(void **state)
