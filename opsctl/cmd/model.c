@@ -112,6 +112,10 @@ static bool add_config(answer *a, const ops_lm_file *f)
                                    .layers = b.layers,
                                    .inner = b.inner,
                                    .heads = b.heads});
+        if (b.head != OPS_BERT_NO_HEAD) {
+            add_text(a, "head", b.head == OPS_BERT_TOKEN_HEAD ? OPS_SLICE("tokens") : OPS_SLICE("text"));
+            add_number(a, "labels", (uint64_t)b.labels);
+        }
         return true;
     } else {
         ops_err_prefix(&err, "none");

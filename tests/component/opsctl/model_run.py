@@ -158,6 +158,9 @@ class Describe(Case):
     def test_an_encoder_and_something_else(self):
         tiny = json.loads(self.good("describe", GOLDEN.parent / "bert_tiny", "-o", "json"))
         self.assertEqual((tiny["architecture"], tiny["embedding"], tiny["tokenizer"]), ("bert", 16, "wordpiece"))
+        self.assertNotIn("head", tiny)
+        said = {p.name: json.loads(self.good("describe", p, "-o", "json")) for p in (GOLDEN.parent / "bert_heads").iterdir() if p.is_dir()}
+        self.assertEqual({n: (d["head"], d["labels"]) for n, d in said.items()}, {"sequence": ("text", 3), "pair": ("text", 1), "tokens": ("tokens", 5)})
         folder = self.copy("gpt2")
         (folder / "config.json").write_text('{"model_type": "mamba"}')
         self.assertIn("'mamba' is not built", json.loads(self.good("describe", folder, "-o", "json"))["architecture"])

@@ -262,6 +262,73 @@ static void a_folder_that_is_not_whole_is_refused(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static void write_text(const char *folder, const char *name, const char *text)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static ops_status open_folder(const char *folder, ops_engine **ret, ops_err *err)
+{
+    const ops_engine_bert_conf conf = {.folder = folder};
+    *ret = NULL;
+    return ops_engine_bert_open(&conf, ret, err);
+}
+
+/* A vector is what the side files of sentence-transformers say, and a step that is not built is not left out. */
+static void side_files_say_what_a_vector_is(void **state)
+{
+    (void)state;
+    static const char *const all[] = {"config.json", "tokenizer.json", "model.safetensors", "modules.json",
+                                      "1_Pooling/config.json"};
+    char folder[] = "/tmp/opsd-engine-XXXXXX", path[128], from[128];
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(from, sizeof from, TINY "/%s", all[i]);
+        (void)snprintf(path, sizeof path, "%s/%s", folder, all[i]);
+        copy(from, path, SIZE_MAX);
+    }
+    (void)snprintf(path, sizeof path, "%s/1_Pooling", folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    ops_engine *mean = NULL, *first = NULL, *none = NULL;
+    ops_err err = {0};
+    assert_int_equal(open_folder(folder, &mean, &err), OPS_OK); /* the mean where nothing is said */
+    write_text(folder, "1_Pooling/config.json",
+               "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":false}");
+    write_text(folder, "modules.json",
+               "[{\"type\":\"sentence_transformers.models.Transformer\"},"
+               "{\"type\":\"sentence_transformers.models.Pooling\"}]");
+    assert_int_equal(open_folder(folder, &first, &err), OPS_OK);
+    float a[DIM_MAX], b[DIM_MAX];
+    double near = 0, norm = 0;
+    assert_int_equal(ops_engine_embed(mean, texts, 1, a, NULL, NULL, NULL), OPS_OK);
+    assert_int_equal(ops_engine_embed(first, texts, 1, b, NULL, NULL, NULL), OPS_OK);
+    for (uint32_t i = 0; i < ops_engine_info_get(mean)->dim; i++) {
+        near += (double)a[i] * (double)b[i];
+        norm += (double)b[i] * (double)b[i];
+    }
+    assert_true(fabs(norm - 1) < 1e-5 && near < 0.999);
+    assert_string_not_equal(ops_engine_info_get(mean)->content_hash,
+                            ops_engine_info_get(first)->content_hash);
+    ops_engine_free(mean);
+    ops_engine_free(first);
+    write_text(folder, "modules.json", "[{\"type\":\"sentence_transformers.models.Dense\"}]");
+    assert_int_equal(open_folder(folder, &none, &err), OPS_EUNIMPL);
+    assert_non_null(strstr(err.msg, "'sentence_transformers.models.Dense' is not built"));
+    assert_null(none);
+    for (int i = 0; i < 5; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", folder, all[i]);
+        assert_int_equal(unlink(path), 0);
+    }
+    (void)snprintf(path, sizeof path, "%s/1_Pooling", folder);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void models_have_a_place(void **state)
 {
     (void)state;
@@ -309,6 +376,7 @@ int main(void)
         cmocka_unit_test(fake_texts_that_share_words_are_near),
         cmocka_unit_test(a_model_is_known_by_its_content),
         cmocka_unit_test(a_folder_that_is_not_whole_is_refused),
+        cmocka_unit_test(side_files_say_what_a_vector_is),
         cmocka_unit_test(survives_every_failed_allocation),
         cmocka_unit_test(models_have_a_place),
     };
