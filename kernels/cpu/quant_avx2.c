@@ -81,23 +81,20 @@ INLINE __m256 small(const uint8_t *p, int c, int is_signed)
     return _mm256_cvtepi32_ps(is_signed ? _mm256_cvtepi8_epi32(b) : _mm256_cvtepu8_epi32(b));
 }
 
-INLINE void group_scales(quant_scale kind, const uint8_t *scales, int g, int c, __m256 scale[2],
+INLINE void group_scales(quant_scale kind, const uint8_t *p, const uint8_t *super, int c, __m256 scale[2],
                          __m256 *shift)
 {
     if (kind == SCALE_D || kind == SCALE_DM) {
-        const uint8_t *at = scales + (size_t)g * (kind == SCALE_D ? 32 : 64);
-        scale[0] = scale[1] = halves(at, c);
-        *shift = kind == SCALE_DM ? halves(at + 32, c) : _mm256_setzero_ps();
+        scale[0] = scale[1] = halves(p, c);
+        *shift = kind == SCALE_DM ? halves(p + 32, c) : _mm256_setzero_ps();
         return;
     }
-    const uint8_t *super = scales + (size_t)(g / 8) * (kind == SCALE_K ? 320 : 288);
-    const uint8_t *at = super + (kind == SCALE_K ? 64 : 32) + (size_t)(g % 8) * 32;
     __m256 d = halves(super, c);
-    scale[0] = scale[1] = _mm256_mul_ps(d, small(at, c, kind == SCALE_K6));
+    scale[0] = scale[1] = _mm256_mul_ps(d, small(p, c, kind == SCALE_K6));
     if (kind == SCALE_K6)
-        scale[1] = _mm256_mul_ps(d, small(at + 16, c, 1));
+        scale[1] = _mm256_mul_ps(d, small(p + 16, c, 1));
     *shift =
-        kind == SCALE_K ? _mm256_mul_ps(halves(super + 32, c), small(at + 16, c, 0)) : _mm256_setzero_ps();
+        kind == SCALE_K ? _mm256_mul_ps(halves(super + 32, c), small(p + 16, c, 0)) : _mm256_setzero_ps();
 }
 
 /* Four products a dword, in 16-bit pairs. */
@@ -129,8 +126,9 @@ INLINE void half_group(quant_plane plane, int rows, const uint8_t *p, int c, int
     }
 }
 
-INLINE void group(quant_plane plane, quant_scale kind, int rows, const uint8_t *p, const uint8_t *scales,
-                  int g, int c, const quant_cell *cell, __m256 *acc)
+INLINE void half_columns(quant_plane plane, quant_scale kind, int rows, const uint8_t *p,
+                         const uint8_t *scales, const uint8_t *super, int c, const quant_cell *cell,
+                         __m256 *acc)
 {
     __m256i dot[TALL];
     __m256 scale[2], shift;
@@ -138,7 +136,7 @@ INLINE void group(quant_plane plane, quant_scale kind, int rows, const uint8_t *
     UNROLL for (int r = 0; r < rows; r++) dot[r] =
         offset ? _mm256_set1_epi32(cell[r].z[0]) : _mm256_setzero_si256();
     half_group(plane, rows, p, c, 0, cell, dot);
-    group_scales(kind, scales, g, c, scale, &shift);
+    group_scales(kind, scales, super, c, scale, &shift);
     if (kind == SCALE_K6)
         UNROLL for (int r = 0; r < rows; r++)
         {
@@ -156,6 +154,13 @@ INLINE void group(quant_plane plane, quant_scale kind, int rows, const uint8_t *
         else if (kind == SCALE_K)
             acc[r] = _mm256_fnmadd_ps(_mm256_set1_ps(cell[r].bs), shift, acc[r]);
     }
+}
+
+/* A group for the 16 columns. */
+INLINE void group(quant_plane plane, quant_scale kind, int rows, const uint8_t *p, const uint8_t *scales,
+                  const uint8_t *super, const quant_cell *cell, __m256 acc[2][TALL])
+{
+    UNROLL for (int c = 0; c < 2; c++) half_columns(plane, kind, rows, p, scales, super, c, cell, acc[c]);
 }
 
 /* Eight columns of `rows` rows; the last columns of the last panel may lie beyond n. */
@@ -178,15 +183,28 @@ INLINE void put(const ops_quant_job *j, int row, int col, int rows, const __m256
 INLINE void tile(quant_plane plane, quant_scale kind, int rows, const ops_quant_job *j, int row, int p)
 {
     int groups = j->k / OPS_KERN_QUANT_GROUP;
-    size_t plane_bytes = quant_plane_bytes(plane),
-           panel_bytes = quant_panel_bytes((quant_format){plane, kind, 0}, j->k);
-    const uint8_t *w = (const uint8_t *)j->w + panel_bytes * (size_t)p;
+    size_t plane_bytes = quant_plane_bytes(plane);
+    const uint8_t *at =
+        (const uint8_t *)j->w + quant_panel_bytes((quant_format){plane, kind, 0}, j->k) * (size_t)p;
+    const uint8_t *super = at;
     const quant_cell *cell = (const quant_cell *)j->rows + quant_cell_at(groups, row, 0);
     __m256 acc[2][TALL];
     UNROLL for (int r = 0; r < rows; r++) acc[0][r] = acc[1][r] = _mm256_setzero_ps();
-    for (int g = 0; g < groups; g++, cell += QUANT_TILE)
-        UNROLL for (int c = 0; c < 2; c++) group(plane, kind, rows, w + plane_bytes * (size_t)g,
-                                                 w + plane_bytes * (size_t)groups, g, c, cell, acc[c]);
+    if (kind == SCALE_DM) {
+        for (int g = 0; g < groups; g++, cell += QUANT_TILE, at += plane_bytes + 64)
+            group(plane, kind, rows, at, at + plane_bytes, NULL, cell, acc);
+        groups = 0;
+    }
+    for (int g = 0; g < groups; g += 2, cell += 2 * QUANT_TILE, at += quant_pair_bytes(plane)) {
+        if (kind != SCALE_D && g % 8 == 0) {
+            super = at;
+            at += 64;
+        }
+        const uint8_t *scales = at + 2 * plane_bytes;
+        group(plane, kind, rows, at, scales, super, cell, acc);
+        if (kind != SCALE_D || g + 1 < groups)
+            group(plane, kind, rows, at + plane_bytes, scales + 32, super, cell + QUANT_TILE, acc);
+    }
     UNROLL for (int c = 0; c < 2; c++) put(j, row, p * OPS_QUANT_COLS + 8 * c, rows, acc[c]);
 }
 

@@ -8,7 +8,8 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
-enum { AHEAD = 4096 }; /* bytes of weights asked for before they are needed when only one row uses them */
+/* Bytes of weights asked for before they are needed, when only one row uses them: blocks into the second cache, floats. */
+enum { AHEAD = 1024, AHEAD_FLOATS = 1024 };
 
 /* Vector v of the 32 elements at p; x holds the nibble vectors and h the planes of extra bits. */
 INLINE __m512i quant_vector(quant_plane plane, const uint8_t *p, const __m512i x[4], const __m512i h[2],
@@ -41,22 +42,20 @@ INLINE __m512 small(const uint8_t *p, int is_signed)
     return _mm512_cvtepi32_ps(is_signed ? _mm512_cvtepi8_epi32(b) : _mm512_cvtepu8_epi32(b));
 }
 
-/* scale[0], scale[1] of the two halves of group g, and the shift (subtracted for SCALE_K). */
-INLINE void group_scales(quant_scale kind, const uint8_t *scales, int g, __m512 scale[2], __m512 *shift)
+/* scale[0], scale[1] of the two halves of a group, and the shift (subtracted for SCALE_K). */
+INLINE void group_scales(quant_scale kind, const uint8_t *p, const uint8_t *super, __m512 scale[2],
+                         __m512 *shift)
 {
     if (kind == SCALE_D || kind == SCALE_DM) {
-        const uint8_t *at = scales + (size_t)g * (kind == SCALE_D ? 32 : 64);
-        scale[0] = scale[1] = halves(at);
-        *shift = kind == SCALE_DM ? halves(at + 32) : _mm512_setzero_ps();
+        scale[0] = scale[1] = halves(p);
+        *shift = kind == SCALE_DM ? halves(p + 32) : _mm512_setzero_ps();
         return;
     }
-    const uint8_t *super = scales + (size_t)(g / 8) * (kind == SCALE_K ? 320 : 288);
-    const uint8_t *at = super + (kind == SCALE_K ? 64 : 32) + (size_t)(g % 8) * 32;
     __m512 d = halves(super);
-    scale[0] = scale[1] = _mm512_mul_ps(d, small(at, kind == SCALE_K6));
+    scale[0] = scale[1] = _mm512_mul_ps(d, small(p, kind == SCALE_K6));
     if (kind == SCALE_K6)
-        scale[1] = _mm512_mul_ps(d, small(at + 16, 1));
-    *shift = kind == SCALE_K ? _mm512_mul_ps(halves(super + 32), small(at + 16, 0)) : _mm512_setzero_ps();
+        scale[1] = _mm512_mul_ps(d, small(p + 16, 1));
+    *shift = kind == SCALE_K ? _mm512_mul_ps(halves(super + 32), small(p + 16, 0)) : _mm512_setzero_ps();
 }
 
 INLINE __m512i four(const int8_t *q)
@@ -68,7 +67,7 @@ INLINE __m512i four(const int8_t *q)
 
 /* One group of one panel for `rows` rows. */
 INLINE void group(quant_plane plane, quant_scale kind, int rows, const uint8_t *p, const uint8_t *scales,
-                  int g, const quant_cell *cell, __m512 *acc)
+                  const uint8_t *super, const quant_cell *cell, __m512 *acc)
 {
     __m512i x[4], h[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, dot[QUANT_TILE];
     __m512 scale[2], shift;
@@ -86,7 +85,7 @@ INLINE void group(quant_plane plane, quant_scale kind, int rows, const uint8_t *
         UNROLL for (int r = 0; r < rows; r++) dot[r] =
             _mm512_dpbusd_epi32(dot[r], q, four(cell[r].q + 4 * v));
     }
-    group_scales(kind, scales, g, scale, &shift);
+    group_scales(kind, scales, super, scale, &shift);
     if (kind == SCALE_K6)
         UNROLL for (int r = 0; r < rows; r++)
         {
@@ -119,27 +118,44 @@ INLINE void put(const ops_quant_job *j, int row, int p, int rows, const __m512 *
         _mm512_mask_storeu_ps(j->y + (size_t)(row + r) * j->n + p * OPS_QUANT_COLS, keep, acc[r]);
 }
 
-/* Rows [row, row + rows) of panels [p, p + panels); row is a multiple of what makes the rows lie in one tile. */
-INLINE void tile(quant_plane plane, quant_scale kind, int rows, int panels, const ops_quant_job *j, int row,
-                 int p)
+INLINE void ask(int rows, const uint8_t *at, size_t bytes)
+{
+    if (rows == 1)
+        UNROLL for (size_t i = 0; i < bytes; i += 64)
+            _mm_prefetch((const void *)(at + AHEAD + i), _MM_HINT_T1);
+}
+
+/* Rows [row, row + rows) of panel p; row is a multiple of what makes the rows lie in one tile. Groups come in pairs also in
+ * the code, so that every load goes on by the same step: only then does the processor fetch ahead of all of them. */
+INLINE void tile(quant_plane plane, quant_scale kind, int rows, const ops_quant_job *j, int row, int p)
 {
     int groups = j->k / OPS_KERN_QUANT_GROUP;
-    size_t plane_bytes = quant_plane_bytes(plane),
-           panel_bytes = quant_panel_bytes((quant_format){plane, kind, 0}, j->k);
-    const uint8_t *w = (const uint8_t *)j->w + panel_bytes * (size_t)p;
+    size_t plane_bytes = quant_plane_bytes(plane);
+    const uint8_t *at =
+        (const uint8_t *)j->w + quant_panel_bytes((quant_format){plane, kind, 0}, j->k) * (size_t)p;
+    const uint8_t *super = at;
     const quant_cell *cell = (const quant_cell *)j->rows + quant_cell_at(groups, row, 0);
-    __m512 acc[4 * QUANT_TILE];
-    UNROLL for (int i = 0; i < rows * panels; i++) acc[i] = _mm512_setzero_ps();
-    for (int g = 0; g < groups; g++, cell += QUANT_TILE)
-        UNROLL for (int i = 0; i < panels; i++)
-        {
-            const uint8_t *panel = w + panel_bytes * (size_t)i, *at = panel + plane_bytes * (size_t)g;
-            if (rows == 1)
-                UNROLL for (size_t o = 0; o < plane_bytes; o += 64)
-                    _mm_prefetch((const void *)(at + AHEAD + o), _MM_HINT_T0);
-            group(plane, kind, rows, at, panel + plane_bytes * (size_t)groups, g, cell, acc + rows * i);
+    __m512 acc[QUANT_TILE];
+    UNROLL for (int i = 0; i < rows; i++) acc[i] = _mm512_setzero_ps();
+    if (kind == SCALE_DM) {
+        for (int g = 0; g < groups; g++, cell += QUANT_TILE, at += plane_bytes + 64) {
+            ask(rows, at, plane_bytes + 64);
+            group(plane, kind, rows, at, at + plane_bytes, NULL, cell, acc);
         }
-    UNROLL for (int i = 0; i < panels; i++) put(j, row, p + i, rows, acc + rows * i);
+        groups = 0;
+    }
+    for (int g = 0; g < groups; g += 2, cell += 2 * QUANT_TILE, at += quant_pair_bytes(plane)) {
+        if (kind != SCALE_D && g % 8 == 0) {
+            super = at;
+            at += 64;
+        }
+        const uint8_t *scales = at + 2 * plane_bytes;
+        ask(rows, at, quant_pair_bytes(plane));
+        group(plane, kind, rows, at, scales, super, cell, acc);
+        if (kind != SCALE_D || g + 1 < groups)
+            group(plane, kind, rows, at + plane_bytes, scales + 32, super, cell + QUANT_TILE, acc);
+    }
+    put(j, row, p, rows, acc);
 }
 
 INLINE __m512 float_vector(quant_plane plane, const uint8_t *p)
@@ -165,7 +181,7 @@ INLINE void float_tile(quant_plane plane, int rows, int panels, const ops_quant_
         {
             const uint8_t *at = w + panel_bytes * (size_t)i + step * (size_t)c;
             if (rows == 1 && c % 2 == 0)
-                _mm_prefetch((const void *)(at + AHEAD / 4), _MM_HINT_T0);
+                _mm_prefetch((const void *)(at + AHEAD_FLOATS), _MM_HINT_T0);
             __m512 v = float_vector(plane, at);
             UNROLL for (int r = 0; r < rows; r++) acc[rows * i + r] =
                 _mm512_fmadd_ps(_mm512_set1_ps(x[(size_t)r * j->k + c]), v, acc[rows * i + r]);
@@ -173,25 +189,22 @@ INLINE void float_tile(quant_plane plane, int rows, int panels, const ops_quant_
     UNROLL for (int i = 0; i < panels; i++) put(j, row, p + i, rows, acc + rows * i);
 }
 
-/* Rows [row, to) of `panels` panels at p, 4 or 1: tall tiles panel by panel, single rows over all panels at once. */
-INLINE void panel_rows(quant_plane plane, quant_scale kind, int panels, const ops_quant_job *j, int row,
-                       int to, int p)
+INLINE void panel_rows(quant_plane plane, quant_scale kind, const ops_quant_job *j, int row, int to, int p)
 {
-    int tall = row + (to - row) / 4 * 4;
-    for (int i = 0; i < panels; i++)
-        for (int at = row; at < tall;)
-            if (at + QUANT_TILE <= tall) {
-                tile(plane, kind, QUANT_TILE, 1, j, at, p + i);
-                at += QUANT_TILE;
-            } else {
-                tile(plane, kind, 4, 1, j, at, p + i);
-                at += 4;
-            }
-    for (int at = tall; at < to; at++)
-        if (panels == 4)
-            tile(plane, kind, 1, 4, j, at, p);
-        else
-            tile(plane, kind, 1, 1, j, at, p);
+    for (int left; (left = to - row) > 0;)
+        if (left >= QUANT_TILE) {
+            tile(plane, kind, QUANT_TILE, j, row, p);
+            row += QUANT_TILE;
+        } else if (left >= 4) {
+            tile(plane, kind, 4, j, row, p);
+            row += 4;
+        } else if (left > 1) {
+            tile(plane, kind, 2, j, row, p);
+            row += 2;
+        } else {
+            tile(plane, kind, 1, j, row, p);
+            row++;
+        }
 }
 
 /* Row blocks whose activations stay in the second cache while the panels pass. */
@@ -205,11 +218,9 @@ INLINE void run(quant_plane plane, quant_scale kind, const ops_quant_job *j, int
 {
     int step = block_rows(j);
     for (int row = 0; row < j->m; row += step)
-        for (int p = from, panels; p < to; p += panels) {
-            panels = !j->mask && p + 4 <= to ? 4 : 1;
+        for (int p = from; p < to; p++)
             if (quant_wanted(j, p))
-                panel_rows(plane, kind, panels, j, row, j->m - row < step ? j->m : row + step, p);
-        }
+                panel_rows(plane, kind, j, row, j->m - row < step ? j->m : row + step, p);
 }
 
 INLINE void float_panels(quant_plane plane, int panels, const ops_quant_job *j, int row, int to, int p)

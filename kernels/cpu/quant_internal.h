@@ -1,6 +1,7 @@
 #ifndef OPS_KERNELS_CPU_QUANT_INTERNAL_H
 #define OPS_KERNELS_CPU_QUANT_INTERNAL_H
-/* The packed layout, shared by the files that write and read it.
+/* The packed layout, shared by the files that write and read it. A panel is one run of memory that a product reads from its
+ * first byte to its last: with quants and scales apart, the processor fetches ahead for neither as fast as memory gives.
  *
  * A format is a plane of quants (4 bits; 4 and a plane of fifth bits; 4 and a plane of two more; 8) and a kind of scale.
  * Of 32 elements of 16 columns, quant vector v (0..7) is 64 bytes: byte 4c+i is element 4v+i of column c.
@@ -8,9 +9,10 @@
  *   fifth     [64]: bit v belongs to vector v
  *   two       [2][64]: bits 2(v%4) and 2(v%4)+1 of byte plane v/4 belong to vector v
  *   bytes     [8][64], Q8_0 with 128 added
- * Scales per panel, after all quants: SCALE_D half d[16] per 32; SCALE_DM half d[16], m[16] per 32; SCALE_K per 256 half
- * d[16], e[16], then u8 s[16], t[16] per 32; SCALE_K6 per 256 half d[16], then i8 s[16] per 16.
- * Float formats: [k][16] elements. */
+ * The scales of 32 elements: SCALE_D half d[16]; SCALE_DM half d[16], m[16]; SCALE_K u8 s[16], t[16] and, of 256, half d[16],
+ * e[16]; SCALE_K6 i8 s[16] of each 16 and, of 256, half d[16].
+ * SCALE_DM: [k / 32]{quants, scales}. Others: pairs of {quants, quants, scales, scales}, the last of an odd k half empty; of
+ * the K formats four pairs behind a line with d and e. Float formats: [k][16] elements. */
 #include "kernels/cpu/quant.h"
 
 typedef enum quant_plane { PLANE_4, PLANE_5, PLANE_6, PLANE_8, PLANE_F32, PLANE_F16, PLANE_BF16 } quant_plane;
@@ -63,19 +65,41 @@ static inline size_t quant_plane_bytes(quant_plane plane)
     return bytes[plane];
 }
 
-static inline size_t quant_scale_bytes(quant_scale scale, int groups)
+static inline size_t quant_pair_bytes(quant_plane plane)
 {
-    size_t n = (size_t)groups;
-    return scale == SCALE_D ? n * 32 : scale == SCALE_DM ? n * 64 : n / 8 * (scale == SCALE_K ? 320 : 288);
+    return 2 * quant_plane_bytes(plane) + 64;
+}
+
+static inline size_t quant_super_bytes(quant_plane plane)
+{
+    return 64 + 4 * quant_pair_bytes(plane);
 }
 
 static inline size_t quant_panel_bytes(quant_format f, int k)
 {
     if (quant_is_float(f))
         return (quant_plane_bytes(f.plane) * (size_t)k + 63) & ~(size_t)63;
-    int groups = k / OPS_KERN_QUANT_GROUP;
-    return (quant_plane_bytes(f.plane) * (size_t)groups + quant_scale_bytes(f.scale, groups) + 63) &
-           ~(size_t)63;
+    const size_t groups = (size_t)k / OPS_KERN_QUANT_GROUP;
+    if (f.scale == SCALE_DM)
+        return groups * (quant_plane_bytes(f.plane) + 64);
+    return f.scale == SCALE_D ? (groups + 1) / 2 * quant_pair_bytes(f.plane)
+                              : groups / 8 * quant_super_bytes(f.plane);
+}
+
+/* Where in a panel the parts of 32 elements lie. */
+typedef struct quant_place {
+    size_t quants, scales, super; /* super: the halves of 256 elements, of the K formats */
+} quant_place;
+
+static inline quant_place quant_place_of(quant_plane plane, quant_scale scale, size_t group)
+{
+    const size_t bytes = quant_plane_bytes(plane);
+    if (scale == SCALE_DM)
+        return (quant_place){group * (bytes + 64), group * (bytes + 64) + bytes, 0};
+    const size_t super = scale == SCALE_D ? 0 : group / 8 * quant_super_bytes(plane);
+    const size_t pair = scale == SCALE_D ? group / 2 * quant_pair_bytes(plane)
+                                         : super + 64 + group % 8 / 2 * quant_pair_bytes(plane);
+    return (quant_place){pair + group % 2 * bytes, pair + 2 * bytes + group % 2 * 32, super};
 }
 
 static inline int quant_panels(int n)

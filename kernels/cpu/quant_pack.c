@@ -10,28 +10,6 @@ size_t ops_quant_packed_bytes(int type, int n, int k)
     return quant_panel_bytes(quant_format_of((ops_kern_quant_type)type), k) * (size_t)quant_panels(n);
 }
 
-static uint8_t *panel_scales(quant_format f, int k, uint8_t *panel)
-{
-    return panel + quant_plane_bytes(f.plane) * (size_t)(k / OPS_KERN_QUANT_GROUP);
-}
-
-/* Where the scales of group g begin, and of the 256 elements it is part of. */
-static size_t scale_at(quant_scale s, int g)
-{
-    size_t super = (size_t)g / 8, in = (size_t)g % 8;
-    switch (s) {
-    case SCALE_D:
-        return (size_t)g * 32;
-    case SCALE_DM:
-        return (size_t)g * 64;
-    case SCALE_K:
-        return super * 320 + 64 + in * 32;
-    case SCALE_K6:
-        break;
-    }
-    return super * 288 + 32 + in * 32;
-}
-
 static void half_put(uint8_t *at, int col, uint16_t half)
 {
     at[2 * col] = (uint8_t)half;
@@ -43,33 +21,32 @@ static uint16_t half_get(const uint8_t *at, int col)
     return (uint16_t)(at[2 * col] | at[2 * col + 1] << 8);
 }
 
-static void scales_put(quant_scale kind, uint8_t *scales, int g, int col, const quant_group *v)
+static void scales_put(quant_scale kind, uint8_t *panel, quant_place at, int col, const quant_group *v)
 {
-    uint8_t *at = scales + scale_at(kind, g);
+    uint8_t *scales = panel + at.scales;
     if (kind == SCALE_D || kind == SCALE_DM) {
-        half_put(at, col, v->d);
+        half_put(scales, col, v->d);
         if (kind == SCALE_DM)
-            half_put(at + 32, col, v->m);
+            half_put(scales + 32, col, v->m);
         return;
     }
-    uint8_t *super = scales + (size_t)g / 8 * (kind == SCALE_K ? 320 : 288);
-    half_put(super, col, v->d);
+    half_put(panel + at.super, col, v->d);
     if (kind == SCALE_K)
-        half_put(super + 32, col, v->m);
-    at[col] = v->s;
-    at[16 + col] = v->t;
+        half_put(panel + at.super + 32, col, v->m);
+    scales[col] = v->s;
+    scales[16 + col] = v->t;
 }
 
-static void scales_get(quant_scale kind, const uint8_t *scales, int g, int col, quant_group *ret)
+static void scales_get(quant_scale kind, const uint8_t *panel, quant_place at, int col, quant_group *ret)
 {
-    const uint8_t *at = scales + scale_at(kind, g), *super = at;
+    const uint8_t *scales = panel + at.scales, *halves = scales;
     if (kind == SCALE_K || kind == SCALE_K6) {
-        super = scales + (size_t)g / 8 * (kind == SCALE_K ? 320 : 288);
-        ret->s = at[col];
-        ret->t = at[16 + col];
+        halves = panel + at.super;
+        ret->s = scales[col];
+        ret->t = scales[16 + col];
     }
-    ret->d = half_get(super, col);
-    ret->m = kind == SCALE_DM || kind == SCALE_K ? half_get(super + 32, col) : 0;
+    ret->d = half_get(halves, col);
+    ret->m = kind == SCALE_DM || kind == SCALE_K ? half_get(halves + 32, col) : 0;
 }
 
 /* Of element e: byte `at` of the nibbles, shifted by `shift`; for the planes of extra bits see the drawing. */
@@ -130,8 +107,9 @@ void ops_quant_pack(ops_kern_quant_type type, int n, int k, const void *from, vo
                 quant_group v;
                 ops_quant_group_read(type, row + (size_t)(g * 32 / elems) * (row_bytes / (size_t)(k / elems)),
                                      g * 32 % elems / 32, &v);
-                quants_put(f.plane, panel + quant_plane_bytes(f.plane) * g, col, v.q);
-                scales_put(f.scale, panel_scales(f, k, panel), g, col, &v);
+                const quant_place at = quant_place_of(f.plane, f.scale, (size_t)g);
+                quants_put(f.plane, panel + at.quants, col, v.q);
+                scales_put(f.scale, panel, at, col, &v);
             }
         }
     }
@@ -150,12 +128,11 @@ void ops_quant_unpack(ops_kern_quant_type type, int k, const void *packed, int r
                                   ret + i);
         return;
     }
-    const uint8_t *scales = panel + quant_plane_bytes(f.plane) * (size_t)(k / OPS_KERN_QUANT_GROUP);
-    for (int at = 0; at < count; at += 32) {
-        int g = (from + at) / 32;
+    for (int i = 0; i < count; i += 32) {
+        const quant_place at = quant_place_of(f.plane, f.scale, (size_t)(from + i) / 32);
         quant_group v;
-        quants_get(f.plane, panel + quant_plane_bytes(f.plane) * g, col, v.q);
-        scales_get(f.scale, scales, g, col, &v);
-        ops_quant_group_value(type, &v, ret + at);
+        quants_get(f.plane, panel + at.quants, col, v.q);
+        scales_get(f.scale, panel, at, col, &v);
+        ops_quant_group_value(type, &v, ret + i);
     }
 }

@@ -86,30 +86,29 @@ static float half_at(const uint8_t *p, int col)
 }
 
 /* acc + s * dot * scale, then + bs * shift, each one fma: the order and the roundings every level keeps. */
-static float group_plain(quant_format f, const uint8_t *p, const uint8_t *scales, int g, int col,
-                         const quant_cell *x, float acc)
+static float group_plain(quant_format f, const uint8_t *panel, int g, int col, const quant_cell *x, float acc)
 {
+    const quant_place at = quant_place_of(f.plane, f.scale, (size_t)g);
     int dot[2] = {x->z[0], f.scale == SCALE_K6 ? x->z[1] : 0};
     for (int e = 0; e < 32; e++)
-        dot[e / 16] += quant_at(f.plane, p, e / 4, 4 * col + e % 4) * x->q[e];
+        dot[e / 16] += quant_at(f.plane, panel + at.quants, e / 4, 4 * col + e % 4) * x->q[e];
     float s = x->s, bs = x->bs;
-    const uint8_t *super = scales + (size_t)g / 8 * (f.scale == SCALE_K ? 320 : 288);
-    const uint8_t *small = super + (f.scale == SCALE_K ? 64 : 32) + (size_t)g % 8 * 32;
+    const uint8_t *scales = panel + at.scales, *super = panel + at.super;
     switch (f.scale) {
     case SCALE_D:
-        return fmaf((float)(dot[0] + dot[1]) * s, half_at(scales + (size_t)32 * g, col), acc);
+        return fmaf((float)(dot[0] + dot[1]) * s, half_at(scales, col), acc);
     case SCALE_DM:
-        acc = fmaf((float)(dot[0] + dot[1]) * s, half_at(scales + (size_t)64 * g, col), acc);
-        return fmaf(bs, half_at(scales + (size_t)64 * g + 32, col), acc);
+        acc = fmaf((float)(dot[0] + dot[1]) * s, half_at(scales, col), acc);
+        return fmaf(bs, half_at(scales + 32, col), acc);
     case SCALE_K:
-        acc = fmaf((float)(dot[0] + dot[1]) * s, half_at(super, col) * small[col], acc);
-        return fmaf(-bs, half_at(super + 32, col) * small[16 + col], acc);
+        acc = fmaf((float)(dot[0] + dot[1]) * s, half_at(super, col) * scales[col], acc);
+        return fmaf(-bs, half_at(super + 32, col) * scales[16 + col], acc);
     case SCALE_K6:
         break;
     }
     float d = half_at(super, col);
-    acc = fmaf((float)dot[0] * s, d * (float)(int8_t)small[col], acc);
-    return fmaf((float)dot[1] * s, d * (float)(int8_t)small[16 + col], acc);
+    acc = fmaf((float)dot[0] * s, d * (float)(int8_t)scales[col], acc);
+    return fmaf((float)dot[1] * s, d * (float)(int8_t)scales[16 + col], acc);
 }
 
 static float float_column(const ops_quant_job *j, int i, int col)
@@ -130,10 +129,9 @@ static float quant_column(const ops_quant_job *j, quant_format f, int i, int col
     int groups = j->k / OPS_KERN_QUANT_GROUP;
     const uint8_t *panel =
         (const uint8_t *)j->w + quant_panel_bytes(f, j->k) * (size_t)(col / OPS_QUANT_COLS);
-    const uint8_t *scales = panel + quant_plane_bytes(f.plane) * (size_t)groups;
     float acc = 0;
     for (int g = 0; g < groups; g++)
-        acc = group_plain(f, panel + quant_plane_bytes(f.plane) * (size_t)g, scales, g, col % OPS_QUANT_COLS,
+        acc = group_plain(f, panel, g, col % OPS_QUANT_COLS,
                           (const quant_cell *)j->rows + quant_cell_at(groups, i, g), acc);
     return acc;
 }
