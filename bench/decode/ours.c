@@ -91,11 +91,10 @@ static void roof(const side *s)
 {
     enum { PASSES = 30 };
     const size_t bytes = ops_lm_step_bytes(s->m) / 256 * 256;
-    void *area = aligned_alloc(256, bytes);
+    void *area = wide_pages(bytes);
     double best = 0;
     if (area == NULL || !team_start(s->threads))
         exit(1);
-    memset(area, 1, bytes);
     for (int i = 0; i < PASSES; i++)
         best = fmax(best, read_gbs(area, bytes));
     team_stop();

@@ -11,6 +11,8 @@ int team_size(void);
 void team_stop(void);
 
 double now_s(void);
+void *wide_pages(
+    size_t bytes); /* written, on huge pages where the system has them; free with free; NULL: none left */
 double read_gbs(const void *from, size_t bytes); /* one pass of plain reading by the team */
 double peak_gops(void); /* 8-bit dot products in registers by the team; 0: no such instruction is built in */
 double peak_gflops(void); /* f32 fused multiply-adds likewise */

@@ -77,7 +77,9 @@ static set made(ops_kern_quant_type type, int m, int n, int k, int count)
     s.raw_bytes = ops_kern_quant_bytes((int)type, (size_t)n * (size_t)k);
     s.packed_bytes = ops_quant_packed_bytes((int)type, n, k);
     s.raw = grab(s.raw_bytes * (size_t)count);
-    s.packed = grab(s.packed_bytes * (size_t)count);
+    s.packed = wide_pages(s.packed_bytes * (size_t)count);
+    if (s.packed == NULL)
+        exit(1);
     uint32_t x = 1;
     for (size_t i = 0; i < s.raw_bytes * (size_t)count; i++)
         s.raw[i] = (uint8_t)((x = x * 1664525u + 1013904223u) >> 24) & 0x2b;

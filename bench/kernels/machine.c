@@ -3,6 +3,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "bench/kernels/bench_kernels.h"
@@ -90,10 +92,6 @@ WIDE static void read_part(void *arg, int part, int parts)
                     _mm256_setzero_si256()};
     for (; i < end; i++) {
         const char *p = s->from + i * 256;
-        _mm_prefetch(p + 4096, _MM_HINT_T0);
-        _mm_prefetch(p + 4160, _MM_HINT_T0);
-        _mm_prefetch(p + 4224, _MM_HINT_T0);
-        _mm_prefetch(p + 4288, _MM_HINT_T0);
         for (int j = 0; j < 8; j++)
             a[j % 4] = _mm256_xor_si256(a[j % 4], _mm256_load_si256((const void *)(p + 32 * j)));
     }
@@ -177,6 +175,18 @@ double peak_gflops(void)
     return 0;
 }
 #endif
+
+void *wide_pages(size_t bytes)
+{
+    enum { HUGE = 2 << 20 };
+    void *p = aligned_alloc(HUGE, (bytes + HUGE - 1) / HUGE * HUGE);
+    if (p == NULL)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    (void)madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+    return memset(p, 1, bytes);
+}
 
 double read_gbs(const void *from, size_t bytes)
 {

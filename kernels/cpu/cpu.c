@@ -5,24 +5,13 @@
 #include "kernels/cpu/cpu_internal.h"
 #include "kernels/cpu/quant.h"
 
-void *ops_cpu_memory(size_t bytes)
-{
-    enum { LINE = 64 };
-    if (bytes > SIZE_MAX - LINE)
-        return NULL;
-    const size_t whole = (bytes + LINE - 1) / LINE * LINE;
-    void *p = aligned_alloc(LINE, whole);
-    return p != NULL ? memset(p, 0, whole) : NULL;
-}
-
 static ops_kern_status buf_new(ops_kern_dev *d, size_t bytes, ops_kern_buf **ret)
 {
-    (void)d;
     *ret = NULL;
     if (bytes == 0)
         return OPS_KERN_EINVAL;
     ops_kern_buf *b = calloc(1, sizeof *b);
-    if (!b || !(b->p = ops_cpu_memory(bytes))) {
+    if (!b || !(b->p = ops_cpu_memory_take(&d->memory, bytes, &b->region))) {
         free(b);
         return OPS_KERN_ENOMEM;
     }
@@ -33,9 +22,8 @@ static ops_kern_status buf_new(ops_kern_dev *d, size_t bytes, ops_kern_buf **ret
 
 static void buf_free(ops_kern_dev *d, ops_kern_buf *b)
 {
-    (void)d;
     if (b)
-        free(b->p);
+        ops_cpu_memory_give(&d->memory, b->p, b->region);
     free(b);
 }
 
@@ -120,11 +108,13 @@ static ops_kern_status reserve(ops_kern_dev *d, size_t bytes)
 {
     if (bytes <= d->scratch_bytes)
         return OPS_KERN_OK;
-    void *p = ops_cpu_memory(bytes);
+    ops_cpu_region *region;
+    void *p = ops_cpu_memory_take(&d->memory, bytes, &region);
     if (!p)
         return OPS_KERN_ENOMEM;
-    free(d->scratch);
+    ops_cpu_memory_give(&d->memory, d->scratch, d->scratch_region);
     d->scratch = p;
+    d->scratch_region = region;
     d->scratch_bytes = bytes;
     return OPS_KERN_OK;
 }
@@ -217,7 +207,7 @@ static void dev_free(ops_kern_dev *d)
         d->spare = p->next;
         free(p);
     }
-    free(d->scratch);
+    ops_cpu_memory_give(&d->memory, d->scratch, d->scratch_region);
     free(d);
 }
 

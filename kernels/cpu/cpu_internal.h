@@ -2,6 +2,7 @@
 #define OPS_KERNELS_CPU_INTERNAL_H
 
 #include "kernels/cpu/level.h"
+#include "kernels/cpu/memory.h"
 #include "kernels/cpu/threads.h"
 #include "kernels/include/kern.h"
 
@@ -11,6 +12,7 @@ typedef enum ops_cpu_packed { OPS_CPU_BYTES, OPS_CPU_DENSE, OPS_CPU_QUANT } ops_
 struct ops_kern_buf {
     size_t bytes;
     void *p;
+    ops_cpu_region *region;
     ops_cpu_packed packed; /* as this: */
     int type, n, k;
 };
@@ -39,8 +41,10 @@ struct ops_kern_dev {
     ops_kern_status failed;
     ops_kern_plan
         *spare;    /* freed plans, taken again: a device that has warmed up allocates nothing per batch */
+    ops_cpu_memory memory;
     void *scratch; /* what the operations planned so far need at most */
     size_t scratch_bytes;
+    ops_cpu_region *scratch_region;
     ops_cpu_run queue[OPS_KERN_QUEUE_MAX];
 };
 
@@ -67,8 +71,6 @@ extern const ops_cpu_op ops_decoder_op_qlinear, ops_decoder_op_qembed, ops_decod
 extern const ops_cpu_op ops_decoder_op_rmsnorm, ops_decoder_op_rope_table, ops_decoder_op_rope,
     ops_decoder_op_gate, ops_decoder_op_gelu_tanh, ops_decoder_op_add_row;
 extern const ops_cpu_op ops_decoder_op_append, ops_decoder_op_paged, ops_decoder_op_causal;
-
-void *ops_cpu_memory(size_t bytes); /* zeroed, on a line of the cache; free with free; NULL: none left */
 
 /* Are the sequences [starts[i], starts[i+1]) of one row at least, and all m rows theirs? */
 static inline int ops_cpu_starts_ok(const int32_t *starts, int seqs, int m)
