@@ -4,7 +4,8 @@ Both sides do the same jobs on the same ids in turns (A, B, A, B, ...): a prompt
 sequence (tg128), 16 sequences side by side (b16). The rival is the prebuilt library of @node-llama-cpp/linux-x64, driven
 through its C API. A figure without a suffix is the quickest of the turns on either side, for the machine may have other
 users; `_median` is over the same turns. `roof_share`: bytes of weights that a step reads times tg128, over what the
-machine reads of as many bytes as fast as it can, measured in the same run. `ppl_off`: our perplexity of the texts below
+machine reads as fast as it can in turns with it: as many bytes, 128 times over (`roof_pass_gbs`: the quickest single time of
+them all, a moment in which nobody else wanted the memory). `ppl_off`: our perplexity of the texts below
 over the rival's, less one. Models that are not there are left out and named.
 """
 import math
@@ -85,9 +86,18 @@ def perplexity(side, parts):
     return math.exp(total / sum(len(p) - 1 for p in parts))
 
 
+def shares(name, speeds, roof, passes):
+    """Of tokens/s of each turn, and of each turn's roof: seconds, bytes of one pass, GB/s of the quickest pass."""
+    figures = {f"roof_pass_gbs_{name}": max(r[2] for r in roof)}
+    for suffix, of in (("", max), ("_median", statistics.median)):
+        gbs = of([passes * r[1] / r[0] / 1e9 for r in roof])
+        figures[f"roof_gbs_{name}{suffix}"] = round(gbs, 1)
+        figures[f"roof_share_{name}{suffix}"] = round(of(speeds) * roof[0][1] / gbs / 1e9, 3)
+    return figures
+
+
 def measure(ctx, name, sides):
     figures, rival = {}, {}
-    speeds = {}
     for job, (line, tokens) in JOBS.items():
         if job not in ctx.args.jobs.split(","):
             continue
@@ -95,25 +105,24 @@ def measure(ctx, name, sides):
             side.ask(line)
             side.rest()
         got = {side: [] for side in sides}
+        roof = []
         begun, turns = time.monotonic(), 0
         while turns < MIN_TURNS or (turns < MAX_TURNS and time.monotonic() - begun < ctx.args.seconds / (3 if ctx.quick else 1)):
             turns += 1
             for which, side in sides.items():
                 got[which].append(tokens / side.ask(line)[0])
                 side.rest()
+            if job == "tg128":
+                roof.append(sides["ours"].ask(f"roof {tokens}"))
         for suffix, of in (("", max), ("_median", statistics.median)):
             figures[f"{job}_{name}{suffix}"] = round(of(got["ours"]), 1)
             if "rival" in got:
                 rival[f"{job}_{name}{suffix}"] = round(of(got["rival"]), 1)
                 figures[f"ratio_{job}_{name}{suffix}"] = round(of(got["ours"]) / of(got["rival"]), 2)
-        speeds[job] = max(got["ours"])
+        if job == "tg128":
+            figures |= shares(name, got["ours"], roof, tokens)
         ctx.say(f"  {name} {job}: {turns} turns, tokens/s best " + ", ".join(f"{w} {max(v):.1f}" for w, v in got.items()) +
                 ", median " + ", ".join(f"{w} {statistics.median(v):.1f}" for w, v in got.items()))
-    if "tg128" not in speeds:
-        return figures, rival
-    gbs, step_bytes = sides["ours"].ask("roof")
-    figures[f"roof_gbs_{name}"] = gbs
-    figures[f"roof_share_{name}"] = round(speeds["tg128"] * step_bytes / gbs / 1e9, 3)
     return figures, rival
 
 

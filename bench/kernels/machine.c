@@ -15,6 +15,7 @@ static int size = 1;
 static part_fn *fn;
 static void *job;
 static atomic_int turn, left, over;
+static int first; /* turn of the last team_start */
 
 double now_s(void)
 {
@@ -26,7 +27,7 @@ double now_s(void)
 static void *wait_for_work(void *arg)
 {
     int part = (int)(intptr_t)arg;
-    for (int seen = 0;;) {
+    for (int seen = first;;) {
         for (long i = 0; atomic_load_explicit(&turn, memory_order_acquire) == seen; i++)
             if (i > 20000)
                 sched_yield();
@@ -41,6 +42,8 @@ static void *wait_for_work(void *arg)
 int team_start(int threads)
 {
     size = threads < 1 ? 1 : threads > MOST ? MOST : threads;
+    first = atomic_load(&turn);
+    atomic_store(&over, 0);
     for (int i = 1; i < size; i++)
         if (pthread_create(&thread[i], NULL, wait_for_work, (void *)(intptr_t)i) != 0)
             return 0;
