@@ -156,13 +156,20 @@ static void run_until(ops_kern_dev *d, ops_kern_fence fence)
     }
 }
 
+static int packed_ok(const ops_kern_buf *b, ops_cpu_packed by, int n, int k, int type)
+{
+    return b->packed == by && b->n == n && b->k == k && b->type == type;
+}
+
 static int arg_ok(const ops_kern_plan *p, size_t i, const ops_kern_buf *b)
 {
     const ops_kern_shape *s = &p->s;
     const ops_cpu_packed by = p->op->packed_by;
-    if (by != OPS_CPU_BYTES && i == p->op->packed_at)
-        return b->packed == by && b->n == s->n && b->k == s->k &&
-               b->type == (by == OPS_CPU_QUANT ? (int)s->decoder.type : (int)s->type);
+    const size_t at = i - p->op->packed_at; /* wraps for those before */
+    if (by == OPS_CPU_MAPS && at < ops_cpu_maps(s))
+        return packed_ok(b, OPS_CPU_QUANT, s->decoder.maps[at].n, s->k, (int)s->decoder.maps[at].type);
+    if ((by == OPS_CPU_DENSE || by == OPS_CPU_QUANT) && at == 0)
+        return packed_ok(b, by, s->n, s->k, by == OPS_CPU_QUANT ? (int)s->decoder.type : (int)s->type);
     return !b->packed && b->bytes >= p->bytes[i];
 }
 

@@ -7,7 +7,12 @@
 #include "kernels/include/kern.h"
 
 /* Which function of the table packed a buffer, or must have. */
-typedef enum ops_cpu_packed { OPS_CPU_BYTES, OPS_CPU_DENSE, OPS_CPU_QUANT } ops_cpu_packed;
+typedef enum ops_cpu_packed {
+    OPS_CPU_BYTES,
+    OPS_CPU_DENSE,
+    OPS_CPU_QUANT,
+    OPS_CPU_MAPS /* of an operation: from packed_at on as many QUANT as the shape has maps */
+} ops_cpu_packed;
 
 struct ops_kern_buf {
     size_t bytes;
@@ -40,7 +45,7 @@ struct ops_kern_dev {
     uint64_t submitted, done;
     ops_kern_status failed;
     ops_kern_plan
-        *spare;    /* freed plans, taken again: a device that has warmed up allocates nothing per batch */
+        *spare; /* freed plans, taken again: a device that has warmed up allocates nothing per batch */
     ops_cpu_memory memory;
     void *scratch; /* what the operations planned so far need at most */
     size_t scratch_bytes;
@@ -66,8 +71,8 @@ extern const ops_cpu_op ops_cpu_gemm, ops_cpu_layernorm, ops_cpu_gelu, ops_cpu_a
     ops_cpu_attend, ops_cpu_pool, ops_cpu_linear, ops_cpu_linear_add, ops_cpu_attend_qkv;
 
 /* Those of the decoder group. */
-extern const ops_cpu_op ops_decoder_op_qlinear, ops_decoder_op_qembed, ops_decoder_op_head,
-    ops_decoder_op_topk;
+extern const ops_cpu_op ops_decoder_op_qlinear, ops_decoder_op_qlinears, ops_decoder_op_qembed,
+    ops_decoder_op_head, ops_decoder_op_topk;
 extern const ops_cpu_op ops_decoder_op_rmsnorm, ops_decoder_op_rope_table, ops_decoder_op_rope,
     ops_decoder_op_gate, ops_decoder_op_gelu_tanh, ops_decoder_op_add_row;
 extern const ops_cpu_op ops_decoder_op_append, ops_decoder_op_paged, ops_decoder_op_causal;
@@ -81,6 +86,14 @@ static inline int ops_cpu_starts_ok(const int32_t *starts, int seqs, int m)
         if (starts[i + 1] <= starts[i])
             return 0;
     return 1;
+}
+
+static inline size_t ops_cpu_maps(const ops_kern_shape *s)
+{
+    size_t n = 0;
+    while (n < OPS_KERN_MAPS_MAX && s->decoder.maps[n].n != 0)
+        n++;
+    return n;
 }
 
 static inline int ops_cpu_extent_ok(int v)

@@ -4,40 +4,66 @@
 
 #include "kernels/cpu/decoder_ops.h"
 
+/* Maps of the same rows of x; their activations are brought to 8 bits once for each type. */
 typedef struct product {
-    ops_quant_job job;
+    ops_quant_job job[OPS_KERN_MAPS_MAX];
+    int jobs;
     ops_quant_level level;
-    void *rows;
 } product;
 
 static void rows_part(const void *job, int part, int parts)
 {
     const product *p = job;
-    ops_quant_rows(p->level, p->job.type, p->job.m, p->job.k, p->job.x, p->rows, part, parts);
+    for (int i = 0; i < p->jobs; i++) {
+        const ops_quant_job *j = &p->job[i];
+        if (i == 0 || j->rows != p->job[i - 1].rows)
+            ops_quant_rows(p->level, j->type, j->m, j->k, j->x, (void *)(uintptr_t)j->rows, part, parts);
+    }
 }
 
+/* The panel that begins at byte `at` of all maps' weights or is the next to; a map's bounds where `at` is outside of it. */
+static int panel_at(const ops_quant_job *j, size_t first, size_t at)
+{
+    const int panels = (j->n + OPS_QUANT_COLS - 1) / OPS_QUANT_COLS;
+    const size_t one = ops_quant_packed_bytes((int)j->type, 1, j->k);
+    const size_t panel = at < first ? 0 : (at - first + one - 1) / one;
+    return panel < (size_t)panels ? (int)panel : panels;
+}
+
+/* Parts by bytes: how long the weights are on their way from memory is how long it takes. */
 static void gemm_part(const void *job, int part, int parts)
 {
     const product *p = job;
-    ops_quant_gemm(p->level, &p->job, part, parts);
+    size_t all = 0, first = 0;
+    for (int i = 0; i < p->jobs; i++)
+        all += ops_quant_packed_bytes((int)p->job[i].type, p->job[i].n, p->job[i].k);
+    const size_t from = all / (size_t)parts * (size_t)part;
+    const size_t to = part + 1 == parts ? all : from + all / (size_t)parts;
+    for (int i = 0; i < p->jobs; i++) {
+        const ops_quant_job *j = &p->job[i];
+        ops_quant_panels(p->level, j, panel_at(j, first, from), panel_at(j, first, to));
+        first += ops_quant_packed_bytes((int)j->type, j->n, j->k);
+    }
 }
 
 static void exact_part(const void *job, int part, int parts)
 {
     const product *p = job;
-    ops_quant_exact(&p->job, part, parts);
+    for (int i = 0; i < p->jobs; i++)
+        ops_quant_exact(&p->job[i], part, parts);
 }
 
-static void multiply(ops_kern_dev *d, const ops_kern_shape *s, void *const *args, float *y, void *rows,
-                     const uint32_t *mask)
+static void multiply(ops_kern_dev *d, const ops_kern_shape *s, const product *p)
 {
-    product p = {{s->decoder.type, s->m, s->n, s->k, args[1], args[0], rows, y, mask}, d->level->quant, rows};
+    size_t columns = 0;
+    for (int i = 0; i < p->jobs; i++)
+        columns += (size_t)p->job[i].n;
     if (s->decoder.exact) {
-        ops_decoder_each(d, exact_part, &p, (size_t)s->m * s->n * s->k);
+        ops_decoder_each(d, exact_part, p, (size_t)s->m * columns * s->k);
         return;
     }
-    ops_decoder_each(d, rows_part, &p, (size_t)s->m * s->k / 4);
-    ops_decoder_each(d, gemm_part, &p, (size_t)s->m * s->n * s->k / 32);
+    ops_decoder_each(d, rows_part, p, (size_t)s->m * s->k / 4);
+    ops_decoder_each(d, gemm_part, p, (size_t)s->m * columns * s->k / 32);
 }
 
 static int weights_ok(const ops_kern_shape *s)
@@ -61,9 +87,23 @@ static size_t linear_scratch(const ops_kern_dev *d, const ops_kern_shape *s)
     return ops_quant_rows_bytes(s->m, s->k);
 }
 
+/* One map: w and y, with the scratch of its rows. */
+static ops_quant_job job_of(const ops_kern_shape *s, ops_kern_map map, void *const *args, const void *w,
+                            void *y, const void *rows)
+{
+    return (ops_quant_job){
+        .type = map.type, .m = s->m, .n = map.n, .k = s->k, .w = w, .x = args[0], .rows = rows, .y = y};
+}
+
+static ops_kern_map map_of(const ops_kern_shape *s)
+{
+    return (ops_kern_map){s->n, s->decoder.type};
+}
+
 static ops_kern_status linear_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
-    multiply(d, s, args, args[2], d->scratch, NULL);
+    const product p = {{job_of(s, map_of(s), args, args[1], args[2], d->scratch)}, 1, d->level->quant};
+    multiply(d, s, &p);
     return OPS_KERN_OK;
 }
 
@@ -73,6 +113,48 @@ const ops_cpu_op ops_decoder_op_qlinear = {.op = OPS_KERN_QLINEAR,
                                            .run = linear_run,
                                            .packed_at = 1,
                                            .packed_by = OPS_CPU_QUANT};
+
+static size_t maps_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MAX])
+{
+    const size_t maps = ops_cpu_maps(s);
+    bytes[0] = (size_t)s->m * s->k * 4;
+    for (size_t i = 0; i < maps; i++) {
+        const ops_kern_map *map = &s->decoder.maps[i];
+        if (!ops_decoder_extents(s->m, map->n, s->k) ||
+            ops_quant_packed_bytes((int)map->type, map->n, s->k) == 0)
+            return 0;
+        bytes[1 + maps + i] = (size_t)s->m * map->n * 4;
+    }
+    return maps > 0 ? 1 + 2 * maps : 0;
+}
+
+static size_t maps_scratch(const ops_kern_dev *d, const ops_kern_shape *s)
+{
+    (void)d;
+    return ops_cpu_maps(s) * ops_quant_rows_bytes(s->m, s->k);
+}
+
+static ops_kern_status maps_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
+{
+    const size_t maps = ops_cpu_maps(s), rows_bytes = ops_quant_rows_bytes(s->m, s->k);
+    const ops_kern_map *map = s->decoder.maps;
+    product p = {.jobs = (int)maps, .level = d->level->quant};
+    char *rows = d->scratch;
+    for (size_t i = 0; i < maps; i++) {
+        if (i > 0 && map[i].type != map[i - 1].type)
+            rows += rows_bytes;
+        p.job[i] = job_of(s, map[i], args, args[1 + i], args[1 + maps + i], rows);
+    }
+    multiply(d, s, &p);
+    return OPS_KERN_OK;
+}
+
+const ops_cpu_op ops_decoder_op_qlinears = {.op = OPS_KERN_QLINEARS,
+                                            .sizes = maps_sizes,
+                                            .scratch = maps_scratch,
+                                            .run = maps_run,
+                                            .packed_at = 1,
+                                            .packed_by = OPS_CPU_MAPS};
 
 static size_t embed_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MAX])
 {
@@ -143,7 +225,10 @@ static ops_kern_status head_run(ops_kern_dev *d, const ops_kern_shape *s, void *
     for (int i = 0; i < s->m; i++)
         for (size_t w = 0; w < words; w++)
             any[w] |= mask[(size_t)i * words + w];
-    multiply(d, s, args, y, (char *)d->scratch + union_bytes(s), any);
+    product p = {
+        {job_of(s, map_of(s), args, args[1], y, (char *)d->scratch + union_bytes(s))}, 1, d->level->quant};
+    p.job[0].mask = any;
+    multiply(d, s, &p);
     for (int i = 0; i < s->m; i++, y += s->n, mask += words)
         for (int c = 0; c < s->n; c++)
             y[c] = mask[c / 32] >> c % 32 & 1 ? y[c] : -INFINITY;

@@ -15,6 +15,7 @@ const ops_cpu_op *ops_cpu_op_find(ops_kern_op op)
         &ops_cpu_linear,
         &ops_cpu_linear_add,
         &ops_decoder_op_qlinear,
+        &ops_decoder_op_qlinears,
         &ops_decoder_op_qembed,
         &ops_decoder_op_head,
         &ops_decoder_op_topk,

@@ -56,6 +56,8 @@ typedef struct ops_quant_job {
     const uint32_t *mask;
 } ops_quant_job;
 
+/* Columns of panels [from, to) of OPS_QUANT_COLS each. */
+void ops_quant_panels(ops_quant_level level, const ops_quant_job *job, int from, int to);
 void ops_quant_gemm(ops_quant_level level, const ops_quant_job *job, int part, int parts);
 void ops_quant_exact(const ops_quant_job *job, int part, int parts); /* job->rows is not used */
 #endif

@@ -48,10 +48,8 @@ void ops_quant_rows(ops_quant_level level, ops_kern_quant_type type, int m, int 
     (void)level;
 }
 
-void ops_quant_gemm(ops_quant_level level, const ops_quant_job *j, int part, int parts)
+void ops_quant_panels(ops_quant_level level, const ops_quant_job *j, int from, int to)
 {
-    int panels = quant_panels(j->n);
-    int from = (int)((long)panels * part / parts), to = (int)((long)panels * (part + 1) / parts);
 #ifdef __x86_64__
     if (level == OPS_QUANT_AVX512) {
         ops_quant_avx512(j, from, to);
@@ -64,4 +62,10 @@ void ops_quant_gemm(ops_quant_level level, const ops_quant_job *j, int part, int
 #endif
     (void)level;
     ops_quant_plain(j, from, to);
+}
+
+void ops_quant_gemm(ops_quant_level level, const ops_quant_job *j, int part, int parts)
+{
+    int panels = quant_panels(j->n);
+    ops_quant_panels(level, j, (int)((long)panels * part / parts), (int)((long)panels * (part + 1) / parts));
 }

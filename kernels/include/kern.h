@@ -18,11 +18,12 @@ typedef enum ops_kern_status {
     OPS_KERN_EBUSY, /* a transfer touched the device while runs are queued: wait first */
 } ops_kern_status;
 
-enum { OPS_KERN_QUEUE_MAX = 256, OPS_KERN_ARGS_MAX = 5 };
+enum { OPS_KERN_QUEUE_MAX = 256, OPS_KERN_ARGS_MAX = 7, OPS_KERN_MAPS_MAX = 3 };
 /* No extent of a plan may pass this; with it no product of two extents and a size overflows 64 bits. */
 #define OPS_KERN_EXTENT_MAX (1 << 28)
 
-/* Arguments in the order of `args` of submit; the last is always written, the others are only read. */
+/* Arguments in the order of `args` of submit; the last is always written (of QLINEARS as many as it has maps), the others are
+ * only read. */
 typedef enum ops_kern_op {
     OPS_KERN_GEMM, /* x[m,k], w[n,k], bias[n], y[m,n]: y = x w^T + bias */
     OPS_KERN_LAYERNORM, /* x[m,n], gain[n], shift[n], y[m,n]: over each row, biased variance, eps inside the root */
@@ -42,6 +43,7 @@ typedef enum ops_kern_op {
      * n, k and d.type. rows[m,2] says of each token which sequence (row of the table) it belongs to and its position. */
     OPS_KERN_QLINEAR, /* x[m,k], w, y[m,n]: x w^T, activations brought to 8 bits per 32 of them unless d.exact or the type
                          is of floats; a row's result depends on nothing else in the batch */
+    OPS_KERN_QLINEARS, /* x[m,k], w of each of d.maps, y[m,n] of each of d.maps: QLINEAR of each, the same bits, in one go */
     OPS_KERN_QEMBED, /* ids[m], w, y[m,k]: d.scale times row ids[i] of the table w[n,k] */
     OPS_KERN_HEAD, /* x[m,k], w, mask[m, (n+31)/32], y[m,n]: as QLINEAR; minus infinity where the column's bit is 0,
                          and rows of w that no token of the batch may choose are not computed */
@@ -73,6 +75,12 @@ enum { OPS_KERN_I8_K_MAX = 65536 }; /* the sums stay within 32 bits */
 
 typedef enum ops_kern_act { OPS_KERN_ACT_NONE, OPS_KERN_ACT_GELU } ops_kern_act;
 
+/* One of several linear maps of the same rows: columns of y, type of its weights. */
+typedef struct ops_kern_map {
+    int n;
+    ops_kern_quant_type type;
+} ops_kern_map;
+
 /* What the decoder group needs beside the extents. */
 typedef struct ops_kern_decoder {
     ops_kern_quant_type type; /* of the weights */
@@ -84,6 +92,7 @@ typedef struct ops_kern_decoder {
     int half;                    /* the cache holds f16, else f32 */
     int block, blocks,
         table; /* tokens a block (any, fastest in multiples of 16), blocks of the cache, entries a sequence */
+    ops_kern_map maps[OPS_KERN_MAPS_MAX]; /* n 0: no more */
 } ops_kern_decoder;
 
 typedef struct ops_kern_shape {

@@ -36,13 +36,9 @@ enum { /* plans that do not depend on a tensor's type */
        PLANS
 };
 enum { /* linear maps, by shape; a plan for each type of weights that occurs */
-       MAP_Q,
-       MAP_KV,
        MAP_OUT,
-       MAP_UP,
        MAP_DOWN,
        MAP_OUT_PICKED,
-       MAP_UP_PICKED,
        MAP_DOWN_PICKED,
        MAPS
 };
@@ -203,6 +199,21 @@ static void plan_map(step *t, int map, int rows, int n, int k, ops_kern_quant_ty
     make_plan(t, &shape, &t->map[map][type]);
 }
 
+/* Maps of the same rows, in one go. */
+static void plan_together(step *t, int rows, const ops_kern_map *maps, size_t count, ops_kern_plan **ret)
+{
+    ops_kern_shape shape = {
+        .op = OPS_KERN_QLINEARS, .m = rows, .k = t->m->c.hidden, .decoder = {.exact = t->m->limits.exact}};
+    memcpy(shape.decoder.maps, maps, count * sizeof *maps);
+    make_plan(t, &shape, ret);
+}
+
+/* Which holds the plan of gate and up of layer i: the last has rows of its own. */
+static ops_lm_layer *planned_up(const ops_lm *m, int i)
+{
+    return &m->layers[i == m->c.layers - 1 ? i : m->layers[i].like];
+}
+
 static void plan_maps(step *t)
 {
     const ops_lm_config *c = &t->m->c;
@@ -212,15 +223,13 @@ static void plan_maps(step *t)
         const ops_lm_weight *w = t->m->layers[i].part;
         const bool last = i == c->layers - 1;
         const int rows = last ? o : m, picked = last ? MAP_OUT_PICKED - MAP_OUT : 0;
-        plan_map(t, MAP_Q, m, q, h, w[OPS_LM_Q].type);
-        plan_map(t, MAP_KV, m, kv, h, w[OPS_LM_K].type);
-        plan_map(t, MAP_KV, m, kv, h, w[OPS_LM_V].type);
+        const ops_kern_map qkv[] = {{q, w[OPS_LM_Q].type}, {kv, w[OPS_LM_K].type}, {kv, w[OPS_LM_V].type}};
+        const ops_kern_map up[] = {{c->inner, w[OPS_LM_UP].type}, {c->inner, w[OPS_LM_GATE].type}};
+        plan_together(t, m, qkv, 3, &t->m->layers[t->m->layers[i].like].qkv);
         if (rows == 0)
             continue;
         plan_map(t, MAP_OUT + picked, rows, h, q, w[OPS_LM_OUT].type);
-        if (!c->layer_norm)
-            plan_map(t, MAP_UP + picked, rows, c->inner, h, w[OPS_LM_GATE].type);
-        plan_map(t, MAP_UP + picked, rows, c->inner, h, w[OPS_LM_UP].type);
+        plan_together(t, rows, up, c->layer_norm ? 1 : 2, &planned_up(t->m, i)->up);
         plan_map(t, MAP_DOWN + picked, rows, h, c->inner, w[OPS_LM_DOWN].type);
     }
 }
@@ -232,6 +241,12 @@ static void free_plans(step *t)
     for (int i = 0; i < MAPS; i++)
         for (int type = 0; type < TYPES; type++)
             t->m->kern->plan_free(t->m->dev, t->map[i][type]);
+    for (int i = 0; i < t->m->c.layers; i++) {
+        ops_lm_layer *y = &t->m->layers[i];
+        t->m->kern->plan_free(t->m->dev, y->qkv);
+        t->m->kern->plan_free(t->m->dev, y->up);
+        y->qkv = y->up = NULL;
+    }
 }
 
 ops_status ops_lm_warm(ops_lm *m, ops_err *reterr)
@@ -303,9 +318,8 @@ static void project(step *t, const ops_lm_layer *y, bool windowed)
     ops_kern_buf **r = t->m->rows;
     const ops_lm_weight *w = y->part;
     normalise(t, false, &w[OPS_LM_ATTN_NORM], &w[OPS_LM_ATTN_NORM_SHIFT], OPS_LM_X, OPS_LM_H);
-    map(t, MAP_Q, &w[OPS_LM_Q], OPS_LM_H, OPS_LM_ROW_Q);
-    map(t, MAP_KV, &w[OPS_LM_K], OPS_LM_H, OPS_LM_ROW_K);
-    map(t, MAP_KV, &w[OPS_LM_V], OPS_LM_H, OPS_LM_ROW_V);
+    RUN(t, t->m->layers[y->like].qkv, r[OPS_LM_H], w[OPS_LM_Q].buf, w[OPS_LM_K].buf, w[OPS_LM_V].buf,
+        r[OPS_LM_ROW_Q], r[OPS_LM_ROW_K], r[OPS_LM_ROW_V]);
     shift(t, BIAS_Q, &w[OPS_LM_Q_BIAS], OPS_LM_ROW_Q);
     shift(t, BIAS_KV, &w[OPS_LM_K_BIAS], OPS_LM_ROW_K);
     shift(t, BIAS_KV, &w[OPS_LM_V_BIAS], OPS_LM_ROW_V);
@@ -335,20 +349,20 @@ static void join(step *t, bool picked, const ops_lm_weight *post, ops_lm_rows fr
     RUN(t, t->plan[picked ? ADD_PICKED : ADD], r[from], r[made], r[to]);
 }
 
-/* The second half of a layer, from the stream to H. */
-static void feed(step *t, const ops_lm_layer *y, bool picked, ops_lm_rows from)
+/* The second half of layer i, from the stream to H. */
+static void feed(step *t, int i, bool picked, ops_lm_rows from)
 {
     ops_kern_buf **r = t->m->rows;
-    const ops_lm_weight *w = y->part;
+    const ops_lm_weight *w = t->m->layers[i].part;
     const int more = picked ? MAP_OUT_PICKED - MAP_OUT : 0;
-    const ops_kern_plan *gate = t->plan[picked ? GATE_PICKED : GATE];
+    const ops_kern_plan *up = planned_up(t->m, i)->up, *gate = t->plan[picked ? GATE_PICKED : GATE];
     normalise(t, picked, &w[OPS_LM_FFN_NORM], &w[OPS_LM_FFN_NORM_SHIFT], from, OPS_LM_H);
-    map(t, MAP_UP + more, &w[OPS_LM_UP], OPS_LM_H, OPS_LM_ROW_UP);
     if (t->m->c.layer_norm) {
+        RUN(t, up, r[OPS_LM_H], w[OPS_LM_UP].buf, r[OPS_LM_ROW_UP]);
         shift(t, picked ? BIAS_UP_PICKED : BIAS_UP, &w[OPS_LM_UP_BIAS], OPS_LM_ROW_UP);
         RUN(t, gate, r[OPS_LM_ROW_UP], r[OPS_LM_ROW_GATE]);
     } else {
-        map(t, MAP_UP + more, &w[OPS_LM_GATE], OPS_LM_H, OPS_LM_ROW_GATE);
+        RUN(t, up, r[OPS_LM_H], w[OPS_LM_UP].buf, w[OPS_LM_GATE].buf, r[OPS_LM_ROW_UP], r[OPS_LM_ROW_GATE]);
         RUN(t, gate, r[OPS_LM_ROW_GATE], r[OPS_LM_ROW_UP], r[OPS_LM_ROW_GATE]);
     }
     map(t, MAP_DOWN + more, &w[OPS_LM_DOWN], OPS_LM_ROW_GATE, OPS_LM_H);
@@ -379,7 +393,7 @@ static void run_layer(step *t, int i, bool last)
     map(t, MAP_OUT + more, &y->part[OPS_LM_OUT], context, OPS_LM_H);
     shift(t, last ? BIAS_OUT_PICKED : BIAS_OUT, &y->part[OPS_LM_OUT_BIAS], OPS_LM_H);
     join(t, last, &y->part[OPS_LM_ATTN_POST], a, b);
-    feed(t, y, last, b);
+    feed(t, i, last, b);
     join(t, last, &y->part[OPS_LM_FFN_POST], b, a);
 }
 

@@ -38,6 +38,8 @@ typedef struct ops_lm_weight {
 typedef struct ops_lm_layer {
     ops_lm_weight part[OPS_LM_PARTS];
     ops_kern_buf *cache;
+    int like;                /* the first layer whose weights are of the same types, part by part */
+    ops_kern_plan *qkv, *up; /* in a step: of the layers like this one; `up` of the last is its own */
 } ops_lm_layer;
 
 /* Rows of a batch on the device. */

@@ -169,6 +169,21 @@ static ops_status load_layers(loader *l)
     return OPS_OK;
 }
 
+static bool alike(const ops_lm_layer *a, const ops_lm_layer *b)
+{
+    for (int p = 0; p < OPS_LM_PARTS; p++)
+        if (a->part[p].type != b->part[p].type)
+            return false;
+    return true;
+}
+
+static void find_alike(ops_lm *m)
+{
+    for (int i = 0; i < m->c.layers; i++)
+        while (!alike(&m->layers[m->layers[i].like], &m->layers[i]))
+            m->layers[i].like++;
+}
+
 static size_t row_count(const ops_lm *m, ops_lm_rows rows)
 {
     const ops_lm_config *c = &m->c;
@@ -276,8 +291,10 @@ ops_status ops_lm_load_from(const ops_lm_config *config, const ops_lm_source *so
     st = load_globals(&l);
     if (st == OPS_OK)
         st = load_layers(&l);
-    if (st == OPS_OK)
+    if (st == OPS_OK) {
+        find_alike(m);
         st = make_rows(&l);
+    }
     if (st == OPS_OK)
         st = ops_lm_warm(m, reterr);
     if (st == OPS_OK)

@@ -164,6 +164,115 @@ static void test_linear(void **state)
     r->t->buf_free(r->d, e[2]);
 }
 
+/* Weights of random quants, scales of 1/16. */
+static ops_kern_buf *packed_map(rig *r, ops_kern_map map, int k)
+{
+    const size_t bytes = ops_kern_quant_bytes((int)map.type, (size_t)map.n * (size_t)k);
+    const size_t block = ops_kern_quant_block((int)map.type);
+    const size_t size = bytes / ((size_t)map.n * (size_t)k / block);
+    uint8_t *raw = malloc(bytes);
+    assert_non_null(raw);
+    for (size_t i = 0; i < bytes; i++)
+        raw[i] = (uint8_t)(int)(deviate() * 127);
+    for (size_t at = 0; at < bytes; at += size) {
+        const uint8_t half[] = {0, 0x2c, 0, 0x2c};
+        if (map.type == OPS_KERN_QUANT_Q6_K)
+            memcpy(raw + at + 208, half, 2);
+        else if (map.type == OPS_KERN_QUANT_Q4_1 || map.type == OPS_KERN_QUANT_Q4_K)
+            memcpy(raw + at, half, 4);
+        else if (map.type != OPS_KERN_QUANT_F32)
+            memcpy(raw + at, half, 2);
+        else
+            memset(raw + at, 0x3c, 4);
+    }
+    ops_kern_buf *b;
+    assert_int_equal(r->t->pack_quant(r->d, (int)map.type, map.n, k, raw, bytes, &b), OPS_KERN_OK);
+    free(raw);
+    return b;
+}
+
+enum { MAPS_K = 512, MAPS_M = 14, MAPS_N = 130 };
+
+/* Each map's y is what it is alone, bit for bit, whatever lies beside it. */
+static void check_maps(rig *r, const ops_kern_map maps[3], int m, int exact)
+{
+    static float x[MAPS_M * MAPS_K], alone[MAPS_M * MAPS_N], joined[MAPS_M * MAPS_N];
+    for (int i = 0; i < m * MAPS_K; i++)
+        x[i] = deviate();
+    int count = 0;
+    ops_kern_buf *args[7] = {buffer(r, x, sizeof x)}, *one[3] = {args[0]};
+    while (count < 3 && maps[count].n > 0)
+        count++;
+    ops_kern_shape s = {.op = OPS_KERN_QLINEARS, .m = m, .k = MAPS_K, .decoder.exact = exact};
+    memcpy(s.decoder.maps, maps, 3 * sizeof *maps);
+    for (int i = 0; i < count; i++) {
+        args[1 + i] = packed_map(r, maps[i], MAPS_K);
+        args[1 + count + i] = buffer(r, NULL, (size_t)m * (size_t)maps[i].n * 4);
+    }
+    const size_t n = 1 + 2 * (size_t)count;
+    assert_int_equal(apply(r, s, args, n, joined, (size_t)m * (size_t)maps[count - 1].n * 4), OPS_KERN_OK);
+    for (int i = 0; i < count; i++) {
+        const size_t bytes = (size_t)m * (size_t)maps[i].n * 4;
+        one[1] = args[1 + i];
+        one[2] = buffer(r, NULL, bytes);
+        const ops_kern_shape q = {.op = OPS_KERN_QLINEAR,
+                                  .m = m,
+                                  .n = maps[i].n,
+                                  .k = MAPS_K,
+                                  .decoder = {.type = maps[i].type, .exact = exact}};
+        assert_int_equal(apply(r, q, one, 3, alone, bytes), OPS_KERN_OK);
+        assert_int_equal(r->t->download(r->d, args[1 + count + i], 0, joined, bytes), OPS_KERN_OK);
+        assert_memory_equal(joined, alone, bytes);
+        r->t->buf_free(r->d, one[2]);
+    }
+    /* Another type, another width, one argument short, a y that is too small. */
+    s.decoder.maps[count - 1].type = OPS_KERN_QUANT_BF16;
+    assert_int_equal(apply(r, s, args, n, joined, 4), OPS_KERN_EINVAL);
+    s.decoder.maps[count - 1] = maps[count - 1];
+    s.decoder.maps[0].n++;
+    assert_int_equal(apply(r, s, args, n, joined, 4), OPS_KERN_EINVAL);
+    s.decoder.maps[0].n--;
+    assert_int_equal(apply(r, s, args, n - 1, joined, 4), OPS_KERN_EINVAL);
+    s.m = m + 1;
+    assert_int_equal(apply(r, s, args, n, joined, 4), OPS_KERN_EINVAL);
+    for (size_t i = 0; i < n; i++)
+        r->t->buf_free(r->d, args[i]);
+}
+
+static void test_maps(void **state)
+{
+    static const ops_kern_map cases[][3] = {
+        {{1, OPS_KERN_QUANT_Q8_0}},
+        {{130, OPS_KERN_QUANT_Q4_1}, {33, OPS_KERN_QUANT_Q4_1}},
+        {{100, OPS_KERN_QUANT_Q5_0}, {31, OPS_KERN_QUANT_Q5_0}, {32, OPS_KERN_QUANT_Q8_0}},
+        {{16, OPS_KERN_QUANT_Q8_0}, {1, OPS_KERN_QUANT_Q6_K}, {48, OPS_KERN_QUANT_Q8_0}},
+        {{47, OPS_KERN_QUANT_F32}, {64, OPS_KERN_QUANT_Q4_K}, {5, OPS_KERN_QUANT_Q4_0}},
+    };
+    static const int rows[] = {1, 3, MAPS_M};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t m = 0; m < sizeof rows / sizeof *rows; m++)
+            for (int exact = 0; exact < 2; exact++)
+                check_maps(*state, cases[i], rows[m], exact);
+}
+
+static void test_maps_refused(void **state)
+{
+    rig *r = *state;
+    ops_kern_plan *p;
+    const ops_kern_shape bad[] = {
+        {.op = OPS_KERN_QLINEARS, .m = 1, .k = 32},
+        {.op = OPS_KERN_QLINEARS, .m = 0, .k = 32, .decoder.maps = {{1, OPS_KERN_QUANT_Q8_0}}},
+        {.op = OPS_KERN_QLINEARS, .m = 1, .k = 33, .decoder.maps = {{1, OPS_KERN_QUANT_Q8_0}}},
+        {.op = OPS_KERN_QLINEARS,
+         .m = 1,
+         .k = 32,
+         .decoder.maps = {{1, OPS_KERN_QUANT_Q8_0}, {-1, OPS_KERN_QUANT_Q8_0}}},
+        {.op = OPS_KERN_QLINEARS, .m = 1, .k = 32, .decoder.maps = {{1, (ops_kern_quant_type)99}}},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(r->t->plan_new(r->d, &bad[i], &p), OPS_KERN_EINVAL);
+}
+
 static void test_pack_refuses(void **state)
 {
     rig *r = *state;
@@ -409,7 +518,8 @@ int main(void)
     cmocka_unit_test_prestate_setup_teardown(test, open_rig, close_rig, NULL),                               \
         cmocka_unit_test_prestate_setup_teardown(test, open_rig, close_rig, &late)
     const struct CMUnitTest tests[] = {
-        BOTH(test_linear),    BOTH(test_pack_refuses),      BOTH(test_rows),        BOTH(test_rope),
-        BOTH(test_attention), BOTH(test_attention_refuses), BOTH(test_far_position)};
+        BOTH(test_maps),        BOTH(test_maps_refused), BOTH(test_linear),    BOTH(test_pack_refuses),
+        BOTH(test_rows),        BOTH(test_rope),         BOTH(test_attention), BOTH(test_attention_refuses),
+        BOTH(test_far_position)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
