@@ -1,4 +1,4 @@
-/* Our side of bench/decode. usage: bench_decode MODEL.gguf THREADS
+/* Our side of bench/decode. usage: bench_decode MODEL.gguf THREADS [exact]     exact: by the formula, with keys and values in f32
  * Beside the jobs of both sides: `roof N` (seconds of reading N times as many bytes as a step reads; those bytes; GB/s of the
  * quickest of the N), `text` and a line end, then a text and a NUL (its ids). */
 #include "base/mem/alloc.h"
@@ -147,7 +147,7 @@ static void serve(side *s)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc < 3)
         return 2;
     side *s = calloc(1, sizeof *s);
     ops_kern_dev *dev = NULL;
@@ -170,6 +170,8 @@ int main(int argc, char **argv)
                                   .seqs = SEQS_MAX,
                                   .positions = CONTEXT,
                                   .block = BLOCK,
+                                  .exact = argc > 3,
+                                  .cache_f32 = argc > 3,
                                   .blocks = TABLE + SEQS_MAX * SEQ_TABLE_BLOCKS};
     must(ops_lm_load(g, ops_kern_cpu(), dev, &limits, &s->m, &err), &err);
     ops_gguf_free(g);
