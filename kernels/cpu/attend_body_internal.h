@@ -220,4 +220,49 @@ static void attend(const ops_decoder_attend *a, int part, int parts)
         }
     }
 }
+
+/* `n` elements at x into the cache's own: contiguous at `to`, or `step` elements apart. */
+INLINE void append_some(int half, const float *x, int n, char *to, size_t step)
+{
+    float f[LANES];
+    uint16_t h[LANES];
+    const v16 v = n == LANES ? v16_load(x) : v16_load_n(x, n);
+    if (half)
+        v16_store_halves(h, v);
+    else
+        v16_store(f, v);
+    const size_t size = half ? sizeof *h : sizeof *f;
+    const char *from = half ? (const char *)h : (const char *)f;
+    if (step == 1)
+        memcpy(to, from, (size_t)n * size);
+    else
+        for (int c = 0; c < n; c++)
+            memcpy(to + step * (size_t)c * size, from + (size_t)c * size, size);
+}
+
+INLINE void append_row(const ops_decoder_append *a, int half, int i)
+{
+    const size_t plane = (size_t)a->width * a->block, size = half ? 2 : 4;
+    const size_t in = (size_t)a->rows[2 * i + 1] % (size_t)a->block, place = ops_decoder_place_of(a, i);
+    for (int h = 0; h < a->kv_heads; h++) {
+        const size_t from = ((size_t)i * a->kv_heads + h) * a->width, head = place + 2 * plane * h;
+        char *k = (char *)a->cache + head * size;
+        char *v = (char *)a->cache + (head - in + plane + in * (size_t)a->width) * size;
+        for (int c = 0; c < a->width; c += LANES) {
+            const int n = a->width - c < LANES ? a->width - c : LANES;
+            append_some(half, a->k + from + c, n, k + (size_t)c * a->block * size, (size_t)a->block);
+            append_some(half, a->v + from + c, n, v + (size_t)c * size, 1);
+        }
+    }
+}
+
+static void append(const ops_decoder_append *a, int part, int parts)
+{
+    int to = decoder_from(a->m, part + 1, parts);
+    for (int i = decoder_from(a->m, part, parts); i < to; i++)
+        if (a->half)
+            append_row(a, 1, i);
+        else
+            append_row(a, 0, i);
+}
 #endif

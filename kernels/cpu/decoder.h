@@ -75,6 +75,7 @@ typedef struct ops_decoder_top {
 } ops_decoder_top;
 
 typedef struct ops_decoder_level {
+    void (*append)(const ops_decoder_append *, int part, int parts);
     void (*turn_keys)(const ops_decoder_attend *, int part,
                       int parts); /* packed: before attend, all parts of it */
     void (*attend)(const ops_decoder_attend *, int part, int parts);
@@ -91,7 +92,6 @@ extern const ops_decoder_level ops_decoder_avx2, ops_decoder_avx512;
 /* exact when `level` has none for these shapes (attention over blocks that are no multiple of a page). */
 const ops_decoder_level *ops_decoder_at(ops_quant_level level);
 
-void ops_decoder_append_run(const ops_decoder_append *, int part, int parts);
 size_t ops_decoder_turned(int m, int seqs, int kv_heads, int width); /* floats */
 
 /* For each row the cosines, then the sines, of position * theta^(-2i / rotary) / factors[i], i < rotary / 2. */

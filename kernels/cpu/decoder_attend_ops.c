@@ -80,9 +80,15 @@ static int rows_ok(const ops_kern_shape *s, const int32_t *rows, const int32_t *
     return 1;
 }
 
+typedef struct append_job {
+    const ops_decoder_level *level;
+    ops_decoder_append a;
+} append_job;
+
 static void append_part(const void *job, int part, int parts)
 {
-    ops_decoder_append_run(job, part, parts);
+    const append_job *j = job;
+    j->level->append(&j->a, part, parts);
 }
 
 static ops_kern_status append_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
@@ -90,9 +96,10 @@ static ops_kern_status append_run(ops_kern_dev *d, const ops_kern_shape *s, void
     const ops_kern_decoder *c = &s->decoder;
     if (!rows_ok(s, args[2], args[3], 0))
         return OPS_KERN_EINVAL;
-    ops_decoder_append job = {s->m,    c->kv_heads, c->width, c->table, c->block, c->half,
-                              args[0], args[1],     args[2],  args[3],  args[4]};
-    ops_decoder_each(d, append_part, &job, kv_bytes(s));
+    append_job j = {ops_decoder_level_of(d, s),
+                    {s->m, c->kv_heads, c->width, c->table, c->block, c->half, args[0], args[1], args[2],
+                     args[3], args[4]}};
+    ops_decoder_each(d, append_part, &j, kv_bytes(s) / 4);
     return OPS_KERN_OK;
 }
 

@@ -142,4 +142,28 @@ static void top(const ops_decoder_top *j, int part, int parts)
     }
 }
 
-const ops_decoder_level ops_decoder_exact = {ops_decoder_turn_keys, attend, rmsnorm, rope, gate, top};
+static void put(void *base, size_t at, float x, int half)
+{
+    if (half)
+        ((uint16_t *)base)[at] = ops_kern_quant_to_half(x);
+    else
+        ((float *)base)[at] = x;
+}
+
+static void append(const ops_decoder_append *a, int part, int parts)
+{
+    size_t plane = (size_t)a->width * a->block;
+    int to = decoder_from(a->m, part + 1, parts);
+    for (int i = decoder_from(a->m, part, parts); i < to; i++) {
+        size_t at = ops_decoder_place_of(a, i), in = (size_t)a->rows[2 * i + 1] % (size_t)a->block;
+        for (int h = 0; h < a->kv_heads; h++, at += 2 * plane) {
+            size_t from = ((size_t)i * a->kv_heads + h) * a->width;
+            for (int c = 0; c < a->width; c++) {
+                put(a->cache, at + (size_t)c * a->block, a->k[from + c], a->half);
+                put(a->cache, at - in + plane + in * a->width + c, a->v[from + c], a->half);
+            }
+        }
+    }
+}
+
+const ops_decoder_level ops_decoder_exact = {append, ops_decoder_turn_keys, attend, rmsnorm, rope, gate, top};

@@ -66,30 +66,11 @@ ops_decoder_keys ops_decoder_keys_of(const ops_decoder_attend *a, int seq, int k
     };
 }
 
-static void put(void *base, size_t at, float x, int half)
+size_t ops_decoder_place_of(const ops_decoder_append *a, int i)
 {
-    if (half)
-        ((uint16_t *)base)[at] = ops_kern_quant_to_half(x);
-    else
-        ((float *)base)[at] = x;
-}
-
-void ops_decoder_append_run(const ops_decoder_append *a, int part, int parts)
-{
-    size_t plane = (size_t)a->width * a->block;
-    int to = decoder_from(a->m, part + 1, parts);
-    for (int i = decoder_from(a->m, part, parts); i < to; i++) {
-        size_t pos = (size_t)a->rows[2 * i + 1], in = pos % (size_t)a->block;
-        const int32_t *table = a->table + (size_t)a->rows[2 * i] * a->table_n;
-        size_t block = (size_t)table[pos / (size_t)a->block] * 2 * plane * a->kv_heads;
-        for (int h = 0; h < a->kv_heads; h++) {
-            size_t from = ((size_t)i * a->kv_heads + h) * a->width, at = block + 2 * plane * h;
-            for (int c = 0; c < a->width; c++) {
-                put(a->cache, at + (size_t)c * a->block + in, a->k[from + c], a->half);
-                put(a->cache, at + plane + in * a->width + c, a->v[from + c], a->half);
-            }
-        }
-    }
+    const size_t pos = (size_t)a->rows[2 * i + 1], block = (size_t)a->block;
+    const int32_t *table = a->table + (size_t)a->rows[2 * i] * a->table_n;
+    return (size_t)table[pos / block] * 2 * (size_t)a->width * block * a->kv_heads + pos % block;
 }
 
 void ops_decoder_turn_keys(const ops_decoder_attend *a, int part, int parts)

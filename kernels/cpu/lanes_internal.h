@@ -46,6 +46,10 @@ INLINE v16 v16_halves(const uint16_t *p)
 {
     return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
 }
+INLINE void v16_store_halves(uint16_t *p, v16 x)
+{
+    _mm256_storeu_si256((void *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
 INLINE v16 v16_add(v16 a, v16 b)
 {
     return _mm512_add_ps(a, b);
@@ -126,6 +130,11 @@ INLINE v16 v16_halves(const uint16_t *p)
     return (v16){_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)),
                  _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8)))};
 }
+INLINE void v16_store_halves(uint16_t *p, v16 x)
+{
+    _mm_storeu_si128((void *)p, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128((void *)(p + 8), _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
+}
 INLINE v16 v16_add(v16 x, v16 y)
 {
     return (v16){_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
@@ -205,6 +214,11 @@ INLINE void v16_store_n(float *p, v16 x, int n)
 INLINE v16 v16_halves(const uint16_t *p)
 {
     V16_EACH(ops_kern_quant_from_half(p[i]));
+}
+INLINE void v16_store_halves(uint16_t *p, v16 x)
+{
+    for (int i = 0; i < LANES; i++)
+        p[i] = ops_kern_quant_to_half(x.x[i]);
 }
 INLINE v16 v16_add(v16 a, v16 b)
 {

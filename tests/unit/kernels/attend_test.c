@@ -79,7 +79,7 @@ static world made(shape s)
     ops_decoder_append job = {SEQS * LEN, s.kv_heads, s.width, w.table_n, s.block, s.half,
                               w.k,        w.v,        rows,    w.table,   w.cache};
     for (int p = 0; p < 3; p++)
-        ops_decoder_append_run(&job, p, 3);
+        ops_decoder_exact.append(&job, p, 3);
     free(rows);
     return w;
 }
@@ -264,9 +264,52 @@ static void test_freed_blocks(void **state)
     drop(&w);
 }
 
+/* Every level writes what the exact one writes, and nothing else, whatever the numbers are. */
+static void test_append(void **state)
+{
+    (void)state;
+    enum { TOKENS = 37, KV = 3, BLOCKS = 9, TABLE = 4 };
+    static const int widths[] = {1, 7, 16, 33, 80, 512}, blocks[] = {16, 10, 1};
+    static const float odd[] = {0,     -0.f,  1e9f,   -1e9f,  65504,   65519.9f,
+                                65520, 6e-8f, -3e-8f, 1e-30f, INFINITY};
+    static const int32_t table[2][TABLE] = {{4, 1, 8, 0}, {7, 2, 3, 5}};
+    for (size_t i = 0; i < 2 * sizeof widths / sizeof *widths * sizeof blocks / sizeof *blocks; i++) {
+        int width = widths[i / 2 % 6], block = blocks[i / 12], half = (int)i % 2;
+        size_t all = (size_t)TOKENS * KV * width,
+               bytes = (size_t)BLOCKS * 2 * KV * width * block * (half ? 2 : 4);
+        float *k = floats(all), *v = floats(all);
+        for (size_t c = 0; c < all; c++) {
+            k[c] = c % 5 == 0 ? odd[c / 5 % 11] : deviate();
+            v[c] = c % 7 == 0 ? odd[c / 7 % 11] : deviate();
+        }
+        int32_t places[TOKENS][2];
+        for (int r = 0; r < TOKENS; r++) {
+            places[r][0] = r % 2;
+            places[r][1] = r / 2 % (TABLE * block);
+        }
+        char *want = (char *)floats(bytes / 4 + 1), *got = (char *)floats(bytes / 4 + 1);
+        ops_decoder_append job = {TOKENS, KV, width, TABLE, block, half, k, v, places[0], table[0], want};
+        memset(want, 0xee, bytes);
+        ops_decoder_exact.append(&job, 0, 1);
+        job.cache = got;
+        for (int l = 0; l < OPS_QUANT_LEVELS; l++) {
+            if (level(l) == NULL)
+                continue;
+            memset(got, 0xee, bytes);
+            for (int p = 0; p < 3; p++)
+                level(l)->append(&job, p, 3);
+            assert_memory_equal(got, want, bytes);
+        }
+        free(k);
+        free(v);
+        free(want);
+        free(got);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_paged), cmocka_unit_test(test_packed),
-                                       cmocka_unit_test(test_freed_blocks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_append), cmocka_unit_test(test_paged),
+                                       cmocka_unit_test(test_packed), cmocka_unit_test(test_freed_blocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
