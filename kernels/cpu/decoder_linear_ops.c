@@ -4,6 +4,8 @@
 
 #include "kernels/cpu/decoder_ops.h"
 
+enum { FEW_ROWS = 8, PART_BYTES = 1024 * 1024, PARTS_MAX = 1024 };
+
 /* Maps of the same rows of x; their activations are brought to 8 bits once for each type. */
 typedef struct product {
     ops_quant_job job[OPS_KERN_MAPS_MAX];
@@ -21,6 +23,14 @@ static void rows_part(const void *job, int part, int parts)
     }
 }
 
+static size_t weight_bytes(const product *p)
+{
+    size_t all = 0;
+    for (int i = 0; i < p->jobs; i++)
+        all += ops_quant_packed_bytes((int)p->job[i].type, p->job[i].n, p->job[i].k);
+    return all;
+}
+
 /* The panel that begins at byte `at` of all maps' weights or is the next to; a map's bounds where `at` is outside of it. */
 static int panel_at(const ops_quant_job *j, size_t first, size_t at)
 {
@@ -34,10 +44,8 @@ static int panel_at(const ops_quant_job *j, size_t first, size_t at)
 static void gemm_part(const void *job, int part, int parts)
 {
     const product *p = job;
-    size_t all = 0, first = 0;
-    for (int i = 0; i < p->jobs; i++)
-        all += ops_quant_packed_bytes((int)p->job[i].type, p->job[i].n, p->job[i].k);
-    const size_t from = all / (size_t)parts * (size_t)part;
+    const size_t all = weight_bytes(p), from = all / (size_t)parts * (size_t)part;
+    size_t first = 0;
     const size_t to = part + 1 == parts ? all : from + all / (size_t)parts;
     for (int i = 0; i < p->jobs; i++) {
         const ops_quant_job *j = &p->job[i];
@@ -63,7 +71,10 @@ static void multiply(ops_kern_dev *d, const ops_kern_shape *s, const product *p)
         return;
     }
     ops_decoder_each(d, rows_part, p, (size_t)s->m * s->k / 4);
-    ops_decoder_each(d, gemm_part, p, (size_t)s->m * columns * s->k / 32);
+    /* Many rows gain by what a part keeps in the caches, few by parts that are soon done. */
+    const size_t parts = s->m <= FEW_ROWS ? weight_bytes(p) / PART_BYTES : 1;
+    ops_decoder_each_of(d, gemm_part, p, (size_t)s->m * columns * s->k / 32,
+                        parts < PARTS_MAX ? parts : PARTS_MAX);
 }
 
 static int weights_ok(const ops_kern_shape *s)

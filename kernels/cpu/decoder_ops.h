@@ -6,8 +6,11 @@
 
 typedef void ops_decoder_part(const void *job, int part, int parts);
 
-/* fn for every part on the device's threads; returns when all are done. `cost` of all of it in vector operations. */
+/* fn for every part on the device's threads, one part a thread; returns when all are done. `cost` of all of it in vector
+ * operations. */
 void ops_decoder_each(ops_kern_dev *d, ops_decoder_part *fn, const void *job, size_t cost);
+/* In so many parts, at least one a thread: where they are many, a thread that loses its processor holds up one of them. */
+void ops_decoder_each_of(ops_kern_dev *d, ops_decoder_part *fn, const void *job, size_t cost, size_t parts);
 
 static inline int ops_decoder_extents(int a, int b, int c)
 {

@@ -255,6 +255,43 @@ static void test_maps(void **state)
                 check_maps(*state, cases[i], rows[m], exact);
 }
 
+/* A matrix that is done in more parts than there are threads: each of its columns is what it is in a small matrix. */
+static void test_many_parts(void **state)
+{
+    rig *r = *state;
+    enum { WIDE = 9001, SLICE = 17, DEEP = 512, ROW = DEEP / 32 * 34, TAKES = 3 };
+    static float x[TAKES * DEEP], whole[TAKES * WIDE], slice[TAKES * SLICE];
+    uint8_t *raw = malloc((size_t)WIDE * ROW);
+    assert_non_null(raw);
+    for (size_t i = 0; i < (size_t)WIDE * ROW; i++)
+        raw[i] = i % 34 == 0 ? 0 : i % 34 == 1 ? 0x2c : (uint8_t)(int)(deviate() * 127);
+    for (int i = 0; i < TAKES * DEEP; i++)
+        x[i] = deviate();
+    ops_kern_buf *b[3] = {buffer(r, x, sizeof x), NULL, buffer(r, NULL, sizeof whole)};
+    ops_kern_shape s = {.op = OPS_KERN_QLINEAR, .k = DEEP, .decoder.type = OPS_KERN_QUANT_Q8_0};
+    assert_int_equal(r->t->pack_quant(r->d, OPS_KERN_QUANT_Q8_0, WIDE, DEEP, raw, (size_t)WIDE * ROW, &b[1]),
+                     OPS_KERN_OK);
+    for (s.m = 1; s.m <= TAKES; s.m += 2) {
+        s.n = WIDE;
+        assert_int_equal(apply(r, s, b, 3, whole, sizeof whole), OPS_KERN_OK);
+        s.n = SLICE;
+        for (int step = 0; step < 24; step++) {
+            const int at = step < 23 ? step * 390 : WIDE - SLICE;
+            ops_kern_buf *c[3] = {b[0], NULL, b[2]};
+            assert_int_equal(r->t->pack_quant(r->d, OPS_KERN_QUANT_Q8_0, SLICE, DEEP, raw + (size_t)at * ROW,
+                                              (size_t)SLICE * ROW, &c[1]),
+                             OPS_KERN_OK);
+            assert_int_equal(apply(r, s, c, 3, slice, sizeof slice), OPS_KERN_OK);
+            for (int i = 0; i < s.m; i++)
+                assert_memory_equal(slice + i * SLICE, whole + i * WIDE + at, SLICE * sizeof *slice);
+            r->t->buf_free(r->d, c[1]);
+        }
+    }
+    for (int i = 0; i < 3; i++)
+        r->t->buf_free(r->d, b[i]);
+    free(raw);
+}
+
 static void test_maps_refused(void **state)
 {
     rig *r = *state;
@@ -518,8 +555,9 @@ int main(void)
     cmocka_unit_test_prestate_setup_teardown(test, open_rig, close_rig, NULL),                               \
         cmocka_unit_test_prestate_setup_teardown(test, open_rig, close_rig, &late)
     const struct CMUnitTest tests[] = {
-        BOTH(test_maps),        BOTH(test_maps_refused), BOTH(test_linear),    BOTH(test_pack_refuses),
-        BOTH(test_rows),        BOTH(test_rope),         BOTH(test_attention), BOTH(test_attention_refuses),
+        BOTH(test_maps),        BOTH(test_many_parts),   BOTH(test_maps_refused),
+        BOTH(test_linear),      BOTH(test_pack_refuses), BOTH(test_rows),
+        BOTH(test_rope),        BOTH(test_attention),    BOTH(test_attention_refuses),
         BOTH(test_far_position)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
