@@ -284,12 +284,13 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
          .help_zh = "嵌入模型矩阵的精度。int8 计算更快，其向量与 f32 的余弦不低于 0.995；视为不同的模型。"},
     [KEY_WORKER_GENERATOR] =
         {"worker.generator", OPS_CONF_STR, "",
-         .help =
-             "Model that writes: a GGUF file, a folder with one, or a name below the models' folder; empty: "
-             "SmolLM2-135M-Instruct where scripts/models.sh puts it, if it is there; off: none.",
-         .help_zh = "生成模型：GGUF 文件、含一个 GGUF 的目录，或模型目录下的名称；留空则使用 "
-                    "scripts/models.sh 放置的 "
-                    "SmolLM2-135M-Instruct（若存在）；off 表示不用。"},
+         .help = "Model that writes: a GGUF file, a folder with one or of Hugging Face's, or a name below "
+                 "the models' folder; empty: "
+                 "SmolLM2-135M-Instruct where scripts/models.sh puts it, if it is there; off: none.",
+         .help_zh =
+             "生成模型：GGUF 文件、含一个 GGUF 的目录、Hugging Face 目录，或模型目录下的名称；留空则使用 "
+             "scripts/models.sh 放置的 "
+             "SmolLM2-135M-Instruct（若存在）；off 表示不用。"},
     [KEY_WORKER_CACHE] =
         {"worker.generator_cache", OPS_CONF_BYTES, "256MiB", .min = MIB, .max = 1024 * GIB,
          .help =

@@ -102,6 +102,16 @@ ops_status ops_bert_config_parse(ops_slice json, ops_bert_config *ret, ops_err *
     return st;
 }
 
+bool ops_bert_config_is(ops_slice json)
+{
+    json_t *j = NULL;
+    if (ops_json_load(json, "config.json", &j, NULL) != OPS_OK)
+        return false;
+    const bool is = word(j, "model_type", "bert", NULL) == OPS_OK;
+    json_decref(j);
+    return is;
+}
+
 ops_status ops_bert_config_sentence(ops_slice json, ops_bert_config *c, ops_err *reterr)
 {
     json_t *j = NULL;

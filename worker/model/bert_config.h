@@ -2,6 +2,7 @@
 #ifndef OPS_WORKER_BERT_CONFIG_H
 #define OPS_WORKER_BERT_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/status/status.h"
@@ -27,6 +28,8 @@ typedef struct ops_bert_config {
  * architecture, activation or kind of positions, named. tokens_max becomes `positions`, pooling the mean; the head is what
  * `architectures` says. */
 OPS_MUST_USE ops_status ops_bert_config_parse(ops_slice json, ops_bert_config *ret, ops_err *reterr);
+/* Does config.json speak of this family, or of none? */
+bool ops_bert_config_is(ops_slice json);
 /* Reads sentence_bert_config.json into c->tokens_max. */
 OPS_MUST_USE ops_status ops_bert_config_sentence(ops_slice json, ops_bert_config *c, ops_err *reterr);
 /* Reads 1_Pooling/config.json into c->pooling: OPS_EUNIMPL unless it asks for the mean over tokens or for the first alone. */

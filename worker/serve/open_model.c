@@ -2,7 +2,11 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "worker/model/bert_config.h"
+#include "worker/model/mapped.h"
+
+enum { CONFIG_BYTES_MAX = 1 << 20 };
 
 static bool leads_out(const char *path)
 {
@@ -31,8 +35,11 @@ ops_status ops_model_path(const char *path, char *ret, size_t cap, ops_err *rete
 static bool embeds(const char *path)
 {
     char config[OPS_RUNNER_PATH_MAX];
+    OPS_AUTO(ops_mapped_free) ops_mapped *file = NULL;
     const int n = snprintf(config, sizeof config, "%s/config.json", path);
-    return n >= 0 && (size_t)n < sizeof config && access(config, R_OK) == 0;
+    return n >= 0 && (size_t)n < sizeof config &&
+           ops_mapped_open(config, CONFIG_BYTES_MAX, &file, NULL) == OPS_OK &&
+           ops_bert_config_is(ops_mapped_bytes(file));
 }
 
 ops_status ops_model_open(const ops_model_conf *conf, const char *at, const char *name,

@@ -16,7 +16,8 @@ typedef struct ops_model_conf {
  * (ops_engine_bert_folder()). OPS_EINVAL: it leads out of that folder, or is empty. */
 OPS_MUST_USE ops_status ops_model_path(const char *path, char *ret, size_t cap, ops_err *reterr);
 
-/* What is at this path: a folder with config.json embeds; a GGUF file, or a folder with one, writes. `name` empty: from the path. OPS_ENOTFOUND;
+/* What is at this path: a folder of the BERT family embeds; a GGUF file, a folder with one, or another
+ * folder of Hugging Face's writes. `name` empty: from the path. OPS_ENOTFOUND;
  * others as engine_bert.h and generator.h have them. */
 OPS_MUST_USE ops_status ops_model_open(const ops_model_conf *conf, const char *at, const char *name,
                                        ops_engine **ret_engine, ops_writer **ret_writer, ops_err *reterr);
