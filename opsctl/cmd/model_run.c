@@ -120,8 +120,8 @@ static ops_status chat_ids(const request *r, const ops_lm_file *f, const ops_tok
                            ops_err *reterr)
 {
     OPS_AUTO(ops_chat_free) ops_chat *chat = NULL;
-    ops_chat_message m[2] = {{OPS_CHAT_SYSTEM, ops_slice_str(r->system)},
-                             {OPS_CHAT_USER, ops_slice_str(r->chat)}};
+    const ops_chat_message m[2] = {{.role = OPS_CHAT_SYSTEM, .text = ops_slice_str(r->system)},
+                                   {.role = OPS_CHAT_USER, .text = ops_slice_str(r->chat)}};
     const size_t skip = r->system == NULL;
     ops_status st = ops_lm_file_chat(f, t, &chat, reterr);
     if (st != OPS_OK)

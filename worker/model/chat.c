@@ -76,6 +76,8 @@ static ops_status read_chatml(ops_slice jinja, ops_chat *c, ops_err *reterr)
             return unbuilt(jinja, others[i], reterr);
     c->family = OPS_CHAT_CHATML;
     c->tools = has(jinja, "<tool_response>");
+    c->describes = c->tools && has(jinja, "# Tools\\n\\n" OPS_CHAT_QWEN_USE) &&
+                   has(jinja, OPS_CHAT_QWEN_LIST) && has(jinja, OPS_CHAT_QWEN_CALL);
     c->thinking = has(jinja, "</think>");
     c->thinking_off = has(jinja, "enable_thinking");
     if (c->thinking && !has(jinja, "loop.last or (not loop.last and reasoning_content)"))
@@ -95,6 +97,10 @@ static ops_status read_llama3(ops_slice jinja, ops_chat *c, ops_err *reterr)
     if (!has(jinja, "trim") || has(jinja, "macro ") ||
         (c->dated && !has(jinja, "Cutting Knowledge Date: December 2023\\n")))
         return unbuilt(jinja, "this variant of Llama 3", reterr);
+    c->tools = c->describes = c->dated && has(jinja, "Environment: ipython\\n") &&
+                              has(jinja, "set tools_in_user_message = true") &&
+                              has(jinja, OPS_CHAT_LLAMA_LIST) && has(jinja, OPS_CHAT_LLAMA_BEST) &&
+                              has(jinja, OPS_CHAT_LLAMA_FORM) && has(jinja, OPS_CHAT_LLAMA_VARS);
     c->date = between(jinja, "set date_string = \"", "\"", &ok);
     if (!ok)
         return ops_fail(reterr, OPS_ENOMEM, "chat template");
@@ -114,6 +120,20 @@ static ops_status read_gemma(ops_slice jinja, ops_chat *c, ops_err *reterr)
     return has(jinja, "trim") && has(jinja, "model") ? OPS_OK : unbuilt(jinja, "Gemma without trim", reterr);
 }
 
+static void read_mistral_tools(ops_slice jinja, ops_chat *c)
+{
+    c->calls_args = has(jinja, "[ARGS]");
+    c->call_ids = has(jinja, "[CALL_ID]");
+    c->tools_first = !has(jinja, "user_messages[-1]");
+    c->tools = c->describes = has(jinja, "[AVAILABLE_TOOLS]") && has(jinja, "[TOOL_CALLS]") &&
+                              has(jinja, "[TOOL_RESULTS]") && (c->calls_args || !c->tools_first);
+    c->tools_first = c->tools && c->tools_first;
+    c->says_and_calls = c->calls_args && !has(jinja, "message['content'] + eos_token");
+    c->space_tools = has(jinja, "[AVAILABLE_TOOLS] [");
+    c->space_calls = has(jinja, "[TOOL_CALLS] [");
+    c->space_results = has(jinja, "[TOOL_RESULTS] {");
+}
+
 static ops_status read_mistral(ops_slice jinja, ops_chat *c, ops_err *reterr)
 {
     c->family = OPS_CHAT_MISTRAL;
@@ -129,6 +149,7 @@ static ops_status read_mistral(ops_slice jinja, ops_chat *c, ops_err *reterr)
     c->trim_answer = has(jinja, "trim + eos_token") || has(jinja, "trim + eos");
     c->space_system = has(jinja, "[SYSTEM_PROMPT] ");
     c->default_needed = has(jinja, "default_system_message");
+    read_mistral_tools(jinja, c);
     if (has(jinja, "[SYSTEM_PROMPT]"))
         c->system = OPS_CHAT_OWN_TURN;
     else if (has(jinja, "loop.first and system_message"))
@@ -208,4 +229,18 @@ const char *ops_chat_name(const ops_chat *c)
                                         [OPS_CHAT_GEMMA] = "gemma",
                                         [OPS_CHAT_MISTRAL] = "mistral"};
     return names[c->family];
+}
+
+ops_chat_calls ops_chat_calls_form(const ops_chat *c)
+{
+    if (c->tools && c->family == OPS_CHAT_LLAMA3)
+        return OPS_CHAT_CALLS_OBJECT;
+    if (c->tools && c->family == OPS_CHAT_MISTRAL)
+        return c->calls_args ? OPS_CHAT_CALLS_ARGS : OPS_CHAT_CALLS_LIST;
+    return OPS_CHAT_CALLS_TAGGED;
+}
+
+bool ops_chat_native_tools(const ops_chat *c)
+{
+    return c->describes;
 }

@@ -1,43 +1,6 @@
 /* Writing a prompt, one function a family. */
-#include "base/coll/vec.h"
 #include "worker/model/chat_internal.h"
 #include "worker/model/tok_internal.h"
-
-typedef struct out {
-    const ops_chat *c;
-    ops_chat_prompt *p;
-    bool failed;
-} out;
-
-/* Spans of one kind grow together: what stands between two control tokens is one text for the tokenizer. */
-static void put(out *o, ops_slice s, bool control)
-{
-    ops_chat_prompt *p = o->p;
-    if (s.n == 0)
-        return;
-    if (!control && p->n > 0 && !p->span[p->n - 1].control) {
-        p->span[p->n - 1].n += s.n;
-    } else {
-        void *raw = p->span;
-        if (p->n >= p->cap && !ops_vec_grow(&raw, &p->cap, p->n + 1, sizeof *p->span)) {
-            o->failed = true;
-            return;
-        }
-        p->span = raw;
-        p->span[p->n++] = (ops_chat_span){p->text.n, s.n, control};
-    }
-    ops_strbuf_slice(&p->text, s);
-}
-
-static void mark(out *o, const char *name)
-{
-    put(o, ops_slice_str(name), true);
-}
-
-static void text(out *o, const char *s)
-{
-    put(o, ops_slice_str(s), false);
-}
 
 /* --- Python's str.strip and its kin --- */
 static bool blank(uint32_t c)
@@ -95,29 +58,29 @@ static const char *role_name(ops_chat_role role)
 }
 
 /* --- ChatML --- */
-static void open_chatml(out *o, const char *role)
+static void open_chatml(ops_chat_out *o, const char *role)
 {
-    mark(o, "<|im_start|>");
-    text(o, role);
-    text(o, "\n");
+    ops_chat_mark(o, "<|im_start|>");
+    ops_chat_text(o, role);
+    ops_chat_text(o, "\n");
 }
 
-static void close_chatml(out *o)
+static void close_chatml(ops_chat_out *o)
 {
-    mark(o, "<|im_end|>");
-    text(o, "\n");
+    ops_chat_mark(o, "<|im_end|>");
+    ops_chat_text(o, "\n");
 }
 
 /* Answers of tools stand one after the other in one turn of the user. */
-static void tool_chatml(out *o, const ops_chat_message *m, size_t n, size_t i)
+static void tool_chatml(ops_chat_out *o, const ops_chat_message *m, size_t n, size_t i)
 {
     if (i == 0 || m[i - 1].role != OPS_CHAT_TOOL) {
-        mark(o, "<|im_start|>");
-        text(o, "user");
+        ops_chat_mark(o, "<|im_start|>");
+        ops_chat_text(o, "user");
     }
-    text(o, "\n<tool_response>\n");
-    put(o, m[i].text, false);
-    text(o, "\n</tool_response>");
+    ops_chat_words(o, "\n<tool_response>\n");
+    ops_chat_put(o, m[i].text, false);
+    ops_chat_words(o, "\n</tool_response>");
     if (i + 1 == n || m[i + 1].role != OPS_CHAT_TOOL)
         close_chatml(o);
 }
@@ -132,7 +95,8 @@ static size_t last_question(const ops_chat_message *m, size_t n)
     return n - 1;
 }
 
-static void thoughts(out *o, ops_slice said, bool after_question, bool last)
+/* True when the template takes it that something was said. */
+static bool thoughts(ops_chat_out *o, ops_slice said, bool after_question, bool last)
 {
     const ops_slice end = OPS_SLICE("</think>");
     ops_slice thought = {0};
@@ -141,69 +105,81 @@ static void thoughts(out *o, ops_slice said, bool after_question, bool last)
         thought = strip_lines(after_last(thought, OPS_SLICE("<think>")), true, false);
         said = strip_lines(after_last(said, end), true, false);
     }
+    const bool any = said.n > 0;
     if (after_question && (last || thought.n > 0)) {
-        text(o, "<think>\n");
-        put(o, strip_lines(thought, true, true), false);
-        text(o, "\n</think>\n\n");
+        ops_chat_text(o, "<think>\n");
+        ops_chat_put(o, strip_lines(thought, true, true), false);
+        ops_chat_text(o, "\n</think>\n\n");
         said = strip_lines(said, true, false);
     }
-    put(o, said, false);
+    ops_chat_put(o, said, false);
+    return any;
 }
 
-static ops_status chatml(out *o, const ops_chat_message *m, size_t n, const ops_chat_options *options,
-                         ops_err *reterr)
+static void system_chatml(ops_chat_out *o, const ops_slice *said, const ops_chat_options *options)
+{
+    open_chatml(o, "system");
+    if (said != NULL)
+        ops_chat_put(o, *said, false);
+    else if (o->c->default_system != NULL)
+        ops_chat_text(o, o->c->default_system);
+    if (options->n_tools > 0) {
+        ops_chat_text(o, said != NULL || o->c->default_system != NULL ? "\n\n" : "");
+        ops_chat_tools_chatml(o, options);
+    }
+    close_chatml(o);
+}
+
+static void chatml(ops_chat_out *o, const ops_chat_message *m, size_t n, const ops_chat_options *options)
 {
     const ops_chat *c = o->c;
-    if (c->default_system != NULL && m[0].role != OPS_CHAT_SYSTEM) {
-        open_chatml(o, "system");
-        text(o, c->default_system);
-        close_chatml(o);
-    }
+    const bool own = m[0].role == OPS_CHAT_SYSTEM;
+    if (own || c->default_system != NULL || options->n_tools > 0)
+        system_chatml(o, own ? &m[0].text : NULL, options);
     const size_t question = last_question(m, n);
-    for (size_t i = 0; i < n; i++) {
-        if (m[i].role == OPS_CHAT_TOOL && !c->tools)
-            return ops_fail(reterr, OPS_EUNIMPL, "message %zu: this chat template has no answers of tools",
-                            i);
+    for (size_t i = own; i < n; i++) {
         if (m[i].role == OPS_CHAT_TOOL) {
             tool_chatml(o, m, n, i);
             continue;
         }
+        bool said = m[i].text.n > 0;
         open_chatml(o, role_name(m[i].role));
         if (c->thinking && m[i].role == OPS_CHAT_ASSISTANT)
-            thoughts(o, m[i].text, i > question, i + 1 == n);
+            said = thoughts(o, m[i].text, i > question, i + 1 == n);
         else
-            put(o, m[i].text, false);
+            ops_chat_put(o, m[i].text, false);
+        ops_chat_calls_chatml(o, &m[i], said);
         close_chatml(o);
     }
     if (options->answer) {
         open_chatml(o, "assistant");
-        if (c->thinking_off && options->no_thinking)
-            text(o, "<think>\n\n</think>\n\n");
+        if (c->thinking_off && (options->no_thinking || options->call))
+            ops_chat_text(o, "<think>\n\n</think>\n\n");
     }
-    return OPS_OK;
 }
 
 /* --- Llama 3 --- */
-static void open_llama3(out *o, const char *role)
+static void open_llama3(ops_chat_out *o, const char *role)
 {
-    mark(o, "<|start_header_id|>");
-    text(o, role);
-    mark(o, "<|end_header_id|>");
-    text(o, "\n\n");
+    ops_chat_mark(o, "<|start_header_id|>");
+    ops_chat_text(o, role);
+    ops_chat_mark(o, "<|end_header_id|>");
+    ops_chat_text(o, "\n\n");
 }
 
-static void system_llama3(out *o, ops_slice said, const ops_chat_options *options)
+static void system_llama3(ops_chat_out *o, ops_slice said, const ops_chat_options *options)
 {
     open_llama3(o, "system");
-    text(o, "Cutting Knowledge Date: December 2023\nToday Date: ");
-    put(o, options->date.p != NULL ? options->date : ops_slice_str(o->c->date), false);
-    text(o, "\n\n");
-    put(o, trim(said), false);
-    mark(o, "<|eot_id|>");
+    ops_chat_text(o, options->n_tools > 0 ? "Environment: ipython\n" : "");
+    ops_chat_text(o, "Cutting Knowledge Date: December 2023\nToday Date: ");
+    ops_chat_put(o, options->date.p != NULL ? options->date : ops_slice_str(o->c->date), false);
+    ops_chat_text(o, "\n\n");
+    ops_chat_put(o, trim(said), false);
+    ops_chat_mark(o, "<|eot_id|>");
 }
 
-static ops_status llama3(out *o, const ops_chat_message *m, size_t n, const ops_chat_options *options,
-                         ops_err *reterr)
+static ops_status llama3(ops_chat_out *o, const ops_chat_message *m, size_t n,
+                         const ops_chat_options *options, ops_err *reterr)
 {
     size_t i = 0;
     if (o->c->dated) {
@@ -211,13 +187,26 @@ static ops_status llama3(out *o, const ops_chat_message *m, size_t n, const ops_
         system_llama3(o, own ? m[0].text : OPS_SLICE(""), options);
         i = own;
     }
+    if (options->n_tools > 0) {
+        if (i == n)
+            return ops_fail(reterr, OPS_EINVAL,
+                            "tools stand in the first message of the user: there is none");
+        open_llama3(o, "user");
+        ops_chat_tools_llama3(o, options);
+        ops_chat_put(o, trim(m[i++].text), false);
+        ops_chat_mark(o, "<|eot_id|>");
+    }
     for (; i < n; i++) {
+        if (m[i].n_calls > 1)
+            return ops_fail(reterr, OPS_EINVAL, "message %zu: this chat template has one call at a time", i);
+        open_llama3(o, m[i].role == OPS_CHAT_TOOL ? "ipython" : role_name(m[i].role));
         if (m[i].role == OPS_CHAT_TOOL)
-            return ops_fail(reterr, OPS_EUNIMPL, "message %zu: answers of tools are not built for Llama 3",
-                            i);
-        open_llama3(o, role_name(m[i].role));
-        put(o, trim(m[i].text), false);
-        mark(o, "<|eot_id|>");
+            ops_chat_quoted(o, m[i].text);
+        else if (m[i].n_calls == 1)
+            ops_chat_call_llama3(o, &m[i].calls[0]);
+        else
+            ops_chat_put(o, trim(m[i].text), false);
+        ops_chat_mark(o, "<|eot_id|>");
     }
     if (options->answer)
         open_llama3(o, "assistant");
@@ -225,13 +214,14 @@ static ops_status llama3(out *o, const ops_chat_message *m, size_t n, const ops_
 }
 
 /* --- Gemma and Mistral: a system message goes elsewhere, and roles alternate --- */
+/* Calls and answers of tools stand between the others and are not counted. */
 static ops_status check_order(const ops_chat *c, const ops_chat_message *m, size_t n, ops_err *reterr)
 {
+    size_t turn = 0;
     for (size_t i = 0; i < n; i++) {
-        if (m[i].role != OPS_CHAT_USER && m[i].role != OPS_CHAT_ASSISTANT && m[i].role != OPS_CHAT_SYSTEM)
-            return ops_fail(reterr, OPS_EUNIMPL,
-                            "message %zu: answers of tools are not built for this chat template", i);
-        if (c->alternates && (m[i].role == OPS_CHAT_USER) != (i % 2 == 0))
+        if (m[i].role == OPS_CHAT_TOOL || m[i].n_calls > 0)
+            continue;
+        if (c->alternates && (m[i].role == OPS_CHAT_USER) != (turn++ % 2 == 0))
             return ops_fail(reterr, OPS_EINVAL,
                             "message %zu: after a system message, user and assistant must alternate", i);
         if (m[i].role == OPS_CHAT_SYSTEM && c->family == OPS_CHAT_MISTRAL && c->system != OPS_CHAT_OWN_TURN)
@@ -249,7 +239,7 @@ static ops_status take_system(const ops_chat *c, const ops_chat_message **m, siz
         return OPS_OK;
     if (c->system == OPS_CHAT_REFUSED)
         return ops_fail(reterr, OPS_EINVAL, "message 0: this chat template has no system message");
-    if (c->system != OPS_CHAT_OWN_TURN || c->alternates || c->default_needed) {
+    if (c->system != OPS_CHAT_OWN_TURN || c->alternates || c->default_needed || c->tools_first) {
         *ret = &(*m)[0].text;
         (*m)++;
         (*n)--;
@@ -257,7 +247,7 @@ static ops_status take_system(const ops_chat *c, const ops_chat_message **m, siz
     return OPS_OK;
 }
 
-static ops_status gemma(out *o, const ops_chat_message *m, size_t n, const ops_chat_options *options,
+static ops_status gemma(ops_chat_out *o, const ops_chat_message *m, size_t n, const ops_chat_options *options,
                         ops_err *reterr)
 {
     const ops_slice *system;
@@ -265,47 +255,84 @@ static ops_status gemma(out *o, const ops_chat_message *m, size_t n, const ops_c
     if (st == OPS_OK)
         st = check_order(o->c, m, n, reterr);
     for (size_t i = 0; i < n && st == OPS_OK; i++) {
-        mark(o, "<start_of_turn>");
-        text(o, m[i].role == OPS_CHAT_ASSISTANT ? "model" : role_name(m[i].role));
-        text(o, "\n");
+        ops_chat_mark(o, "<start_of_turn>");
+        ops_chat_text(o, m[i].role == OPS_CHAT_ASSISTANT ? "model" : role_name(m[i].role));
+        ops_chat_text(o, "\n");
         if (i == 0 && system != NULL) {
-            put(o, *system, false);
-            text(o, "\n\n");
+            ops_chat_put(o, *system, false);
+            ops_chat_text(o, "\n\n");
         }
-        put(o, trim(m[i].text), false);
-        mark(o, "<end_of_turn>");
-        text(o, "\n");
+        ops_chat_put(o, trim(m[i].text), false);
+        ops_chat_mark(o, "<end_of_turn>");
+        ops_chat_text(o, "\n");
     }
     if (st == OPS_OK && options->answer) {
-        mark(o, "<start_of_turn>");
-        text(o, "model\n");
+        ops_chat_mark(o, "<start_of_turn>");
+        ops_chat_text(o, "model\n");
     }
     return st;
 }
 
-static void system_mistral(out *o, ops_slice said)
+static void system_mistral(ops_chat_out *o, ops_slice said)
 {
-    mark(o, "[SYSTEM_PROMPT]");
-    text(o, o->c->space_system ? " " : "");
-    put(o, said, false);
-    mark(o, "[/SYSTEM_PROMPT]");
+    ops_chat_mark(o, "[SYSTEM_PROMPT]");
+    ops_chat_text(o, o->c->space_system ? " " : "");
+    ops_chat_put(o, said, false);
+    ops_chat_mark(o, "[/SYSTEM_PROMPT]");
 }
 
-static void user_mistral(out *o, const ops_slice *system, ops_slice said)
+static void user_mistral(ops_chat_out *o, const ops_slice *system, ops_slice said)
 {
-    text(o, o->c->space_before ? " " : "");
-    mark(o, "[INST]");
-    text(o, o->c->space_inside ? " " : "");
+    ops_chat_text(o, o->c->space_before ? " " : "");
+    ops_chat_mark(o, "[INST]");
+    ops_chat_text(o, o->c->space_inside ? " " : "");
     if (system != NULL) {
-        put(o, *system, false);
-        text(o, "\n\n");
+        ops_chat_put(o, *system, false);
+        ops_chat_text(o, "\n\n");
     }
-    put(o, said, false);
-    text(o, o->c->space_end ? " " : "");
-    mark(o, "[/INST]");
+    ops_chat_put(o, said, false);
+    ops_chat_text(o, o->c->space_end ? " " : "");
+    ops_chat_mark(o, "[/INST]");
 }
 
-static ops_status mistral(out *o, const ops_chat_message *m, size_t n, ops_err *reterr)
+/* The definitions stand before the last message of the user, and before those that say the same. */
+static bool tools_here(const ops_chat_message *m, size_t n, size_t i)
+{
+    size_t last = n - 1;
+    while (last > i && m[last].role != OPS_CHAT_USER)
+        last--;
+    return m[i].role == OPS_CHAT_USER && ops_slice_eq(m[i].text, m[last].text);
+}
+
+static void said_mistral(ops_chat_out *o, ops_slice said)
+{
+    ops_chat_text(o, o->c->space_answer ? " " : "");
+    ops_chat_put(o, o->c->trim_answer ? trim(said) : said, false);
+    ops_chat_mark(o, o->c->eos);
+}
+
+static void turn_mistral(ops_chat_out *o, const ops_chat_message *m, size_t n, size_t i,
+                         const ops_slice *system, const ops_chat_options *options)
+{
+    const ops_chat *c = o->c;
+    const bool here =
+        (c->system == OPS_CHAT_FIRST_USER && i == 0) || (c->system == OPS_CHAT_LAST_USER && i + 1 == n);
+    if (options->n_tools > 0 && !c->tools_first && tools_here(m, n, i))
+        ops_chat_tools_mistral(o, options);
+    if (m[i].role == OPS_CHAT_SYSTEM)
+        system_mistral(o, m[i].text);
+    else if (m[i].role == OPS_CHAT_USER)
+        user_mistral(o, here ? system : NULL, m[i].text);
+    else if (m[i].role == OPS_CHAT_TOOL)
+        ops_chat_result_mistral(o, &m[i]);
+    else if (m[i].n_calls > 0)
+        ops_chat_calls_mistral(o, &m[i]);
+    else
+        said_mistral(o, m[i].text);
+}
+
+static ops_status mistral(ops_chat_out *o, const ops_chat_message *m, size_t n,
+                          const ops_chat_options *options, ops_err *reterr)
 {
     const ops_chat *c = o->c;
     const ops_slice *system;
@@ -318,32 +345,24 @@ static ops_status mistral(out *o, const ops_chat_message *m, size_t n, ops_err *
         st = check_order(c, m, n, reterr);
     if (st == OPS_OK && system != NULL && c->system == OPS_CHAT_OWN_TURN)
         system_mistral(o, *system);
-    for (size_t i = 0; i < n && st == OPS_OK; i++) {
-        if (m[i].role == OPS_CHAT_SYSTEM)
-            system_mistral(o, m[i].text);
-        else if (m[i].role == OPS_CHAT_USER) {
-            const bool here = (c->system == OPS_CHAT_FIRST_USER && i == 0) ||
-                              (c->system == OPS_CHAT_LAST_USER && i + 1 == n);
-            user_mistral(o, here ? system : NULL, m[i].text);
-        } else {
-            text(o, c->space_answer ? " " : "");
-            put(o, c->trim_answer ? trim(m[i].text) : m[i].text, false);
-            mark(o, c->eos);
-        }
-    }
+    if (st == OPS_OK && options->n_tools > 0 && c->tools_first)
+        ops_chat_tools_mistral(o, options);
+    for (size_t i = 0; i < n && st == OPS_OK; i++)
+        turn_mistral(o, m, n, i, system, options);
     return st;
 }
 
 ops_status ops_chat_write(const ops_chat *c, const ops_chat_message *m, size_t n,
                           const ops_chat_options *options, ops_chat_prompt *p, ops_err *reterr)
 {
-    out o = {c, p, false};
+    ops_chat_out o = {.c = c, .p = p};
     ops_status st = OPS_OK;
+    ops_strbuf_init(&o.json, OPS_CHAT_PROMPT_MAX);
     if (c->writes_bos)
-        mark(&o, c->bos);
+        ops_chat_mark(&o, c->bos);
     switch (c->family) {
     case OPS_CHAT_CHATML:
-        st = chatml(&o, m, n, options, reterr);
+        chatml(&o, m, n, options);
         break;
     case OPS_CHAT_LLAMA3:
         st = llama3(&o, m, n, options, reterr);
@@ -352,9 +371,12 @@ ops_status ops_chat_write(const ops_chat *c, const ops_chat_message *m, size_t n
         st = gemma(&o, m, n, options, reterr);
         break;
     case OPS_CHAT_MISTRAL:
-        st = mistral(&o, m, n, reterr);
+        st = mistral(&o, m, n, options, reterr);
         break;
     }
+    if (st == OPS_OK && options->answer && options->call)
+        st = ops_chat_begin_call(&o, options, reterr);
+    ops_strbuf_done(&o.json);
     if (st == OPS_OK && (o.failed || p->text.failed))
         st = ops_fail(reterr, p->text.n > OPS_CHAT_PROMPT_MAX / 2 ? OPS_ETOOBIG : OPS_ENOMEM,
                       "a prompt of %zu messages, at most %d bytes", n, OPS_CHAT_PROMPT_MAX);

@@ -24,6 +24,9 @@ void ops_tok_clean(ops_strbuf *out, ops_slice text, size_t *keep);
 bool ops_tok_nfc_inert(ops_slice text); /* nothing in it that NFC could change */
 OPS_MUST_USE ops_status ops_tok_nfc(ops_slice text, ops_strbuf *out, ops_err *reterr);
 
+/* Bytes of the mark of tools at the start of `text`, 0 for none (tok_vocab.c). */
+size_t ops_tok_tool_mark(ops_slice text);
+
 /* --- splitters (tok_split.c) --- */
 typedef enum ops_tok_split {
     OPS_SPLIT_NONE,

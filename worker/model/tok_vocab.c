@@ -118,6 +118,15 @@ static bool looks_like_mark(ops_slice s)
     return s.n > 4 && ops_slice_starts(s, OPS_SLICE("<|")) && ops_slice_ends(s, OPS_SLICE("|>"));
 }
 
+size_t ops_tok_tool_mark(ops_slice text)
+{
+    static const char *const marks[] = {"<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"};
+    for (size_t i = 0; text.n > 0 && text.p[0] == '<' && i < sizeof marks / sizeof *marks; i++)
+        if (ops_slice_starts(text, ops_slice_str(marks[i])))
+            return strlen(marks[i]);
+    return 0;
+}
+
 /* Kinds that the file gives, as they are used here. */
 static ops_piece_kind kind_of(const ops_tokenizer *t, ops_slice text, ops_piece_kind kind)
 {

@@ -190,7 +190,7 @@ static ops_status spaced_segment(const ops_tokenizer *t, ops_slice text, bool fi
     return st;
 }
 
-static ops_status put_text(const ops_tokenizer *t, ops_slice text, bool first, ops_tok_out *out,
+static ops_status put_text(const ops_tokenizer *t, ops_slice text, bool first, bool plain, ops_tok_out *out,
                            ops_err *reterr)
 {
     if (t->user == NULL)
@@ -199,8 +199,9 @@ static ops_status put_text(const ops_tokenizer *t, ops_slice text, bool first, o
     ops_status st = OPS_OK;
     for (size_t at = 0; at < text.n && st == OPS_OK;) {
         int32_t id = -1;
-        const size_t n = ops_trie_longest(t->user, ops_slice_sub(text, at, text.n), &id);
-        if (n == 0) {
+        const ops_slice rest = ops_slice_sub(text, at, text.n);
+        const size_t n = ops_trie_longest(t->user, rest, &id);
+        if (n == 0 || (plain && ops_tok_tool_mark(rest) == n)) {
             at++;
             continue;
         }
@@ -244,7 +245,7 @@ static ops_status encode(const ops_tokenizer *t, ops_slice text, unsigned flags,
     if (st == OPS_OK && marks && t->add_bos && t->bos >= 0)
         st = ops_tok_put(&out, t->bos, reterr);
     if (st == OPS_OK)
-        st = put_text(t, text, first, &out, reterr);
+        st = put_text(t, text, first, (flags & OPS_TOKENIZER_PLAIN) != 0, &out, reterr);
     if (st == OPS_OK && marks && t->add_eos && t->eos >= 0)
         st = ops_tok_put(&out, t->eos, reterr);
     ops_strbuf_done(&clean);

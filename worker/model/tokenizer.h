@@ -90,6 +90,9 @@ bool ops_tokenizer_ends(const ops_tokenizer *t, int32_t id); /* eos, end of turn
 enum ops_tokenizer_flags {
     OPS_TOKENIZER_BOS = 1,    /* bos first, and eos last, where the file asks for them */
     OPS_TOKENIZER_INSIDE = 2, /* not the start of a prompt: no space goes before the text */
+    OPS_TOKENIZER_PLAIN =
+        4 /* the marks of tools (<tool_call>, <tool_response> and what closes them) are no pieces
+                                 in it, though user-defined: a chat's template alone writes them */
 };
 
 /* Appends the ids of `text` to *out. Bytes that are no UTF-8 read as U+FFFD, one for each maximal part of a code point
