@@ -122,6 +122,10 @@ ops_gb_ref ops_gb_number_between(ops_gb *b, bool has_lo, int64_t lo, bool has_hi
 /* The inside of a JSON string that the pattern is found in. OPS_EINVAL, OPS_EUNIMPL: with the place in the pattern. */
 OPS_MUST_USE ops_status ops_gb_pattern(ops_gb *b, ops_slice pattern, ops_gb_ref *ret, ops_err *reterr);
 
+/* --- a schema inside of another grammar (schema.c) --- */
+/* Makes the rule: what the schema allows. Errors as ops_grammar_from_schema(). */
+OPS_MUST_USE ops_status ops_gb_schema(ops_gb *b, ops_slice json, uint32_t rule, ops_err *reterr);
+
 /* --- trim.c --- */
 OPS_MUST_USE ops_status ops_gb_trim(ops_gb *b, ops_err *reterr);
 OPS_MUST_USE ops_status ops_gb_check_left(ops_gb *b,

@@ -6,6 +6,7 @@
 #include "base/mem/alloc.h"
 #include "base/text/utf8.h"
 #include "worker/grammar/build_internal.h"
+#include "worker/model/json_text.h"
 
 enum { NAME_MAX = 64, RANGES = 256 };
 
@@ -13,6 +14,12 @@ typedef struct rule {
     size_t used_at; /* where its name was met first */
     bool made;
 } rule;
+
+typedef struct schema { /* %json */
+    ops_slice json, in; /* the rule it stands in */
+    size_t at;
+    uint32_t rule;
+} schema;
 
 typedef struct parser {
     ops_gb *b;
@@ -22,18 +29,27 @@ typedef struct parser {
     ops_map *by_name; /* -> rule's number + 1 */
     OPS_VEC(rule) rules;
     OPS_VEC(ops_slice) names;
+    OPS_VEC(schema) schemas;
+    ops_slice in; /* the rule being read */
     ops_err *err;
     ops_status st;
 } parser;
 typedef OPS_VEC(ops_gb_ref) refs;
 
-static ops_status fail_at(parser *p, size_t at, ops_status st, const char *what, ops_slice name)
+static void place_of(const parser *p, size_t at, size_t *ret_line, size_t *ret_column)
 {
     size_t line = 1, column = 1;
     for (size_t i = 0; i < at && i < p->s.n; i++) {
         column = p->s.p[i] == '\n' ? 1 : column + (((uint8_t)p->s.p[i] & 0xc0) != 0x80);
         line += p->s.p[i] == '\n';
     }
+    *ret_line = line;
+    *ret_column = column;
+}
+static ops_status fail_at(parser *p, size_t at, ops_status st, const char *what, ops_slice name)
+{
+    size_t line, column;
+    place_of(p, at, &line, &column);
     if (p->st == OPS_OK && name.n > 0)
         p->st = ops_fail(p->err, st, "grammar %zu:%zu: %s '" OPS_SLICE_FMT "'", line, column, what,
                          OPS_SLICE_ARG(name));
@@ -237,6 +253,41 @@ static ops_gb_ref class(parser *p)
     return not ? all_but(p, r, n) : ops_gb_set(p->b, r, n, false);
 }
 
+/* A schema is a rule, made when the whole text was read: so the rules of this text are numbered one after another. */
+static ops_gb_ref schema_here(parser *p)
+{
+    ops_json_scan scan = {0};
+    const size_t at = p->at;
+    skip(p);
+    size_t n = 0;
+    ops_json_step step = peek(p) == '{' ? OPS_JSON_GOES_ON : OPS_JSON_BROKEN;
+    while (step == OPS_JSON_GOES_ON && p->at + n < p->s.n)
+        step = ops_json_scan_put(&scan, p->s.p[p->at + n++]);
+    if (step != OPS_JSON_ENDS)
+        return wrong(p, "after %json a JSON Schema, an object, is missing");
+    const schema s = {ops_slice_sub(p->s, p->at, n), p->in, at, ops_gb_rule(p->b)};
+    p->at += n;
+    if (ops_gb_ok(p->b) && (!ops_vec_push(&p->rules, ((rule){at, true})) ||
+                            !ops_vec_push(&p->names, OPS_SLICE("%json")) || !ops_vec_push(&p->schemas, s)))
+        p->b->st = OPS_ENOMEM;
+    return ops_gb_call(p->b, s.rule);
+}
+
+static ops_status make_schemas(parser *p)
+{
+    ops_status st = OPS_OK;
+    for (size_t i = 0; i < p->schemas.n && st == OPS_OK; i++) {
+        const schema *s = &p->schemas.v[i];
+        st = ops_gb_schema(p->b, s->json, s->rule, p->err);
+        size_t line, column;
+        place_of(p, s->at, &line, &column);
+        if (st != OPS_OK)
+            ops_err_prefix(p->err, "grammar %zu:%zu: in '" OPS_SLICE_FMT "'", line, column,
+                           OPS_SLICE_ARG(s->in));
+    }
+    return st;
+}
+
 static ops_gb_ref alternatives(parser *p);
 
 static ops_gb_ref atom(parser *p) // NOLINT(misc-no-recursion): OPS_GRAMMAR_NESTING_MAX
@@ -257,6 +308,8 @@ static ops_gb_ref atom(parser *p) // NOLINT(misc-no-recursion): OPS_GRAMMAR_NEST
         static const ops_gb_range point[] = {{0, '\n' - 1}, {'\n' + 1, 0x10ffff}};
         return ops_gb_set(p->b, point, 2, false);
     }
+    if (next_is(p, "%json"))
+        return schema_here(p);
     if (!next_is(p, "("))
         return wrong(p, "a name, a text, a class or a group is missing");
     if (++p->depth > OPS_GRAMMAR_NESTING_MAX)
@@ -332,6 +385,7 @@ static void read_rule(parser *p)
     const size_t at = p->at;
     const uint32_t r = rule_of(p, name, at);
     p->at += name.n;
+    p->in = name;
     skip(p);
     (void)next_is(p, "::=");
     if (going(p) && p->rules.v[r - OPS_GB_COMMON].made)
@@ -357,7 +411,8 @@ static ops_status read_all(parser *p, uint32_t *ret_root)
     if (going(p) && root == 0)
         (void)wrong(p, "there is no rule 'root'");
     *ret_root = root != 0 ? (uint32_t)root - 1 : 0;
-    return p->st != OPS_OK ? p->st : ops_gb_told(p->b, p->err);
+    const ops_status st = p->st != OPS_OK ? p->st : ops_gb_told(p->b, p->err);
+    return st == OPS_OK ? make_schemas(p) : st;
 }
 
 ops_status ops_grammar_from_ebnf(const ops_grammar_vocab *v, ops_slice text, ops_grammar **ret,
@@ -368,7 +423,8 @@ ops_status ops_grammar_from_ebnf(const ops_grammar_vocab *v, ops_slice text, ops
                         OPS_GRAMMAR_TEXT_MAX);
     ops_gb b;
     parser p = {.b = &b, .s = text, .err = reterr};
-    ops_status st = ops_gb_init(&b, v, 0, reterr);
+    const unsigned flags = ops_slice_find(text, OPS_SLICE("%json")) >= 0 ? OPS_GRAMMAR_SPACED : 0;
+    ops_status st = ops_gb_init(&b, v, flags, reterr);
     p.by_name = ops_map_new();
     if (st == OPS_OK && p.by_name == NULL)
         st = ops_fail(reterr, OPS_ENOMEM, "grammar: out of memory");
@@ -382,6 +438,7 @@ ops_status ops_grammar_from_ebnf(const ops_grammar_vocab *v, ops_slice text, ops
     ops_map_free(p.by_name);
     ops_vec_done(&p.rules);
     ops_vec_done(&p.names);
+    ops_vec_done(&p.schemas);
     ops_gb_done(&b);
     return st;
 }

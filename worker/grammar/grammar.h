@@ -9,7 +9,8 @@
  * than the schema allows; none is offered that it forbids but for oneOf, which is read as anyOf.
  *
  * EBNF: `name ::= alternatives`, the rule `root` first in force; "text" and 'text', [a-z] and [^a-z], `.`, ( ), ? * + {m}
- * {m,} {m,n}, # to the end of a line. In texts and classes: \n \r \t \\ \" \' \] \[ \- \^ \xHH \uHHHH \UHHHHHHHH, which name
+ * {m,} {m,n}, # to the end of a line, and %json {...}, what a JSON Schema allows, with blanks (OPS_GRAMMAR_SPACED); its
+ * pointers start at that object, and an error is told with the rule that it stands in. In texts and classes: \n \r \t \\ \" \' \] \[ \- \^ \xHH \uHHHH \UHHHHHHHH, which name
  * code points. Errors say line:column.
  *
  * From every place that can be reached the text can still be ended, and by tokens of the vocabulary: what leads nowhere is

@@ -314,6 +314,28 @@ static void gs_done(ops_gs *s)
     json_decref(s->root);
 }
 
+/* Reads the schema; *ret_root is its rule, made with all that it needs. */
+static ops_status compile(ops_gs *s, ops_slice json, uint32_t *ret_root)
+{
+    json_error_t bad;
+    ops_strbuf_init(&s->at, OPS_GS_POINTER_MAX);
+    const bool room =
+        ops_strbuf_room(&s->at, OPS_GS_POINTER_MAX) != NULL; /* now, so that later only length can fail */
+    s->rules = ops_map64_new();
+    s->strings = ops_map64_new();
+    s->made_by_text = ops_map_new();
+    if (!room || s->rules == NULL || s->strings == NULL || s->made_by_text == NULL)
+        return ops_fail(s->err, OPS_ENOMEM, "schema: out of memory");
+    s->root =
+        json_loadb(json.p != NULL ? json.p : "", json.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &bad);
+    if (s->root == NULL)
+        return ops_fail(s->err, OPS_EINVAL, "schema: no JSON at line %d column %d: %s", bad.line, bad.column,
+                        bad.text);
+    *ret_root = ops_gs_rule(s, s->root, OPS_GS_VALUE);
+    run_jobs(s);
+    return OPS_OK;
+}
+
 ops_status ops_grammar_from_schema(const ops_grammar_vocab *v, ops_slice json, unsigned flags,
                                    ops_grammar **ret, ops_err *reterr)
 {
@@ -321,30 +343,27 @@ ops_status ops_grammar_from_schema(const ops_grammar_vocab *v, ops_slice json, u
         return ops_fail(reterr, OPS_ETOOBIG, "schema of %zu bytes, more than %d", json.n,
                         OPS_GRAMMAR_TEXT_MAX);
     ops_gb b;
-    json_error_t bad;
     ops_gs s = {.b = &b, .err = reterr};
+    uint32_t root = 0;
     ops_status st = ops_gb_init(&b, v, flags, reterr);
-    ops_strbuf_init(&s.at, OPS_GS_POINTER_MAX);
-    const bool room =
-        ops_strbuf_room(&s.at, OPS_GS_POINTER_MAX) != NULL; /* now, so that later only length can fail */
-    s.rules = ops_map64_new();
-    s.strings = ops_map64_new();
-    s.made_by_text = ops_map_new();
-    if (st == OPS_OK && (!room || s.rules == NULL || s.strings == NULL || s.made_by_text == NULL))
-        st = ops_fail(reterr, OPS_ENOMEM, "schema: out of memory");
-    if (st == OPS_OK) {
-        s.root =
-            json_loadb(json.p != NULL ? json.p : "", json.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &bad);
-        if (s.root == NULL)
-            st = ops_fail(reterr, OPS_EINVAL, "schema: no JSON at line %d column %d: %s", bad.line,
-                          bad.column, bad.text);
-    }
-    if (st == OPS_OK) {
-        const uint32_t root = ops_gs_rule(&s, s.root, OPS_GS_VALUE);
-        run_jobs(&s);
+    if (st == OPS_OK)
+        st = compile(&s, json, &root);
+    if (st == OPS_OK)
         st = finish(&s, root, ret);
-    }
     gs_done(&s);
     ops_gb_done(&b);
+    return st;
+}
+
+ops_status ops_gb_schema(ops_gb *b, ops_slice json, uint32_t rule, ops_err *reterr)
+{
+    ops_gs s = {.b = b, .err = reterr};
+    uint32_t root = 0;
+    ops_status st = compile(&s, json, &root);
+    if (st == OPS_OK && ops_gs_going(&s))
+        ops_gb_make(b, rule, ops_gb_call(b, root));
+    if (st == OPS_OK)
+        st = s.st != OPS_OK ? s.st : ops_gb_told(b, reterr);
+    gs_done(&s);
     return st;
 }

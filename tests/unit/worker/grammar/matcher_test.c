@@ -416,6 +416,45 @@ static void a_long_text_keeps_its_bounds(void **state)
     assert_true(ops_matcher_complete(m));
 }
 
+static void schemas_stand_in_an_ebnf(void **state)
+{
+    (void)state;
+    OPS_AUTO(ops_grammar_free)
+    ops_grammar *g =
+        ebnf("root ::= 'a: ' one | 'b: ' %json {\"$defs\":{\"n\":{\"enum\":[\"}#\\\"\",2]}},\n"
+             " \"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/n\"}}'!' # a comment\n"
+             "one ::= %json{\"properties\":{\"x\":{\"type\":\"boolean\"}},\"required\":[\"x\"]}+");
+    static const char *const good[] = {"a: {\"x\":true}", "a: { \"x\": false}{\"x\":true}", "b: []!",
+                                       "b: [\"}#\\\"\", 2]!"};
+    static const char *const bad[] = {"a: {}", "a: {\"x\":true}!", "b: [2]", "b: [3]!", "{\"x\":true}"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (!whole(g, good[i]))
+            fail_msg("'%s' is refused", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (whole(g, bad[i]))
+            fail_msg("'%s' is taken", bad[i]);
+    static const struct {
+        const char *text, *said;
+        ops_status st;
+    } wrong[] = {
+        {"root ::= %json", "1:15: after %json a JSON Schema", OPS_EINVAL},
+        {"root ::= %json {\"type\":\"string\"", "after %json a JSON Schema", OPS_EINVAL},
+        {"root ::= %json [1]", "after %json a JSON Schema", OPS_EINVAL},
+        {"root ::= 'x' t\nt ::= %json {\"properties\":{\"a\":{\"not\":{}}}}",
+         "grammar 2:12: in 't': schema at '#/properties/a': not: this keyword is not built", OPS_EUNIMPL},
+        {"root ::= 'x' %json {\"type\":}", "grammar 1:19: in 'root': schema: no JSON at line 1", OPS_EINVAL},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ops_grammar *none = NULL;
+        ops_err err = {.msg = ""};
+        assert_int_equal(ops_grammar_from_ebnf(vocab, ops_slice_str(wrong[i].text), &none, &err),
+                         wrong[i].st);
+        assert_null(none);
+        if (strstr(err.msg, wrong[i].said) == NULL)
+            fail_msg("\"%s\" lacks \"%s\"", err.msg, wrong[i].said);
+    }
+}
+
 static void a_heap_that_is_out_changes_nothing(void **state)
 {
     (void)state;
@@ -423,17 +462,18 @@ static void a_heap_that_is_out_changes_nothing(void **state)
         "{\"properties\":{\"a\":{\"pattern\":\"^[a-z]+$\"},\"b\":{\"anyOf\":[{\"$ref\":\"#\"},{\"type\":"
         "\"null\"}]}},"
         "\"allOf\":[{\"required\":[\"a\"]}],\"additionalProperties\":{\"enum\":[1,2,3,4,5,6]}}";
-    for (int kind = 0; kind < 2; kind++)
+    static const char *const texts[] = {"root ::= x+ y\nx ::= 'a' | [b-d]\ny ::= ('q' x)?",
+                                        "root ::= 'x' %json {\"properties\":{\"a\":{\"enum\":[1,2]}}} y\n"
+                                        "y ::= %json {\"type\":\"string\",\"maxLength\":3}"};
+    for (int kind = 0; kind < 3; kind++)
         for (long n = 1;; n++) {
             const long live = ops_alloc_live();
             ops_grammar *g = NULL;
             ops_err err = {.code = OPS_OK};
             ops_alloc_fail_at(n);
             const ops_status st =
-                kind == 0
-                    ? ops_grammar_from_schema(vocab, ops_slice_str(json), 0, &g, &err)
-                    : ops_grammar_from_ebnf(
-                          vocab, OPS_SLICE("root ::= x+ y\nx ::= 'a' | [b-d]\ny ::= ('q' x)?"), &g, &err);
+                kind == 0 ? ops_grammar_from_schema(vocab, ops_slice_str(json), 0, &g, &err)
+                          : ops_grammar_from_ebnf(vocab, ops_slice_str(texts[kind - 1]), &g, &err);
             ops_alloc_fail_at(0);
             if (st == OPS_OK) {
                 ops_grammar_free(g);
@@ -484,6 +524,7 @@ int main(void)
         cmocka_unit_test(too_many_ways_are_refused),
         cmocka_unit_test(a_cache_is_bounded_and_changes_nothing),
         cmocka_unit_test(a_long_text_keeps_its_bounds),
+        cmocka_unit_test(schemas_stand_in_an_ebnf),
         cmocka_unit_test(a_heap_that_is_out_changes_nothing),
     };
     vocab = walk_vocab();

@@ -272,6 +272,7 @@ def test_broken_json_is_told_with_its_place():
     ('root ::= [^\\n"]{1,3} "\\n"', '[^\n"]{1,3}\n'),
     ('root ::= list\nlist ::= item ("," item)*\nitem ::= [0-9]+ | "(" list ")"', r"[0-9,()]+"),
     ('root ::= . . "é"?', r"[^\n]{2}\u00e9?"),
+    ('root ::= "<" %json {"type": "array", "items": {"enum": [1, "#"]}} ">" | %json {"const": null}', r'<\[\s*((1|"#"),\s*)*(1|"#")?\s*\]>|null'),
 ])
 def test_ebnf(grammar, pattern):
     (texts,) = walk(["ebnf " + json.dumps(grammar)], texts=60, tokens=12)
@@ -290,6 +291,8 @@ def test_ebnf(grammar, pattern):
     ("root ::= 'a'{4,2}", "EINVAL grammar 1:18: a count is not"),
     ("root ::= é", "EINVAL grammar 1:10: a name, a text"),
     ("root ::= x 'a'\nx ::= 'b'? root", "EINVAL 'root' begins with itself"),
+    ("root ::= %json [1]", "EINVAL grammar 1:16: after %json"),
+    ('root ::= "a"\n  %json {"items": {"multipleOf": 2}}', "EUNIMPL grammar 2:8: in 'root': schema at '#/items': multipleOf"),
     ("root ::= 'a' root", "EINVAL no text satisfies it"),
 ])
 def test_ebnf_errors_have_a_place(grammar, said):
