@@ -93,6 +93,8 @@ typedef enum ops_chat_calls {
     OPS_CHAT_CALLS_ARGS /* [TOOL_CALLS]N[ARGS]A, the marks control tokens; [CALL_ID] and an id may stand before [ARGS] */
 } ops_chat_calls;
 ops_chat_calls ops_chat_calls_form(const ops_chat *c);
+/* OPS_EINVAL, OPS_ETOOBIG: the name or the parameters, with the reason. */
+OPS_MUST_USE ops_status ops_chat_tool_check(const ops_chat_tool *t, ops_err *reterr);
 bool ops_chat_native_tools(const ops_chat *c); /* the template itself describes tools */
 
 void ops_chat_prompt_init(ops_chat_prompt *p);

@@ -59,6 +59,11 @@ static ops_status check_named(ops_slice name, ops_slice json, const char *what, 
     return st;
 }
 
+ops_status ops_chat_tool_check(const ops_chat_tool *t, ops_err *reterr)
+{
+    return check_named(t->name, t->parameters, "parameters", reterr);
+}
+
 static ops_status check_calls(const ops_chat_message *m, size_t i, ops_err *reterr)
 {
     if (m->n_calls > 0 && m->role != OPS_CHAT_ASSISTANT)
@@ -84,7 +89,7 @@ static ops_status check_tools(const ops_chat_options *options, ops_err *reterr)
         return ops_fail(reterr, OPS_EINVAL, "the tool to call has no name that a tool can have");
     ops_status st = OPS_OK;
     for (size_t i = 0; i < options->n_tools && st == OPS_OK; i++) {
-        st = check_named(options->tools[i].name, options->tools[i].parameters, "parameters", reterr);
+        st = ops_chat_tool_check(&options->tools[i], reterr);
         if (st != OPS_OK)
             ops_err_prefix(reterr, "tool %zu", i);
     }

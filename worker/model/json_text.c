@@ -16,6 +16,24 @@ static ops_slice skip_blanks(ops_slice s)
 
 /* --- scanning --- */
 
+static bool opens(ops_json_scan *s, bool object)
+{
+    if (s->depth == OPS_JSON_DEPTH_MAX)
+        return false;
+    const uint64_t bit = UINT64_C(1) << (s->depth % 64);
+    uint64_t *word = &s->objects[s->depth++ / 64];
+    *word = object ? *word | bit : *word & ~bit;
+    return true;
+}
+
+static bool closes(ops_json_scan *s, bool object)
+{
+    if (s->depth == 0)
+        return false;
+    s->depth--;
+    return (s->objects[s->depth / 64] >> (s->depth % 64) & 1) == object;
+}
+
 static ops_json_step in_string(ops_json_scan *s, char c)
 {
     if ((unsigned char)c < 0x20)
@@ -35,17 +53,10 @@ ops_json_step ops_json_scan_put(ops_json_scan *s, char c)
         return OPS_JSON_GOES_ON;
     case '{':
     case '[':
-        if (s->depth == OPS_JSON_DEPTH_MAX)
-            return OPS_JSON_BROKEN;
-        s->objects = s->objects << 1 | (c == '{');
-        s->depth++;
-        return OPS_JSON_GOES_ON;
+        return opens(s, c == '{') ? OPS_JSON_GOES_ON : OPS_JSON_BROKEN;
     case '}':
     case ']':
-        if (s->depth == 0 || (s->objects & 1) != (c == '}'))
-            return OPS_JSON_BROKEN;
-        s->objects >>= 1;
-        return --s->depth > 0 ? OPS_JSON_GOES_ON : OPS_JSON_ENDS;
+        return !closes(s, c == '}') ? OPS_JSON_BROKEN : s->depth > 0 ? OPS_JSON_GOES_ON : OPS_JSON_ENDS;
     default: /* blanks, commas, colons, numbers, true, false, null */
         return s->depth > 0 && strchr(" \t\n\r,:0123456789+-.eEtrufalsn", c) != NULL && c != '\0'
                    ? OPS_JSON_GOES_ON
@@ -96,7 +107,7 @@ ops_status ops_json_text_check(ops_slice json, ops_err *reterr)
     if (too_deep(json))
         return ops_fail(reterr, OPS_ETOOBIG, "JSON nested deeper than %d", OPS_JSON_DEPTH_MAX);
     json_error_t bad;
-    json_t *j = json_loadb(json.p != NULL ? json.p : "", json.n, JSON_REJECT_DUPLICATES, &bad);
+    json_t *j = json_loadb(json.p != NULL ? json.p : "", json.n, JSON_ALLOW_NUL, &bad);
     const bool object = json_is_object(j);
     if (j == NULL)
         (void)ops_fail(reterr, OPS_EINVAL, "no JSON at line %d column %d: %s", bad.line, bad.column,

@@ -9,10 +9,10 @@
 #include "base/status/status.h"
 #include "base/text/strbuf.h"
 
-enum { OPS_JSON_TEXT_MAX = 1 << 20, OPS_JSON_DEPTH_MAX = 64 };
+enum { OPS_JSON_TEXT_MAX = 1 << 20, OPS_JSON_DEPTH_MAX = 128 };
 
-/* An object that jansson reads: UTF-8, no key twice, no U+0000, integers of 64 bits. OPS_EINVAL says where it is not;
- * OPS_ETOOBIG: bytes or depth. */
+/* An object that jansson reads: UTF-8, integers of 64 bits, no U+0000 in a key. OPS_EINVAL says where it is not; OPS_ETOOBIG:
+ * bytes or depth. */
 OPS_MUST_USE ops_status ops_json_text_check(ops_slice json, ops_err *reterr);
 
 /* --- of JSON that was checked --- */
@@ -22,13 +22,13 @@ void ops_json_text_quote(ops_strbuf *out, ops_slice utf8); /* a text as such a s
 /* The next member of an object or element of an array; *rest starts as the whole of it. Both as they are written, the key
  * with its quotes (of an element: empty). False at the end. */
 bool ops_json_text_next(ops_slice *rest, ops_slice *ret_key, ops_slice *ret_value);
-/* The value of the member of this name, which is plain ASCII without escapes. */
+/* The value of the first member of this name, which is plain ASCII without escapes. */
 bool ops_json_text_member(ops_slice object, const char *name, ops_slice *ret_value);
 void ops_json_text_unquote(ops_strbuf *out, ops_slice literal); /* what a string with its quotes says */
 
 /* --- the end of an object, an array or a string while its bytes come --- */
-typedef struct ops_json_scan { /* starts as zero */
-    uint64_t objects;          /* of the open brackets: which are objects' */
+typedef struct ops_json_scan {                 /* starts as zero */
+    uint64_t objects[OPS_JSON_DEPTH_MAX / 64]; /* a bit for each open bracket: an object's */
     uint8_t depth;
     bool string, escape;
 } ops_json_scan;
