@@ -167,6 +167,16 @@ const ops_generator_info *ops_generator_info_get(const ops_generator *g)
     return &g->info;
 }
 
+const ops_chat *ops_generator_chat(const ops_generator *g)
+{
+    return g->parts.chat;
+}
+
+const ops_tokenizer *ops_generator_tokenizer(const ops_generator *g)
+{
+    return g->parts.tokenizer;
+}
+
 ops_slice ops_generator_token_text(const ops_generator *g, int32_t id)
 {
     return ops_tokenizer_piece(g->parts.tokenizer, id);

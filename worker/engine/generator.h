@@ -81,7 +81,7 @@ typedef struct ops_generator_token {
 } ops_generator_token;
 
 /* A piece of an answer, borrowed for the call. `text` is whole UTF-8 and may lag behind the token. `token` NULL: only text
- * that was held back. */
+ * that was held back. With a control token comes all text before it. */
 typedef struct ops_generator_piece {
     ops_slice text;
     const ops_generator_token *token;
@@ -101,6 +101,10 @@ typedef struct ops_generator_result {
 typedef struct ops_generator_request {
     const ops_chat_message *messages; /* a conversation to answer; n_messages 0: */
     size_t n_messages;
+    const ops_chat_tool *tools; /* with messages: as worker/engine/tools.h plans them */
+    size_t n_tools;
+    bool call;
+    ops_slice call_name;
     ops_slice prompt; /* text to go on with */
     ops_sample_params sample;
     uint32_t tokens_max;   /* 0: what the context leaves */
@@ -141,6 +145,8 @@ OPS_MUST_USE ops_status ops_generator_new(const ops_generator_conf *conf, ops_ge
 void ops_generator_free(ops_generator *g);
 OPS_AUTO_DEFINE(ops_generator, ops_generator_free)
 const ops_generator_info *ops_generator_info_get(const ops_generator *g); /* @thread any */
+const ops_chat *ops_generator_chat(const ops_generator *g);           /* NULL: prompts only. @thread any */
+const ops_tokenizer *ops_generator_tokenizer(const ops_generator *g); /* @thread any */
 /* Bytes that a token stands for, often no whole UTF-8; empty: none. @thread any */
 ops_slice ops_generator_token_text(const ops_generator *g, int32_t id);
 

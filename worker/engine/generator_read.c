@@ -13,8 +13,9 @@ static ops_status chat_ids(const ops_generator *g, const ops_generator_request *
         return ops_fail(reterr, OPS_EUNIMPL, "%s takes prompts only: %s", g->info.model, g->parts.chat_why);
     ops_chat_prompt p;
     ops_chat_prompt_init(&p);
-    ops_status st = ops_chat_render(g->parts.chat, q->messages, q->n_messages,
-                                    (ops_chat_options){.answer = true}, &p, reterr);
+    const ops_chat_options options = {
+        .answer = true, .tools = q->tools, .n_tools = q->n_tools, .call = q->call, .call_name = q->call_name};
+    ops_status st = ops_chat_render(g->parts.chat, q->messages, q->n_messages, options, &p, reterr);
     if (st == OPS_OK)
         st = ops_chat_encode(&p, g->parts.tokenizer, out, reterr);
     ops_chat_prompt_done(&p);

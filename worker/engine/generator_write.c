@@ -49,7 +49,9 @@ static bool add(ops_generator *g, ops_generation *r, ops_sample_choice c, genera
     ops_detok_put(&r->detok, c.id, &r->text);
     if (r->text.failed)
         return over(ret, OPS_ENOMEM, OPS_GENERATOR_STOP, "text of the answer");
-    if (!show(r, &token, false))
+    /* no stop text goes across a control token, and who knows it by its id must have the text before it */
+    const bool control = ops_tokenizer_kind(g->parts.tokenizer, c.id) == OPS_PIECE_CONTROL;
+    if (!show(r, &token, control))
         return over(ret, OPS_OK, OPS_GENERATOR_STOP, "");
     if (r->seq.n < r->last)
         return true;

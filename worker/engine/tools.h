@@ -1,16 +1,15 @@
 /* Calls of tools: what makes a decoder write one, and finding them in what it writes. Pure: no device, no clock.
  *
  * A request with tools goes like this:
- *   ops_tools_plan_make()   what the choice asks for: options of the prompt and, where calls are forced, a form of the answer
- *   ops_chat_render()       with tools, call and call_name of the plan
- *   ops_generator_submit()  with the plan's ebnf, where it has one, as OPS_GENERATOR_EBNF
- *   ops_tool_finder_new()   and then, in `tell`, ops_tool_finder_put() for every piece: its token's id and its text. What
- *                           comes back is shown at once: text, and whole calls
+ *   ops_tools_plan_make()   what the choice asks for: of the prompt, and where calls are forced, of the answer's form
+ *   ops_tool_finder_new()   one for each answer
+ *   ops_generator_submit()  with tools, call and call_name of the plan, and its ebnf, where it has one, as OPS_GENERATOR_EBNF
+ *   ops_tool_finder_put()   in `tell`: each piece's text and its token's id. What comes back can be shown at once
  *   ops_tool_finder_end()   in `done`. Where ops_tool_finder_calls() is not 0, the answer ended with calls
+ * The calls of former answers and what came of them go back as ops_chat_message.calls and role OPS_CHAT_TOOL.
  *
  * Marks that are control tokens ([TOOL_CALLS] of Mistral, in some files <tool_call>) have no text: they are known by their
- * ids. Text that came before such a token must be put no later than with it: who holds text back for a stop text lets it go
- * when a control token comes. */
+ * ids, and the generator gives all text that came before with them. */
 #ifndef OPS_WORKER_TOOLS_H
 #define OPS_WORKER_TOOLS_H
 
