@@ -6,7 +6,7 @@
 #include "base/mem/alloc.h"
 #include "coordinator/api/model_internal.h"
 
-enum { MESSAGE_BYTES = 256 };
+enum { MESSAGE_BYTES = sizeof((ops_err *)0)->msg };
 
 typedef struct change {
     struct changing *all;
