@@ -163,6 +163,18 @@ static inline ops_slice fake_writer_token_text(const ops_writer *base, int32_t i
     return id >= 0 ? ops_slice_of(&letters[id % 26], 1) : (ops_slice){0};
 }
 
+static inline const ops_chat *fake_writer_chat(const ops_writer *base)
+{
+    (void)base;
+    return NULL;
+}
+
+static inline const ops_tokenizer *fake_writer_tokenizer(const ops_writer *base)
+{
+    (void)base;
+    return NULL;
+}
+
 static inline void fake_writer_free(ops_writer *base)
 {
     struct fake_writer *w = (struct fake_writer *)base;
@@ -176,9 +188,9 @@ static inline void fake_writer_free(ops_writer *base)
 
 static inline struct fake_writer *fake_writer_new(const char *name, bool open)
 {
-    static const ops_writer_ops ops = {fake_writer_submit,  fake_writer_cancel, fake_writer_step,
-                                       fake_writer_on_work, fake_writer_counts, fake_writer_token_text,
-                                       fake_writer_free};
+    static const ops_writer_ops ops = {fake_writer_submit,  fake_writer_cancel,    fake_writer_step,
+                                       fake_writer_on_work, fake_writer_counts,    fake_writer_token_text,
+                                       fake_writer_chat,    fake_writer_tokenizer, fake_writer_free};
     struct fake_writer *w = ops_calloc(1, sizeof *w);
     if (w == NULL)
         return NULL;

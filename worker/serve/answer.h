@@ -1,9 +1,11 @@
-/* Pieces of an answer as messages: gathered until they shall be told, with the bytes of their tokens. @thread one at a time */
+/* Pieces of an answer as messages: gathered until they shall be told, with the bytes of their tokens; calls of tools are
+ * found among them. @thread one at a time */
 #ifndef OPS_WORKER_ANSWER_H
 #define OPS_WORKER_ANSWER_H
 
 #include "base/text/strbuf.h"
 #include "proto/ops/v1/generate.pb-c.h"
+#include "worker/engine/tools.h"
 #include "worker/serve/writer.h"
 
 enum {
@@ -18,6 +20,9 @@ typedef struct ops_answer {
     ops_strbuf text;
     ops_sample_choice *choices; /* (1 + n_top) a token */
     size_t tokens;
+    ops_tool_finder *finder; /* NULL: no tools */
+    ops_strbuf calls;        /* id, name and arguments of each, each with a NUL behind it */
+    size_t n_calls;
     bool failed; /* a piece was lost: the heap is out */
 } ops_answer;
 
@@ -26,6 +31,10 @@ void ops_answer_done(ops_answer *a);
 
 /* Takes a piece in; true: now it should be told. */
 bool ops_answer_add(ops_answer *a, const ops_generator_piece *piece);
+/* Looks for calls of the plan's tools from here on. OPS_ENOMEM. */
+OPS_MUST_USE ops_status ops_answer_find_calls(ops_answer *a, const ops_tools_plan *plan, ops_err *reterr);
+/* The answer is whole: what might have been a call comes out. True: it called tools. */
+bool ops_answer_end(ops_answer *a);
 /* Tells what is gathered, when there is something, and forgets it. */
 void ops_answer_tell(ops_answer *a, void (*tell)(void *ctx, const Ops__V1__GenerateDelta *delta), void *ctx);
 

@@ -29,15 +29,6 @@ static ops_status role_of(const char *name, size_t i, ops_chat_role *ret, ops_er
                     name);
 }
 
-/* Where rendering of tools and reading of calls comes in. */
-static ops_status check_tools(const Ops__V1__GenerateTask *t, ops_err *reterr)
-{
-    bool any = t->n_tools > 0 || t->tool_choice == OPS__V1__TOOL_CHOICE__TOOL_CHOICE_REQUIRED;
-    for (size_t i = 0; i < t->n_messages && !any; i++)
-        any = t->messages[i]->n_tool_calls > 0 || strcmp(t->messages[i]->role, "tool") == 0;
-    return any ? ops_fail(reterr, OPS_EUNIMPL, "tools: calls of functions are not built") : OPS_OK;
-}
-
 static ops_status check_shape(const Ops__V1__GenerateTask *t, ops_err *reterr)
 {
     if (t->n_messages > 0 && t->prompt[0] != '\0')
@@ -54,10 +45,18 @@ static ops_status check_shape(const Ops__V1__GenerateTask *t, ops_err *reterr)
         t->form->choices->n_text > OPS_GENERATOR_CHOICES_MAX)
         return ops_fail(reterr, OPS_ETOOBIG, "form.choices: %zu, at most %d", t->form->choices->n_text,
                         OPS_GENERATOR_CHOICES_MAX);
-    return check_tools(t, reterr);
+    if (t->n_tools > OPS_CHAT_TOOLS_MAX)
+        return ops_fail(reterr, OPS_ETOOBIG, "tools: %zu, at most %d", t->n_tools, OPS_CHAT_TOOLS_MAX);
+    if (t->n_messages == 0 && t->n_tools > 0)
+        return ops_fail(reterr, OPS_EINVAL, "tools: they go with messages, not with a prompt");
+    for (size_t i = 0; i < t->n_messages; i++)
+        if (t->messages[i]->n_tool_calls > OPS_CHAT_TOOLS_MAX)
+            return ops_fail(reterr, OPS_ETOOBIG, "messages[%zu].tool_calls: %zu, at most %d", i,
+                            t->messages[i]->n_tool_calls, OPS_CHAT_TOOLS_MAX);
+    return OPS_OK;
 }
 
-static uint64_t draw_seed(void)
+uint64_t ops_request_draw(void)
 {
     uint64_t seed = 0;
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) == (ssize_t)sizeof seed)
@@ -86,7 +85,7 @@ static ops_status read_sampling(const Ops__V1__Sampling *s, ops_sample_params *r
         if (s->presence_penalty != 0 || s->frequency_penalty != 0)
             p.window = PENALTY_WINDOW; /* they count over the whole text */
     }
-    p.seed = s != NULL && s->seeded ? s->seed : draw_seed();
+    p.seed = s != NULL && s->seeded ? s->seed : ops_request_draw();
     *ret = p;
     return OPS_OK;
 }
@@ -126,43 +125,133 @@ static size_t choices_of(const Ops__V1__GenerateTask *t)
                : 0;
 }
 
-ops_status ops_request_read(const Ops__V1__GenerateTask *t, ops_request *ret, ops_err *reterr)
+/* The request's arrays, in one block. */
+typedef struct arrays {
+    ops_chat_message *messages;
+    ops_chat_call *calls; /* of all messages */
+    ops_chat_tool *tools;
+    ops_slice *slices; /* stop texts, then choices */
+} arrays;
+
+static size_t calls_of(const Ops__V1__GenerateTask *t)
 {
-    ops_generator_request to = {.prompt = ops_slice_str(t->prompt),
-                                .tokens_max = t->tokens_max,
-                                .n_messages = t->n_messages,
-                                .n_stop = t->n_stop,
-                                .n_top = t->logprobs ? t->top_logprobs : 0,
-                                .salt = ops_slice_str(t->salt)};
-    ops_status st = check_shape(t, reterr);
-    if (st == OPS_OK)
-        st = read_sampling(t->sampling, &to.sample, reterr);
-    if (st != OPS_OK)
-        return st;
-    const size_t slices = t->n_stop + choices_of(t);
-    OPS_AUTO(ops_free)
-    void *block = ops_calloc(1, t->n_messages * sizeof(ops_chat_message) + slices * sizeof(ops_slice) + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_messages; i++)
+        n += t->messages[i]->n_tool_calls;
+    return n;
+}
+
+static void *make_room(const Ops__V1__GenerateTask *t, arrays *ret)
+{
+    const size_t calls = calls_of(t), slices = t->n_stop + choices_of(t);
+    void *block = ops_calloc(1, t->n_messages * sizeof *ret->messages + calls * sizeof *ret->calls +
+                                    t->n_tools * sizeof *ret->tools + slices * sizeof *ret->slices + 1);
     if (block == NULL)
-        return ops_fail(reterr, OPS_ENOMEM, "a request of %zu messages", t->n_messages);
-    ops_chat_message *messages = block;
-    ops_slice *stop = (ops_slice *)(messages + t->n_messages);
+        return NULL;
+    ret->messages = block;
+    ret->calls = (ops_chat_call *)(ret->messages + t->n_messages);
+    ret->tools = (ops_chat_tool *)(ret->calls + calls);
+    ret->slices = (ops_slice *)(ret->tools + t->n_tools);
+    return block;
+}
+
+static ops_status read_messages(const Ops__V1__GenerateTask *t, arrays *a, ops_err *reterr)
+{
+    ops_chat_call *call = a->calls;
     for (size_t i = 0; i < t->n_messages; i++) {
-        messages[i].text = ops_slice_str(t->messages[i]->content);
-        st = role_of(t->messages[i]->role, i, &messages[i].role, reterr);
+        const Ops__V1__ChatMessage *from = t->messages[i];
+        ops_chat_message *to = &a->messages[i];
+        const ops_status st = role_of(from->role, i, &to->role, reterr);
         if (st != OPS_OK)
             return st;
+        to->text = ops_slice_str(from->content);
+        to->call_id = ops_slice_str(from->tool_call_id);
+        to->calls = call;
+        to->n_calls = from->n_tool_calls;
+        for (size_t k = 0; k < from->n_tool_calls; k++)
+            *call++ = (ops_chat_call){.id = ops_slice_str(from->tool_calls[k]->id),
+                                      .name = ops_slice_str(from->tool_calls[k]->name),
+                                      .arguments = ops_slice_str(from->tool_calls[k]->arguments)};
     }
+    return OPS_OK;
+}
+
+/* What the choice of tools means for prompt and answer. */
+static ops_status plan_tools(const Ops__V1__GenerateTask *t, const ops_writer *w, arrays *a, ops_request *q,
+                             ops_err *reterr)
+{
+    const bool required = t->tool_choice == OPS__V1__TOOL_CHOICE__TOOL_CHOICE_REQUIRED;
+    if (t->n_tools == 0 && !required)
+        return OPS_OK;
+    if (w->ops->chat(w) == NULL)
+        return ops_fail(reterr, OPS_EUNIMPL, "tools: the model %s takes prompts only", w->info->model);
+    for (size_t i = 0; i < t->n_tools; i++)
+        a->tools[i] = (ops_chat_tool){.name = ops_slice_str(t->tools[i]->name),
+                                      .description = ops_slice_str(t->tools[i]->description),
+                                      .parameters = ops_slice_str(t->tools[i]->parameters)};
+    const ops_tools_request request = {.tools = a->tools,
+                                       .n = t->n_tools,
+                                       .choice = required ? OPS_TOOLS_REQUIRED
+                                                 : t->tool_choice == OPS__V1__TOOL_CHOICE__TOOL_CHOICE_NONE
+                                                     ? OPS_TOOLS_NONE
+                                                     : OPS_TOOLS_AUTO,
+                                       .named = required ? ops_slice_str(t->tool) : (ops_slice){0},
+                                       .parallel = true};
+    const ops_status st =
+        ops_tools_plan_make(w->ops->chat(w), w->ops->tokenizer(w), &request, &q->plan, reterr);
+    if (st != OPS_OK)
+        return st;
+    q->to.tools = q->plan.tools;
+    q->to.n_tools = q->plan.n_tools;
+    q->to.call = q->plan.call;
+    q->to.call_name = q->plan.call_name;
+    if (q->plan.ebnf.n == 0)
+        return OPS_OK;
+    if (q->to.form != OPS_GENERATOR_TEXT)
+        return ops_fail(reterr, OPS_EINVAL,
+                        "form: an answer that must be a call of a tool has no form beside that");
+    q->to.form = OPS_GENERATOR_EBNF;
+    q->to.form_text = ops_strbuf_get(&q->plan.ebnf);
+    return OPS_OK;
+}
+
+ops_status ops_request_read(const Ops__V1__GenerateTask *t, const ops_writer *w, ops_request *ret,
+                            ops_err *reterr)
+{
+    ops_request q = {.to = {.prompt = ops_slice_str(t->prompt),
+                            .tokens_max = t->tokens_max,
+                            .n_messages = t->n_messages,
+                            .n_stop = t->n_stop,
+                            .n_top = t->logprobs ? t->top_logprobs : 0,
+                            .salt = ops_slice_str(t->salt)}};
+    arrays a;
+    ops_status st = check_shape(t, reterr);
+    if (st == OPS_OK)
+        st = read_sampling(t->sampling, &q.to.sample, reterr);
+    if (st != OPS_OK)
+        return st;
+    q.block = make_room(t, &a);
+    if (q.block == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "a request of %zu messages", t->n_messages);
     for (size_t i = 0; i < t->n_stop; i++)
-        stop[i] = ops_slice_str(t->stop[i]);
-    read_form(t->form, &to, stop + t->n_stop);
-    to.messages = messages;
-    to.stop = stop;
-    *ret = (ops_request){.to = to, .block = OPS_STEAL(block)};
+        a.slices[i] = ops_slice_str(t->stop[i]);
+    q.to.messages = a.messages;
+    q.to.stop = a.slices;
+    read_form(t->form, &q.to, a.slices + t->n_stop);
+    st = read_messages(t, &a, reterr);
+    if (st == OPS_OK)
+        st = plan_tools(t, w, &a, &q, reterr);
+    if (st != OPS_OK) {
+        ops_request_done(&q);
+        return st;
+    }
+    *ret = q;
     return OPS_OK;
 }
 
 void ops_request_done(ops_request *r)
 {
+    ops_tools_plan_done(&r->plan);
     ops_free(r->block);
     r->block = NULL;
 }

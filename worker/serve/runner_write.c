@@ -69,11 +69,13 @@ static void on_result(void *ctx, const ops_generator_result *r)
     w->over = true; /* nobody may cancel it from here on */
     w->generation = NULL;
     pthread_mutex_unlock(&w->lock);
+    const bool called = r->status == OPS_OK && ops_answer_end(&w->answer);
     if (r->status == OPS_OK)
         ops_answer_tell(&w->answer, w->listener.tell, w->listener.ctx);
     Ops__V1__GenerateEnd end = OPS__V1__GENERATE_END__INIT;
-    end.finish_reason = r->end == OPS_GENERATOR_LENGTH ? OPS__V1__FINISH_REASON__FINISH_REASON_LENGTH
-                                                       : OPS__V1__FINISH_REASON__FINISH_REASON_STOP;
+    end.finish_reason = called                           ? OPS__V1__FINISH_REASON__FINISH_REASON_TOOL_CALLS
+                        : r->end == OPS_GENERATOR_LENGTH ? OPS__V1__FINISH_REASON__FINISH_REASON_LENGTH
+                                                         : OPS__V1__FINISH_REASON__FINISH_REASON_STOP;
     end.prompt_tokens = r->prompt_tokens;
     end.cached_tokens = r->cached_tokens;
     end.completion_tokens = r->tokens;
@@ -99,11 +101,16 @@ static ops_status hand_over(ops_runner_writing *w, const Ops__V1__GenerateTask *
 {
     ops_request q;
     ops_generation *g = NULL;
-    ops_status st = ops_request_read(task, &q, reterr);
+    ops_status st = ops_request_read(task, w->slot->writer, &q, reterr);
     if (st != OPS_OK)
         return st;
     ops_answer_init(&w->answer, task);
     w->answer.writer = w->slot->writer;
+    st = ops_answer_find_calls(&w->answer, &q.plan, reterr);
+    if (st != OPS_OK) {
+        ops_request_done(&q);
+        return st;
+    }
     if (task->echo && task->prompt[0] != '\0')
         (void)ops_answer_add(&w->answer, &(ops_generator_piece){.text = ops_slice_str(task->prompt)});
     q.to.line = w->line;

@@ -42,6 +42,16 @@ static ops_slice token_text(const ops_writer *w, int32_t id)
     return ops_generator_token_text(generator_of(w), id);
 }
 
+static const ops_chat *chat(const ops_writer *w)
+{
+    return ops_generator_chat(generator_of(w));
+}
+
+static const ops_tokenizer *tokenizer(const ops_writer *w)
+{
+    return ops_generator_tokenizer(generator_of(w));
+}
+
 static void free_over(ops_writer *w)
 {
     ops_generator_free(generator_of(w));
@@ -50,7 +60,8 @@ static void free_over(ops_writer *w)
 
 ops_writer *ops_writer_over(ops_generator *g)
 {
-    static const ops_writer_ops ops = {submit, cancel, step, on_work, counts, token_text, free_over};
+    static const ops_writer_ops ops = {submit,     cancel, step,      on_work,  counts,
+                                       token_text, chat,   tokenizer, free_over};
     over_generator *w = ops_calloc(1, sizeof *w);
     if (w == NULL) {
         ops_generator_free(g);

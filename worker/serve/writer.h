@@ -14,7 +14,9 @@ typedef struct ops_writer_ops { /* each as the function of generator.h of that n
     uint32_t (*step)(ops_writer *w, uint32_t budget);
     void (*on_work)(ops_writer *w, void (*wake)(void *ctx), void *ctx);
     ops_generator_counts (*counts)(ops_writer *w);
-    ops_slice (*token_text)(const ops_writer *w, int32_t id); /* bytes of a token; empty: it has none */
+    ops_slice (*token_text)(const ops_writer *w, int32_t id);
+    const ops_chat *(*chat)(const ops_writer *w); /* NULL: prompts only */
+    const ops_tokenizer *(*tokenizer)(const ops_writer *w);
     void (*free)(ops_writer *w);
 } ops_writer_ops;
 

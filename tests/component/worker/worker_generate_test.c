@@ -186,11 +186,11 @@ static void a_worker_dies_in_the_middle_of_an_answer(void **state)
     coordinator c = open_coordinator();
     heard told, silent;
     struct fake_writer *writer = fake_writer_new("m", true), *other = fake_writer_new("m", true);
-    ops_worker *doomed = start_worker(&c, "doomed", writer);
     char text[200];
     memset(text, 'x', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     writer->slow_ns = 20000000; /* a step: a second in all */
+    ops_worker *doomed = start_worker(&c, "doomed", writer);
     ask(c.d, &told, text);
     assert_true(gate_until(some_pieces, &told, 1));
     fake_writer_open(writer, false);

@@ -14,6 +14,11 @@
 
 #define TEXT(s) ((char *)(uintptr_t)(s))
 
+/* Of requests, only its chat is looked at: it has none. */
+static const ops_writer_ops no_chat_ops = {.chat = fake_writer_chat, .tokenizer = fake_writer_tokenizer};
+static const ops_generator_info no_chat_info = {.model = "m"};
+static const ops_writer no_chat = {&no_chat_ops, &no_chat_info};
+
 typedef struct conversation {
     Ops__V1__GenerateTask task;
     Ops__V1__ChatMessage m[2], *messages[2];
@@ -63,7 +68,7 @@ static void everything_is_taken_over(void **state)
     conversation c;
     ops_request q;
     make(&c);
-    assert_int_equal(ops_request_read(&c.task, &q, NULL), OPS_OK);
+    assert_int_equal(ops_request_read(&c.task, &no_chat, &q, NULL), OPS_OK);
     assert_int_equal(q.to.n_messages, 2);
     assert_int_equal(q.to.messages[0].role, OPS_CHAT_SYSTEM);
     assert_int_equal(q.to.messages[1].role, OPS_CHAT_USER);
@@ -84,13 +89,13 @@ static void everything_is_taken_over(void **state)
     c.task.sampling = NULL;
     c.task.form = NULL;
     c.task.logprobs = true;
-    assert_int_equal(ops_request_read(&c.task, &q, NULL), OPS_OK);
+    assert_int_equal(ops_request_read(&c.task, &no_chat, &q, NULL), OPS_OK);
     assert_true(q.to.sample.temperature == 0);
     assert_int_equal(q.to.form, OPS_GENERATOR_TEXT);
     assert_int_equal(q.to.n_top, 3);
     const uint64_t seed = q.to.sample.seed;
     ops_request_done(&q);
-    assert_int_equal(ops_request_read(&c.task, &q, NULL), OPS_OK);
+    assert_int_equal(ops_request_read(&c.task, &no_chat, &q, NULL), OPS_OK);
     assert_true(q.to.sample.seed != seed); /* drawn */
     ops_request_done(&q);
     assert_int_equal(ops_alloc_live(), 0);
@@ -115,7 +120,7 @@ static void forms_are_told_apart(void **state)
             c.form.json_object = true;
         else
             c.form.json_schema = TEXT("some text");
-        assert_int_equal(ops_request_read(&c.task, &q, NULL), OPS_OK);
+        assert_int_equal(ops_request_read(&c.task, &no_chat, &q, NULL), OPS_OK);
         assert_int_equal(q.to.form, rows[i].want);
         if (rows[i].want == OPS_GENERATOR_SCHEMA || rows[i].want == OPS_GENERATOR_EBNF)
             assert_true(ops_slice_eq(q.to.form_text, OPS_SLICE("some text")));
@@ -126,7 +131,7 @@ static void forms_are_told_apart(void **state)
 static void refused_by_name(void **state)
 {
     (void)state;
-    for (int how = 0; how < 8; how++) {
+    for (int how = 0; how < 10; how++) {
         static const struct {
             ops_status st;
             const char *says;
@@ -136,8 +141,10 @@ static void refused_by_name(void **state)
                     {OPS_EINVAL, "sampling.top_k: 1025"},
                     {OPS_ETOOBIG, "stop: 65"},
                     {OPS_ETOOBIG, "form.choices: 4097"},
-                    {OPS_EUNIMPL, "tools"},
-                    {OPS_EUNIMPL, "tools"}};
+                    {OPS_EUNIMPL, "takes prompts only"},
+                    {OPS_EINVAL, "with messages"},
+                    {OPS_ETOOBIG, "tools: 129"},
+                    {OPS_ETOOBIG, "messages[1].tool_calls: 129"}};
         conversation c;
         ops_request q;
         ops_err err = {.msg = ""};
@@ -154,11 +161,15 @@ static void refused_by_name(void **state)
             c.task.n_stop = 65;
         if (how == 5)
             c.choices.n_text = 4097;
-        if (how == 6)
+        if (how == 6 || how == 7)
             c.task.n_tools = 1;
         if (how == 7)
-            c.m[0].role = TEXT("tool");
-        assert_int_equal(ops_request_read(&c.task, &q, &err), want[how].st);
+            c.task.n_messages = 0;
+        if (how == 8)
+            c.task.n_tools = 129;
+        if (how == 9)
+            c.m[1].n_tool_calls = 129;
+        assert_int_equal(ops_request_read(&c.task, &no_chat, &q, &err), want[how].st);
         if (strstr(err.msg, want[how].says) == NULL)
             fail_msg("%d: '%s' does not say '%s'", how, err.msg, want[how].says);
     }
@@ -223,7 +234,7 @@ static void every_allocation_fails_once(void **state)
         a.writer = &w->base;
         told_tokens = 0;
         ops_alloc_fail_at(nth);
-        const ops_status st = ops_request_read(&c.task, &q, NULL);
+        const ops_status st = ops_request_read(&c.task, &no_chat, &q, NULL);
         (void)ops_answer_add(&a, &(ops_generator_piece){OPS_SLICE("text"), &token});
         ops_answer_tell(&a, on_tell, NULL);
         ops_alloc_fail_at(0);
