@@ -14,8 +14,8 @@ class Models:
     def close(self):
         self.channel.close()
 
-    def message(self, name, **fields):
-        return message_factory.GetMessageClass(self.pool.FindMessageTypeByName("ops.v1." + name))(**fields)
+    def message(self, kind, **fields):
+        return message_factory.GetMessageClass(self.pool.FindMessageTypeByName("ops.v1." + kind))(**fields)
 
     def call(self, rpc, timeout=60, **fields):
         method = self.service.methods_by_name[rpc]
