@@ -220,6 +220,37 @@ static void send_ragged(ops_rpc_stream *s)
     send_message(s, &m);
 }
 
+enum { DELTA_EMPTY, DELTA_HUGE, MODELS_MANY, MODELS_BAD };
+static void send_answers(ops_rpc_stream *s, int how)
+{
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    Ops__V1__Delta delta = OPS__V1__DELTA__INIT;
+    Ops__V1__GenerateDelta piece = OPS__V1__GENERATE_DELTA__INIT;
+    Ops__V1__Models models = OPS__V1__MODELS__INIT;
+    Ops__V1__Model model = OPS__V1__MODEL__INIT, *at[OPS_DISPATCH_MODELS_MAX + 1];
+    char name[] = "m", job[] = "embed";
+    OPS_AUTO(ops_free) void *text = ops_calloc(1, OPS_DISPATCH_DELTA_MAX + 1), *bytes = NULL;
+    memset(text, 'x', OPS_DISPATCH_DELTA_MAX);
+    piece.text = text;
+    delta.delta = how == DELTA_HUGE ? &piece : NULL;
+    for (size_t i = 0; i <= OPS_DISPATCH_MODELS_MAX; i++)
+        at[i] = &model;
+    model.name = name;
+    model.job = job; /* without vectors */
+    models.models = at;
+    models.n_models = how == MODELS_MANY ? OPS_DISPATCH_MODELS_MAX + 1 : 1;
+    if (how == DELTA_EMPTY || how == DELTA_HUGE) {
+        m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_DELTA;
+        m.delta = &delta;
+    } else {
+        m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_MODELS;
+        m.models = &models;
+    }
+    bytes = ops_malloc(ops__v1__worker_message__get_packed_size(&m));
+    const size_t n = ops__v1__worker_message__pack(&m, bytes);
+    assert_int_equal(ops_rpc_stream_send(s, ops_slice_of(bytes, n), NULL), OPS_OK);
+}
+
 /* Streams that break the rules end with INVALID_ARGUMENT and say why. */
 static void strangers_are_turned_away(void **state)
 {
@@ -229,9 +260,11 @@ static void strangers_are_turned_away(void **state)
     ops_rpc_channel *ch = NULL;
     assert_int_equal(ops_rpc_channel_new(&conf, &ch, NULL), OPS_OK);
     char id[] = "stranger", none[] = "";
-    for (int how = 0; how < 6; how++) {
-        static const char *const says[] = {"no WorkerMessage", "its hello",    "protocol 2",
-                                           "worker id",        "second hello", "vector 1 has 1 floats"};
+    for (int how = 0; how < 10; how++) {
+        static const char *const says[] = {"no WorkerMessage",   "its hello",       "protocol 2",
+                                           "worker id",          "second hello",    "vector 1 has 1 floats",
+                                           "that holds nothing", "a piece of 1048", "9 models, at most 8",
+                                           "vectors of 0 floats"};
         ops_rpc_stream *s = NULL;
         ops_err err = {.msg = ""};
         ops_strbuf got;
@@ -250,8 +283,10 @@ static void strangers_are_turned_away(void **state)
             send_hello(s, 1, id);
             if (how == 4)
                 send_hello(s, 1, id);
-            else
+            else if (how == 5)
                 send_ragged(s);
+            else
+                send_answers(s, how - 6);
         }
         ops_status st = OPS_OK;
         while (st == OPS_OK && !end) /* a welcome may come first */
