@@ -79,6 +79,18 @@ def test_answers(models):
     assert all(t.top[0].logprob >= t.top[1].logprob for t in tokens)
 
 
+def test_calls_of_tools(models):
+    ask = [models.message("ChatMessage", role="user", content="t?")]
+    tool = models.message("Tool", name="go", parameters='{"enum":[{"u":1}]}')
+    parts = list(models.generate(messages=ask, tools=[tool], tool_choice=2, stream=True))
+    calls = [c for p in parts for c in p.delta.tool_calls]
+    assert calls and all(c.name == "go" and json.loads(c.arguments) == {"u": 1} and c.id for c in calls)
+    assert len({c.id for c in calls}) == len(calls)
+    assert parts[-1].end.finish_reason == 3 and not any(p.delta.text for p in parts)
+    code, why = ends(models.generate(messages=ask, tools=[tool], tool_choice=2, tool="other"))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT and "other" in why
+
+
 def test_refused_with_the_numbers(models):
     code, why = ends(models.generate(prompt="word " * 2000))
     assert code == grpc.StatusCode.INVALID_ARGUMENT and "512" in why, why
@@ -152,12 +164,19 @@ def test_models_at_run_time(models, opsd):
 
 def test_roles_and_tenants(opsd):
     tokens = opsd.folder / "tokens"
-    tokens.write_text("in ingest acme token:in-token\nann viewer acme token:ann-token\nbob operator acme token:bob-token\n")
+    tokens.write_text("in ingest acme token:in-token\nann viewer acme token:ann-token\neve viewer other token:eve-token\nbob operator acme token:bob-token\n")
     tokens.chmod(0o600)
     opsd.start("--worker-generator", str(WRITER), "--access-tokens", str(tokens))
     ann, bob = modelapi.Models(opsd.at("api"), "ann-token"), modelapi.Models(opsd.at("api"), "bob-token")
     assert conftest.wait(lambda: len(ann.call("ListModels").models) == 1, 30)
     assert ann.answer(prompt="x", tokens_max=2)[1].model == "writer"
+    eve = modelapi.Models(opsd.at("api"), "eve-token")
+    prompt = "the same long start of a prompt " * 4
+    assert ann.answer(prompt=prompt, tokens_max=2)[1].end.cached_tokens == 0
+    assert ann.answer(prompt=prompt, tokens_max=2)[1].end.cached_tokens > 0
+    # nobody learns by how fast it goes what another tenant asked, nor by naming it
+    assert eve.answer(prompt=prompt, tokens_max=2)[1].end.cached_tokens == 0
+    assert eve.answer(prompt=prompt, tokens_max=2, salt="acme")[1].end.cached_tokens > 0  # its own
     for who, want in ((modelapi.Models(opsd.at("api"), "in-token"), grpc.StatusCode.PERMISSION_DENIED), (modelapi.Models(opsd.at("api")), grpc.StatusCode.UNAUTHENTICATED)):
         assert ends(who.generate(prompt="x"))[0] == want
     with pytest.raises(grpc.RpcError) as err:
