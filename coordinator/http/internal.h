@@ -1,8 +1,10 @@
-/* Inside of the http room: what server.c (life, routes, the microhttpd callbacks) and request.c (one request and its
- * answer) share. Lock order: ops_http.lock, then ops_http_req.lock. */
+/* Inside of the http room: what server.c (life, routes, the microhttpd callbacks), request.c (one request and its answer),
+ * stream.c (an answer in pieces) and watch.c (clients that hang up) share. Lock order: ops_http.lock, then
+ * ops_http_req.lock; the latter is held while `gone` is called. */
 #ifndef OPS_COORDINATOR_HTTP_INTERNAL_H
 #define OPS_COORDINATOR_HTTP_INTERNAL_H
 
+#include "base/sched/thread.h"
 #include "coordinator/http/server.h"
 
 #include <microhttpd.h>
@@ -12,8 +14,8 @@
 #define REPLY_HEADERS_MAX 8
 
 struct ops_http_req {
-    atomic_int refs;                  /* the connection's, and the handler's from hand-over to reply */
-    ops_http *h;                      /* valid while conn is */
+    atomic_int refs; /* the connection's, the handler's from hand-over to reply, and a streamed response's */
+    ops_http *h;     /* valid while conn is */
     struct ops_http_req *next, *prev; /* h's list of live requests; guarded by h->lock */
     const ops_http_route *route;
     const char *method, *path; /* microhttpd's, path copied */
@@ -31,12 +33,19 @@ struct ops_http_req {
     ops_status early_status;
     char early_text[512];
     bool handed;
+    uint64_t watch_id; /* 0: not watched */
+    int watched_fd;
 
     pthread_mutex_t lock;        /* guards what follows */
     struct MHD_Connection *conn; /* NULL once the connection has let go */
     struct MHD_Response *response;
     unsigned code;
     bool suspended, queued;
+    void (*gone)(void *ctx); /* NULL once called, and once the handler gave the request up */
+    void *gone_ctx;
+    bool cut, ended; /* of a stream: broken off; whole */
+    ops_strbuf out;  /* what of a stream has not been written to the socket yet, from out_at on */
+    size_t out_at, out_max;
 };
 
 struct ops_http {
@@ -53,6 +62,9 @@ struct ops_http {
     atomic_bool draining, stopping;
     atomic_size_t inflight_bytes;
     atomic_uint_fast64_t requests, refused_auth, refused_size, refused_busy, refused_decode, unknown_route;
+    atomic_uint_fast64_t clients_gone, streams_cut, watch_ids;
+    int watch_fd, watch_stop_fd; /* an epoll set of sockets, and what ends its thread */
+    ops_thread *watcher;
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t gone;
@@ -67,6 +79,20 @@ void ops_http_req_unref(ops_http_req *req);
 /* Sets the answer unless there is one; resumes a suspended connection. Does not give up the handler's share. */
 void ops_http_req_answer(ops_http_req *req, unsigned code, const char *content_type, ops_slice body);
 void ops_http_req_answer_error(ops_http_req *req, unsigned code, ops_status st, const char *message);
+/* The handler's headers and the type. False: no memory. */
+bool ops_http_req_headers(const ops_http_req *req, const char *content_type, struct MHD_Response *res);
+/* Makes `take_res` the answer, unless there is one or nobody to send it to: then it is destroyed and this is false. */
+bool ops_http_req_set(ops_http_req *req, unsigned code, struct MHD_Response *take_res);
+/* The rest is called with req->lock held. */
+void ops_http_req_resume(ops_http_req *req);
+void ops_http_req_tell_gone(ops_http_req *req);
+/* stream.c: what is not written yet is thrown away, and the connection ends without an end of the answer. */
+void ops_http_stream_cut(ops_http_req *req);
+
+/* watch.c */
+OPS_MUST_USE ops_status ops_http_watch_start(ops_http *h, ops_err *reterr);
+void ops_http_watch_stop(ops_http *h);
+void ops_http_unwatch(ops_http_req *req);
 
 /* Did the client show a certificate of the authority? */
 bool ops_http_peer_is_known(struct MHD_Connection *conn);

@@ -41,9 +41,19 @@ void ops_http_req_unref(ops_http_req *req)
     if (req->response != NULL)
         MHD_destroy_response(req->response);
     pthread_mutex_destroy(&req->lock);
+    ops_strbuf_done(&req->out);
     ops_strbuf_done(&req->body);
     ops_free(req->path_copy);
     ops_free(req);
+}
+
+bool ops_http_req_headers(const ops_http_req *req, const char *content_type, struct MHD_Response *res)
+{
+    bool ok = content_type == NULL || MHD_add_response_header(res, "Content-Type", content_type) == MHD_YES;
+    /* Without a type this is the server's own answer, which must not look at what the handler may be writing. */
+    for (size_t i = 0; content_type != NULL && i < req->header_count && ok; i++)
+        ok = MHD_add_response_header(res, req->headers[i].name, req->headers[i].value) == MHD_YES;
+    return ok;
 }
 
 static struct MHD_Response *response_new(ops_http_req *req, const char *content_type, ops_slice body)
@@ -58,15 +68,44 @@ static struct MHD_Response *response_new(ops_http_req *req, const char *content_
         ops_free(copy);
         return NULL;
     }
-    bool ok = content_type == NULL || MHD_add_response_header(res, "Content-Type", content_type) == MHD_YES;
-    /* Without a type this is the server's own answer, which must not look at what the handler may be writing. */
-    for (size_t i = 0; content_type != NULL && i < req->header_count && ok; i++)
-        ok = MHD_add_response_header(res, req->headers[i].name, req->headers[i].value) == MHD_YES;
-    if (!ok) {
+    if (!ops_http_req_headers(req, content_type, res)) {
         MHD_destroy_response(res);
         return NULL;
     }
     return res;
+}
+
+void ops_http_req_resume(ops_http_req *req)
+{
+    if (!req->suspended || req->conn == NULL)
+        return;
+    req->suspended = false;
+    MHD_resume_connection(req->conn);
+}
+
+void ops_http_req_tell_gone(ops_http_req *req)
+{
+    void (*gone)(void *ctx) = req->gone;
+    req->gone = NULL;
+    if (gone == NULL)
+        return;
+    atomic_fetch_add(&req->h->clients_gone, 1);
+    gone(req->gone_ctx);
+}
+
+bool ops_http_req_set(ops_http_req *req, unsigned code, struct MHD_Response *take_res)
+{
+    pthread_mutex_lock(&req->lock);
+    const bool wanted = req->conn != NULL && req->response == NULL && !req->queued;
+    if (wanted) {
+        req->response = take_res;
+        req->code = code;
+        ops_http_req_resume(req);
+    }
+    pthread_mutex_unlock(&req->lock);
+    if (!wanted)
+        MHD_destroy_response(take_res);
+    return wanted;
 }
 
 void ops_http_req_answer(ops_http_req *req, unsigned code, const char *content_type, ops_slice body)
@@ -77,19 +116,8 @@ void ops_http_req_answer(ops_http_req *req, unsigned code, const char *content_t
         res = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
         code = 500;
     }
-    pthread_mutex_lock(&req->lock);
-    if (req->response == NULL && !req->queued) {
-        req->response = res;
-        req->code = code;
-        res = NULL;
-        if (req->suspended && req->conn != NULL) {
-            req->suspended = false;
-            MHD_resume_connection(req->conn);
-        }
-    }
-    pthread_mutex_unlock(&req->lock);
     if (res != NULL)
-        MHD_destroy_response(res);
+        (void)ops_http_req_set(req, code, res);
 }
 
 void ops_http_req_answer_error(ops_http_req *req, unsigned code, ops_status st, const char *message)
@@ -170,8 +198,17 @@ void ops_http_retry_after(ops_http_req *req, uint64_t wait_ms)
     (void)!ops_http_reply_header(req, "Retry-After", text);
 }
 
+/* Before the answer: a request that is answered may be over at once, and that is no hang-up. */
+static void tell_no_more(ops_http_req *req)
+{
+    pthread_mutex_lock(&req->lock);
+    req->gone = NULL;
+    pthread_mutex_unlock(&req->lock);
+}
+
 void ops_http_reply(ops_http_req *req, unsigned code, const char *content_type, ops_slice body)
 {
+    tell_no_more(req);
     ops_http_req_answer(req, code, content_type != NULL ? content_type : "application/octet-stream", body);
     ops_http_req_unref(req);
 }
@@ -224,6 +261,7 @@ unsigned ops_http_code(ops_status st)
 
 void ops_http_reply_error(ops_http_req *req, ops_status st, const char *message)
 {
+    tell_no_more(req);
     ops_http_req_answer_error(req, ops_http_code(st), st, message);
     ops_http_req_unref(req);
 }

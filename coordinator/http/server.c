@@ -188,6 +188,17 @@ static enum MHD_Result answer_early(ops_http_req *req)
     return queue_answer(req);
 }
 
+/* The server stops: whoever works at the answer hears of it, and the client too as far as it can. */
+static void give_up(ops_http_req *req)
+{
+    pthread_mutex_lock(&req->lock);
+    ops_http_req_tell_gone(req);
+    if (req->out_max > 0)
+        ops_http_stream_cut(req);
+    pthread_mutex_unlock(&req->lock);
+    ops_http_req_answer(req, 503, NULL, (ops_slice){0});
+}
+
 static enum MHD_Result hand_over(ops_http *h, ops_http_req *req)
 {
     decode_body(h, req);
@@ -207,7 +218,7 @@ static enum MHD_Result hand_over(ops_http *h, ops_http_req *req)
     if (answered)
         return queue_answer(req);
     if (atomic_load(&h->stopping)) /* ops_http_free may have passed by before we suspended */
-        ops_http_req_answer(req, 503, NULL, (ops_slice){0});
+        give_up(req);
     return MHD_YES;
 }
 
@@ -260,8 +271,15 @@ static void on_completed(void *user, struct MHD_Connection *conn, void **slot,
         return;
     *slot = NULL;
     pthread_mutex_lock(&req->lock);
+    ops_http_req_tell_gone(req);
+    if (req->watch_id != 0)
+        ops_http_unwatch(req);
     req->conn = NULL;
+    struct MHD_Response *unsent = req->response; /* a streamed one holds a share of the request */
+    req->response = NULL;
     pthread_mutex_unlock(&req->lock);
+    if (unsent != NULL)
+        MHD_destroy_response(unsent);
     atomic_fetch_sub(&h->inflight_bytes, req->body_counted);
     pthread_mutex_lock(&h->lock);
     if (req->prev != NULL)
@@ -343,7 +361,7 @@ ops_status ops_http_new(const ops_http_conf *conf, ops_http **ret, ops_err *rete
     OPS_AUTO(ops_http_free) ops_http *h = ops_calloc(1, sizeof *h);
     if (h == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "http server");
-    h->fd = -1;
+    h->fd = h->watch_fd = h->watch_stop_fd = -1;
     h->conf = *conf;
     set_defaults(&h->conf);
     pthread_mutex_init(&h->lock, NULL);
@@ -431,6 +449,9 @@ static struct MHD_Daemon *start_daemon(ops_http *h, char *cert, char *key, char 
 
 ops_status ops_http_start(ops_http *h, ops_err *reterr)
 {
+    const ops_status st = ops_http_watch_start(h, reterr);
+    if (st != OPS_OK)
+        return st;
     h->daemon = start_daemon(h, h->cert, h->key, h->client_ca);
     if (h->daemon == NULL)
         return ops_fail(reterr, OPS_EIO, "http port %u: cannot start%s", h->port,
@@ -523,6 +544,8 @@ void ops_http_stats_get(ops_http *h, ops_http_stats *ret)
     ret->refused_busy = atomic_load(&h->refused_busy);
     ret->refused_decode = atomic_load(&h->refused_decode);
     ret->unknown_route = atomic_load(&h->unknown_route);
+    ret->clients_gone = atomic_load(&h->clients_gone);
+    ret->streams_cut = atomic_load(&h->streams_cut);
     ret->inflight_bytes = atomic_load(&h->inflight_bytes);
     pthread_mutex_lock(&h->lock);
     ret->inflight_requests = h->live_count;
@@ -559,7 +582,7 @@ static void answer_the_rest(ops_http *h)
     pthread_mutex_lock(&h->lock);
     for (ops_http_req *req = h->live; req != NULL; req = req->next)
         if (req->handed)
-            ops_http_req_answer(req, 503, NULL, (ops_slice){0});
+            give_up(req);
     pthread_mutex_unlock(&h->lock);
     wait_gone(h, 500);
 }
@@ -577,6 +600,7 @@ void ops_http_free(ops_http *h)
             if (h->retired[i] != NULL)
                 MHD_stop_daemon(h->retired[i]);
     }
+    ops_http_watch_stop(h);
     if (h->fd >= 0)
         close(h->fd);
     for (size_t i = 0; i < h->route_count; i++) {

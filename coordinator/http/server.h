@@ -2,7 +2,7 @@
  *
  * A route's handler runs on a server thread once the whole body is there and decoded; it must not block. It answers
  * with ops_http_reply(), at once or later from any thread (the connection is suspended meanwhile): exactly once per
- * request. Everything has a bound: connections, body bytes per route, body bytes in flight, idle time. */
+ * request; or in pieces with ops_http_stream_begin(). Everything has a bound: connections, body bytes per route, body bytes in flight, idle time. */
 #pragma once
 #include "base/mem/auto.h"
 #include "base/status/status.h"
@@ -54,6 +54,7 @@ typedef struct ops_http_conf {
 
 typedef struct ops_http_stats {
     uint64_t requests, refused_auth, refused_size, refused_busy, refused_decode, unknown_route;
+    uint64_t clients_gone, streams_cut; /* of watched requests; of streams, for whatever reason */
     uint64_t inflight_requests, inflight_bytes;
 } ops_http_stats;
 
@@ -107,6 +108,23 @@ void ops_http_reply_buf(ops_http_req *req, unsigned code, const char *content_ty
 /* {"code": <google.rpc.Code>, "message": "..."} with the HTTP code OTLP/HTTP prescribes for the status;
  * retriable ones carry Retry-After: 1 unless set before. @thread any, once per request */
 void ops_http_reply_error(ops_http_req *req, ops_status st, const char *message);
+
+/* Wants to know when nobody waits for the answer any more: the client hung up (also one that only closed its sending
+ * side), or the server stops. `gone` is called at most once and never after the reply call, or the end of the stream,
+ * returned; under a lock of the request, so it must not call the server, and may post. The request must still be
+ * replied to. @thread the handler's */
+void ops_http_on_gone(ops_http_req *req, void (*gone)(void *ctx), void *ctx);
+
+/* An answer in pieces. Begins it; headers as for a reply. At most `bytes_max` bytes wait for a client that reads slowly.
+ * On OPS_OK ops_http_stream_end() must come, instead of a reply call; OPS_ENOMEM: nothing has begun. @thread any */
+OPS_MUST_USE ops_status ops_http_stream_begin(ops_http_req *req, unsigned code, const char *content_type,
+                                              size_t bytes_max);
+/* Copies; never blocks. OPS_EAGAIN: bytes_max are waiting; OPS_ENOMEM; OPS_ECANCELLED: it was cut before, or the client is
+ * gone, or the server stops. After any of them the answer is cut: the client sees the connection end before the
+ * answer does, and nothing more is sent. @thread any, one at a time */
+OPS_MUST_USE ops_status ops_http_stream_write(ops_http_req *req, ops_slice piece);
+/* What was written will still be sent; gives the request up. @thread any, once per begun stream */
+void ops_http_stream_end(ops_http_req *req);
 
 /* OPS_EAGAIN 429, OPS_EUNAVAILABLE 503, OPS_EINVAL 400, OPS_EAUTH 401, OPS_EPERM 403, ... */
 unsigned ops_http_code(ops_status st);
