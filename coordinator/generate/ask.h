@@ -23,7 +23,8 @@ enum {
     OPS_ASK_STOPS_MAX = 16,
     OPS_ASK_STOP_BYTES_MAX = 256,
     OPS_ASK_TOP_MAX = 20,
-    OPS_ASK_CHOICES_MAX = 4096
+    OPS_ASK_CHOICES_MAX = 4096,
+    OPS_ASK_TOKENS_MAX = 1 << 24
 };
 
 typedef struct ops_ask {
@@ -47,6 +48,13 @@ OPS_AUTO_DEFINE(ops_ask, ops_ask_done)
 OPS_MUST_USE ops_status ops_ask_messages(ops_ask *a, ops_reading *r, const json_t *object);
 /* "tools", "tool_choice". */
 OPS_MUST_USE ops_status ops_ask_tools(ops_ask *a, ops_reading *r, const json_t *object);
+/* What a door calls the fields that say how tokens are chosen; NULL: it has none for it. */
+typedef struct ops_sampling_names {
+    const char *temperature, *top_p, *min_p, *presence_penalty, *frequency_penalty, *repeat_penalty, *top_k,
+        *seed;
+} ops_sampling_names;
+OPS_MUST_USE ops_status ops_ask_sampling(ops_ask *a, ops_reading *r, const json_t *object,
+                                         const ops_sampling_names *names);
 /* One prompt, or several: an array. */
 OPS_MUST_USE ops_status ops_ask_prompt(ops_ask *a, ops_reading *r, const json_t *object, const char *name);
 /* Texts that end an answer: one, or an array. */

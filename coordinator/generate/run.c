@@ -130,15 +130,17 @@ static void on_done(void *ctx, const ops_dispatch_result *result)
 }
 
 /* False: no more need be submitted. */
-static bool submit(slot *s, const ops_ask *ask, ops_slice key, uint32_t deadline_ms)
+static bool submit(slot *s, const ops_ask *ask, size_t i, uint32_t deadline_ms)
 {
+    char key[OPS_DISPATCH_KEY_MAX];
     ops_run *r = s->run;
     ops_err err = {0};
     ops_strbuf b;
     ops_strbuf_init(&b, OPS_DISPATCH_PAYLOAD_MAX);
-    ops_ask_pack(ask, s->index, &b);
+    ops_ask_pack(ask, i, &b);
+    const int key_n = snprintf(key, sizeof key, "%.128s/%016" PRIx64, ask->task.salt, ops_ask_affinity(ask));
     const ops_dispatch_task task = {.work_class = OPS_DISPATCH_INTERACTIVE,
-                                    .key = key,
+                                    .key = ops_slice_of(key, (size_t)key_n),
                                     .model = ops_slice_str(ask->task.model),
                                     .job = OPS_DISPATCH_GENERATE,
                                     .payload = ops_strbuf_get(&b),
@@ -166,12 +168,12 @@ static bool submit(slot *s, const ops_ask *ask, ops_slice key, uint32_t deadline
     return st == OPS_OK;
 }
 
-void ops_run_start(ops_run *r, const ops_ask *ask, uint32_t deadline_ms)
+void ops_run_start(ops_run *r, const ops_ask *asks, size_t n, uint32_t deadline_ms)
 {
-    char key[OPS_DISPATCH_KEY_MAX];
-    const int n = snprintf(key, sizeof key, "%.128s/%016" PRIx64, ask->task.salt, ops_ask_affinity(ask));
-    for (size_t i = 0; i < r->n; i++)
-        if (!submit(&r->slots[i], ask, ops_slice_of(key, (size_t)n), deadline_ms))
-            break;
+    slot *next = r->slots;
+    bool go_on = true;
+    for (size_t k = 0; go_on && k < n; k++)
+        for (size_t i = 0; go_on && i < ops_ask_tasks(&asks[k]); i++)
+            go_on = submit(next++, &asks[k], i, deadline_ms);
     give_back(r);
 }

@@ -22,9 +22,9 @@ typedef struct ops_run_hooks {
 /* Submits nothing yet. OPS_ENOMEM. */
 OPS_MUST_USE ops_status ops_run_new(ops_dispatch *d, size_t tasks, const ops_run_hooks *hooks, ops_run **ret,
                                     ops_err *reterr);
-/* Submits the tasks of `ask`, as many as were said; its `model` and `salt` say which model and whose prompts. `done` will be
- * called, perhaps before this returns. Once. */
-void ops_run_start(ops_run *r, const ops_ask *ask, uint32_t deadline_ms);
+/* Submits the tasks of asks[n], which are `tasks` in all and numbered in their order; `model` and `salt` of an ask say which
+ * model and whose prompts. `done` will be called, perhaps before this returns. Once. */
+void ops_run_start(ops_run *r, const ops_ask *asks, size_t n, uint32_t deadline_ms);
 /* Nobody waits: no task goes on, `done` comes soon. Not once `done` has returned. @thread any, also before the start */
 void ops_run_cancel(ops_run *r);
 

@@ -1,13 +1,11 @@
 /* Reading. A request passes a list of readers, each for some of its fields. */
 #include "coordinator/openai/completion.h"
 
-#include <float.h>
 #include <string.h>
 
 #include "base/mem/alloc.h"
 
 enum {
-    TOKENS_MAX = 1 << 24,
     TOP_K_MAX = 1024, /* worker/model/sample.h looks at no more */
     MODALITIES_MAX = 8,
     TEXT_TOP_MAX = 5,    /* of `logprobs` where it is a number */
@@ -59,44 +57,15 @@ static ops_status refuse_unbuilt(ops_completion *c, ops_reading *r)
 
 static ops_status read_sampling(ops_completion *c, ops_reading *r)
 {
-    static const struct {
-        const char *name;
-        double min, max;
-        size_t at;
-    } fields[] = {
-        {"temperature", 0, 2, offsetof(Ops__V1__Sampling, temperature)},
-        {"top_p", 0, 1, offsetof(Ops__V1__Sampling, top_p)},
-        {"min_p", 0, 1, offsetof(Ops__V1__Sampling, min_p)},
-        {"presence_penalty", -2, 2, offsetof(Ops__V1__Sampling, presence_penalty)},
-        {"frequency_penalty", -2, 2, offsetof(Ops__V1__Sampling, frequency_penalty)},
-        {"repetition_penalty", 0.01, 100, offsetof(Ops__V1__Sampling, repeat_penalty)},
-    };
-    Ops__V1__Sampling *s = &c->ask.sampling;
-    s->top_p = s->repeat_penalty = 1;
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        float *to = (float *)(void *)((char *)s + fields[i].at);
-        double v = (double)*to;
-        const ops_status st =
-            ops_field_number(r, c->ask.root, fields[i].name, fields[i].min, fields[i].max, &v);
-        if (st != OPS_OK)
-            return st;
-        *to = (float)v;
-    }
-    if (s->top_p < FLT_EPSILON) /* the likeliest alone; 0 would say nothing */
-        s->top_p = FLT_EPSILON;
-    int64_t top_k = 0;
-    const ops_status st = ops_field_whole(r, c->ask.root, "top_k", -1, TOP_K_MAX, &top_k);
-    s->top_k = top_k > 0 ? (uint32_t)top_k : 0;
-    return st;
-}
-
-static ops_status read_seed(ops_completion *c, ops_reading *r)
-{
-    int64_t seed = 0;
-    c->ask.sampling.seeded = ops_field_get(c->ask.root, "seed") != NULL;
-    const ops_status st = ops_field_whole(r, c->ask.root, "seed", INT64_MIN, INT64_MAX, &seed);
-    c->ask.sampling.seed = (uint64_t)seed;
-    return st;
+    static const ops_sampling_names names = {.temperature = "temperature",
+                                             .top_p = "top_p",
+                                             .min_p = "min_p",
+                                             .presence_penalty = "presence_penalty",
+                                             .frequency_penalty = "frequency_penalty",
+                                             .repeat_penalty = "repetition_penalty",
+                                             .top_k = "top_k",
+                                             .seed = "seed"};
+    return ops_ask_sampling(&c->ask, r, c->ask.root, &names);
 }
 
 static ops_status read_lengths(ops_completion *c, ops_reading *r)
@@ -104,9 +73,9 @@ static ops_status read_lengths(ops_completion *c, ops_reading *r)
     int64_t n = 1, tokens = c->chat ? 0 : TEXT_TOKENS_MAX;
     ops_status st = ops_field_whole(r, c->ask.root, "n", 1, OPS_ASK_N_MAX, &n);
     if (st == OPS_OK)
-        st = ops_field_whole(r, c->ask.root, "max_tokens", 1, TOKENS_MAX, &tokens);
+        st = ops_field_whole(r, c->ask.root, "max_tokens", 1, OPS_ASK_TOKENS_MAX, &tokens);
     if (st == OPS_OK && c->chat) /* the newer name has the say */
-        st = ops_field_whole(r, c->ask.root, "max_completion_tokens", 1, TOKENS_MAX, &tokens);
+        st = ops_field_whole(r, c->ask.root, "max_completion_tokens", 1, OPS_ASK_TOKENS_MAX, &tokens);
     if (st == OPS_OK)
         st = ops_ask_stop(&c->ask, r, c->ask.root, "stop");
     c->ask.n = (unsigned)n;
@@ -272,12 +241,14 @@ static ops_status read_text_logprobs(ops_completion *c, ops_reading *r)
 
 static ops_status read_all(ops_completion *c, ops_slice body, ops_reading *r)
 {
-    static const reader chat[] = {read_model, read_messages, refuse_unbuilt,     read_sampling,
-                                  read_seed,  read_lengths,  read_chat_logprobs, read_format,
-                                  read_guide, read_tools,    read_stream,        NULL},
-                        text[] = {read_model,  read_prompt,  refuse_unbuilt,     read_sampling,
-                                  read_seed,   read_lengths, read_text_logprobs, read_best_of,
-                                  read_format, read_guide,   read_stream,        NULL};
+    static const reader chat[] = {read_model,    read_messages, refuse_unbuilt,
+                                  read_sampling, read_lengths,  read_chat_logprobs,
+                                  read_format,   read_guide,    read_tools,
+                                  read_stream,   NULL},
+                        text[] = {read_model,    read_prompt,  refuse_unbuilt,
+                                  read_sampling, read_lengths, read_text_logprobs,
+                                  read_best_of,  read_format,  read_guide,
+                                  read_stream,   NULL};
     ops_status st = ops_field_body(r, body, &c->ask.root);
     for (const reader *read = c->chat ? chat : text; st == OPS_OK && *read != NULL; read++)
         st = (*read)(c, r);

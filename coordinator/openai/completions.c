@@ -255,7 +255,7 @@ static void ask(ops_http_req *req, ops_dispatch *d, bool chat)
     }
     const ops_ask *tasks = &OPS_STEAL(asked)->ask;
     ops_http_on_gone(req, on_gone, c);
-    ops_run_start(c->run, tasks, OPS_OPENAI_WRITE_DEADLINE_MS);
+    ops_run_start(c->run, tasks, 1, OPS_OPENAI_WRITE_DEADLINE_MS);
 }
 
 void openai_on_chat(ops_http_req *req, void *user)

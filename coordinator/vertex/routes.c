@@ -2,24 +2,23 @@
 #include "coordinator/vertex/routes.h"
 
 #include "base/mem/alloc.h"
-#include "coordinator/vertex/predict.h"
+#include "coordinator/vertex/internal.h"
 
-#define JSON "application/json"
-enum { ANSWER_BYTES_MAX = 64 << 20, RETRY_MS = 1000 };
+enum { RETRY_MS = 1000 };
 
 typedef struct call {
     ops_http_req *req;
     ops_predict *asked;
 } call;
 
-static void refuse(ops_http_req *req, ops_status st, const char *message)
+void vertex_refuse(ops_http_req *req, ops_status st, const char *message)
 {
     ops_strbuf b;
     ops_strbuf_init(&b, 1 << 16);
     ops_predict_error(message, &b);
     if (ops_status_retriable(st))
         ops_http_retry_after(req, RETRY_MS);
-    ops_http_reply_buf(req, ops_http_code(st), JSON, &b);
+    ops_http_reply_buf(req, ops_http_code(st), VERTEX_JSON, &b);
 }
 
 static void on_health(ops_http_req *req, void *user)
@@ -33,42 +32,76 @@ static void on_done(void *ctx, const ops_dispatch_result *r)
 {
     call *c = ctx;
     if (r->status != OPS_OK)
-        refuse(c->req, r->status, r->message);
+        vertex_refuse(c->req, r->status, r->message);
     else {
         ops_strbuf b;
-        ops_strbuf_init(&b, ANSWER_BYTES_MAX);
+        ops_strbuf_init(&b, VERTEX_ANSWER_BYTES_MAX);
         ops_predict_answer(r->vectors, r->rows, r->dim, &b);
-        ops_http_reply_buf(c->req, 200, JSON, &b);
+        ops_http_reply_buf(c->req, 200, VERTEX_JSON, &b);
     }
     ops_predict_free(c->asked);
     ops_free(c);
 }
 
-static void on_predict(ops_http_req *req, void *user)
+static void embed(ops_http_req *req, ops_dispatch *d, ops_predict *take_asked)
 {
     uint64_t id;
     ops_err err = {0};
     call *c = ops_calloc(1, sizeof *c);
     if (c == NULL) {
-        refuse(req, OPS_ENOMEM, "out of memory");
+        ops_predict_free(take_asked);
+        vertex_refuse(req, OPS_ENOMEM, "out of memory");
         return;
     }
-    c->req = req;
-    ops_status st = ops_predict_read(ops_http_body(req), &c->asked, &err);
-    if (st == OPS_OK) {
-        ops_dispatch_task task = {.work_class = OPS_DISPATCH_INTERACTIVE,
-                                  .key = ops_slice_str(ops_http_identity(req)->tenant),
-                                  .deadline_ms = OPS_VERTEX_DEADLINE_MS,
-                                  .done = on_done,
-                                  .ctx = c};
-        task.texts = ops_predict_texts(c->asked, &task.text_count);
-        st = ops_dispatch_submit(user, &task, &id, &err);
-    }
+    *c = (call){req, take_asked};
+    ops_dispatch_task task = {.work_class = OPS_DISPATCH_INTERACTIVE,
+                              .key = ops_slice_str(ops_http_identity(req)->tenant),
+                              .deadline_ms = OPS_VERTEX_DEADLINE_MS,
+                              .done = on_done,
+                              .ctx = c};
+    task.texts = ops_predict_texts(take_asked, &task.text_count);
+    const ops_status st = ops_dispatch_submit(d, &task, &id, &err);
     if (st == OPS_OK)
         return; /* on_done has it now */
-    ops_predict_free(c->asked);
+    ops_predict_free(take_asked);
     ops_free(c);
-    refuse(req, st, err.msg);
+    vertex_refuse(req, st, err.msg);
+}
+
+/* Workers are there, and none of them can do this: waiting would not help. */
+static bool in_vain(ops_dispatch *d, const char *job)
+{
+    ops_dispatch_worker *v = ops_calloc(OPS_DISPATCH_WORKERS_MAX, sizeof *v);
+    size_t n = v != NULL ? ops_dispatch_workers(d, v, OPS_DISPATCH_WORKERS_MAX) : 0, fit = 0;
+    n = n < OPS_DISPATCH_WORKERS_MAX ? n : OPS_DISPATCH_WORKERS_MAX;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < v[i].model_count; k++)
+            fit += ops_slice_eq(ops_slice_str(v[i].models[k].job), ops_slice_str(job));
+    ops_free(v);
+    return n > 0 && fit == 0;
+}
+
+static void on_predict(ops_http_req *req, void *user)
+{
+    size_t texts = 0;
+    ops_err err = {0};
+    ops_predict *asked = NULL;
+    const ops_status st = ops_predict_read(ops_http_body(req), &asked, &err);
+    if (st != OPS_OK) {
+        vertex_refuse(req, st, err.msg);
+        return;
+    }
+    (void)ops_predict_texts(asked, &texts);
+    if (in_vain(user, texts > 0 ? "embed" : "generate")) {
+        ops_predict_free(asked);
+        vertex_refuse(req, OPS_EINVAL,
+                      texts > 0 ? "no model here makes vectors: an instance must have 'prompt' or 'messages'"
+                                : "no model here writes text: an instance must be a text");
+    } else if (texts > 0) {
+        embed(req, user, asked);
+    } else {
+        vertex_write(req, user, asked);
+    }
 }
 
 ops_status ops_vertex_routes(ops_http *h, ops_dispatch *d, const char *health, const char *predict,

@@ -6,16 +6,15 @@
 
 #include <cmocka.h>
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <jansson.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
 #include "base/mem/alloc.h"
 #include "base/text/strbuf.h"
 #include "coordinator/openai/routes.h"
+#include "tests/support/http_dial.h"
 #include "tests/support/writing_worker.h"
 
 typedef struct world {
@@ -291,15 +290,8 @@ static void a_full_queue_says_when_to_come_again(void **state)
 
 static int dial(const world *w, const char *body)
 {
-    char text[1024];
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct sockaddr_in at = {.sin_family = AF_INET,
-                                   .sin_port = htons(ops_http_port(w->http)),
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof at), 0);
-    const int n = snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
-                           CHAT_PATH, strlen(body), body);
-    assert_int_equal(write(fd, text, (size_t)n), n);
+    const int fd = http_dial(ops_http_port(w->http), CHAT_PATH, body);
+    assert_true(fd >= 0);
     return fd;
 }
 

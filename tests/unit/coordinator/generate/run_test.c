@@ -108,7 +108,7 @@ static void all_tasks_come_back(void **state)
 {
     (void)state;
     open_world((const char *const[]){"one two", "three", "four five six"}, 3, &(ops_dispatch_conf){0});
-    ops_run_start(run_new(), &w.ask, 10000);
+    ops_run_start(run_new(), &w.ask, 1, 10000);
     wait_for(&w.h.dones, 1);
     assert_int_equal(w.h.st, OPS_OK);
     assert_int_equal(w.h.ends, 3);
@@ -125,7 +125,7 @@ static void the_first_failure_fails_all(void **state)
     (void)state;
     open_world((const char *const[]){"silent", "fail the context is 8 tokens, this has 9", "silent"}, 3,
                &(ops_dispatch_conf){0});
-    ops_run_start(run_new(), &w.ask, 10000);
+    ops_run_start(run_new(), &w.ask, 1, 10000);
     wait_for(&w.h.dones, 1);
     assert_int_equal(w.h.st, OPS_EINVAL);
     assert_non_null(strstr(w.h.message, "the context is 8 tokens, this has 9"));
@@ -138,7 +138,7 @@ static void who_does_not_wait_cancels_all(void **state)
     (void)state;
     open_world((const char *const[]){"wait a", "silent", "silent"}, 3, &(ops_dispatch_conf){0});
     ops_run *r = run_new();
-    ops_run_start(r, &w.ask, 10000);
+    ops_run_start(r, &w.ask, 1, 10000);
     writing_worker_wait(&w.writer, 3, 0);
     ops_run_cancel(r);
     wait_for(&w.h.dones, 1);
@@ -153,7 +153,7 @@ static void cancelled_before_the_start_nothing_is_asked(void **state)
     open_world((const char *const[]){"one"}, 1, &(ops_dispatch_conf){0});
     ops_run *r = run_new();
     ops_run_cancel(r);
-    ops_run_start(r, &w.ask, 10000);
+    ops_run_start(r, &w.ask, 1, 10000);
     assert_int_equal(w.h.dones, 1);
     assert_int_equal(w.h.st, OPS_ECANCELLED);
     assert_int_equal(ops_dispatch_counts_get(w.d).submitted, 0);
@@ -164,7 +164,7 @@ static void a_full_queue_takes_back_what_it_had_taken(void **state)
 {
     (void)state;
     open_world((const char *const[]){"silent", "silent", "silent"}, 3, &(ops_dispatch_conf){.queue_max = 2});
-    ops_run_start(run_new(), &w.ask, 10000);
+    ops_run_start(run_new(), &w.ask, 1, 10000);
     wait_for(&w.h.dones, 1);
     assert_int_equal(w.h.st, OPS_EAGAIN);
     assert_true(w.h.message[0] != '\0');
@@ -175,7 +175,7 @@ static void what_can_not_be_read_is_a_failure(void **state)
 {
     (void)state;
     open_world((const char *const[]){"silent"}, 1, &(ops_dispatch_conf){0});
-    ops_run_start(run_new(), &w.ask, 10000);
+    ops_run_start(run_new(), &w.ask, 1, 10000);
     writing_worker_wait(&w.writer, 1, 0);
     assert_int_equal(ops_dispatch_delta(w.d, w.writer.attachment, 1, OPS_SLICE("\xff\xff"), NULL), OPS_OK);
     wait_for(&w.h.dones, 1);
@@ -187,7 +187,7 @@ static void the_dispatchs_end_is_the_runs(void **state)
 {
     (void)state;
     open_world((const char *const[]){"silent", "wait"}, 2, &(ops_dispatch_conf){0});
-    ops_run_start(run_new(), &w.ask, 10000);
+    ops_run_start(run_new(), &w.ask, 1, 10000);
     close_world();
     assert_int_equal(w.h.dones, 1);
     assert_int_equal(w.h.st, OPS_ECANCELLED);
