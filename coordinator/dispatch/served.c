@@ -61,7 +61,11 @@ static bool tell(room *r, const ops_dispatch_model *m, bool (*fn)(void *u, const
     s.model.use = (ops_dispatch_use){0};
     for (size_t i = 0; i < r->n; i++) {
         const ops_dispatch_model *here = model_of(&r->worker[i], m);
-        if (here == NULL || earlier_stream(r, i))
+        const int64_t since = r->worker[i].attached_unix_ns;
+        if (here == NULL)
+            continue;
+        s.since_unix_ns = s.since_unix_ns == 0 || since < s.since_unix_ns ? since : s.since_unix_ns;
+        if (earlier_stream(r, i))
             continue;
         r->ids[s.n] = r->worker[i].worker_id;
         r->at[s.n++] = here;

@@ -10,6 +10,7 @@ typedef struct ops_served {
     const char *const *workers;          /* [n] ids */
     const ops_dispatch_model *const *at; /* [n] as each of them has it */
     size_t n;
+    int64_t since_unix_ns; /* when the first of them attached */
 } ops_served;
 
 /* In order of first being there; fn false ends the walk. OPS_ENOMEM. @thread any */

@@ -240,7 +240,7 @@ static void ask(ops_http_req *req, ops_dispatch *d, bool chat)
         openai_refuse(req, st, err.msg, param, NULL);
         return;
     }
-    if (!openai_model_is_there(d, req, ops_slice_str(asked->ask.task.model), OPENAI_WRITES))
+    if (!openai_model_is_there(d, req, ops_slice_str(asked->ask.task.model), "generate"))
         return;
     asked->ask.task.salt = (char *)(uintptr_t)ops_http_identity(req)->tenant;
     call *c = call_new(req, asked);

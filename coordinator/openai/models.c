@@ -1,11 +1,12 @@
 /* Which models there are, and refusals. */
-#include "coordinator/openai/internal.h"
-
 #include <stdio.h>
 
 #include "base/mem/alloc.h"
+#include "coordinator/dispatch/served.h"
+#include "coordinator/openai/answer.h"
+#include "coordinator/openai/internal.h"
 
-enum { RETRY_MS = 1000 };
+enum { RETRY_MS = 1000, MODELS_MAX = 1024 /* that are listed */ };
 
 void openai_refuse(ops_http_req *req, ops_status st, const char *message, const char *param, const char *code)
 {
@@ -17,77 +18,109 @@ void openai_refuse(ops_http_req *req, ops_status st, const char *message, const 
     ops_http_reply_buf(req, st == OPS_ETOOBIG ? 400 : ops_http_code(st), OPENAI_JSON, &b);
 }
 
-static size_t find(const openai_models *m, ops_slice name)
+/* --- one --- */
+
+typedef struct look {
+    ops_slice name;
+    const char *job; /* NULL: any */
+    bool any, there, fits;
+    int64_t since_s;
+} look;
+
+static bool look_at(void *u, const ops_served *s)
 {
-    size_t i = 0;
-    while (i < m->n && !ops_slice_eq(m->v[i].name, name))
-        i++;
-    return i;
+    look *l = u;
+    const int64_t since_s = s->since_unix_ns / 1000000000;
+    l->any = true;
+    if (!ops_slice_eq(ops_slice_str(s->model.name), l->name))
+        return true;
+    l->since_s = !l->there || since_s < l->since_s ? since_s : l->since_s;
+    l->there = true;
+    l->fits |= l->job == NULL || ops_slice_eq(ops_slice_str(s->model.job), ops_slice_str(l->job));
+    return true;
 }
 
-const ops_openai_model *openai_models_find(const openai_models *m, ops_slice name)
-{
-    const size_t i = find(m, name);
-    return i < m->n ? &m->v[i] : NULL;
-}
-
-static void add(openai_models *m, const ops_dispatch_model *model, int64_t since_s)
-{
-    const ops_slice name = ops_slice_str(model->name);
-    const size_t i = find(m, name);
-    if (i == m->n)
-        m->v[m->n++] = (ops_openai_model){name, since_s};
-    else if (since_s < m->v[i].created_s)
-        m->v[i].created_s = since_s;
-    m->jobs[i] |=
-        ops_slice_eq(ops_slice_str(model->job), OPS_SLICE("generate")) ? OPENAI_WRITES : OPENAI_EMBEDS;
-}
-
-openai_models *openai_models_now(ops_dispatch *d)
-{
-    openai_models *m = ops_calloc(1, sizeof *m);
-    if (m == NULL)
-        return NULL;
-    size_t workers = ops_dispatch_workers(d, m->worker, OPS_DISPATCH_WORKERS_MAX);
-    workers = workers < OPS_DISPATCH_WORKERS_MAX ? workers : OPS_DISPATCH_WORKERS_MAX;
-    for (size_t i = 0; i < workers; i++)
-        for (size_t k = 0; k < m->worker[i].model_count; k++)
-            add(m, &m->worker[i].models[k], m->worker[i].attached_unix_ns / 1000000000);
-    return m;
-}
-
-void openai_models_refuse(ops_http_req *req, const openai_models *m, ops_slice name)
+static void refuse_absent(ops_http_req *req, const look *l)
 {
     char message[OPS_DISPATCH_NAME_MAX + 80];
-    if (m->n == 0) {
-        openai_refuse(req, OPS_EUNAVAILABLE, "no worker is attached, so no model is there", NULL,
-                      "no_worker");
+    if (!l->any) {
+        openai_refuse(req, OPS_EUNAVAILABLE, "no worker has a model yet", NULL, "no_worker");
         return;
     }
     (void)snprintf(message, sizeof message, "no worker has the model '" OPS_SLICE_FMT "'",
-                   OPS_SLICE_ARG(ops_slice_sub(name, 0, OPS_DISPATCH_NAME_MAX)));
+                   OPS_SLICE_ARG(ops_slice_sub(l->name, 0, OPS_DISPATCH_NAME_MAX)));
     openai_refuse(req, OPS_ENOTFOUND, message, "model", "model_not_found");
 }
 
-bool openai_model_is_there(ops_dispatch *d, ops_http_req *req, ops_slice name, enum openai_job job)
+/* False: refused. */
+static bool find(ops_http_req *req, ops_dispatch *d, look *l)
 {
-    char message[OPS_DISPATCH_NAME_MAX + 80];
-    OPS_AUTO(ops_free) void *block = openai_models_now(d);
-    const openai_models *m = block;
-    if (m == NULL) {
+    if (ops_served_walk(d, look_at, l, NULL) != OPS_OK) {
         openai_refuse(req, OPS_ENOMEM, "out of memory", NULL, NULL);
         return false;
     }
-    const size_t i = find(m, name);
-    if (i == m->n) {
-        openai_models_refuse(req, m, name);
+    if (!l->there)
+        refuse_absent(req, l);
+    return l->there;
+}
+
+bool openai_model_is_there(ops_dispatch *d, ops_http_req *req, ops_slice name, const char *job)
+{
+    char message[OPS_DISPATCH_NAME_MAX + 80];
+    look l = {.name = name, .job = job};
+    if (!find(req, d, &l))
         return false;
-    }
-    if ((m->jobs[i] & job) != 0)
+    if (l.fits)
         return true;
     (void)snprintf(message, sizeof message, "the model '" OPS_SLICE_FMT "' %s", OPS_SLICE_ARG(name),
-                   job == OPENAI_WRITES ? "makes vectors and writes no text"
-                                        : "writes text and makes no vectors");
+                   ops_slice_eq(ops_slice_str(job), OPS_SLICE("embed")) ? "writes text and makes no vectors"
+                                                                        : "makes vectors and writes no text");
     openai_refuse(req, OPS_EINVAL, message, "model", "model_not_supported");
     return false;
+}
+
+void openai_answer_model(ops_http_req *req, ops_dispatch *d, ops_slice name)
+{
+    look l = {.name = name};
+    if (!find(req, d, &l))
+        return;
+    ops_strbuf b;
+    const ops_openai_model m = {name, l.since_s};
+    ops_strbuf_init(&b, OPENAI_ANSWER_BYTES_MAX);
+    ops_openai_model_one(&m, &b);
+    ops_http_reply_buf(req, 200, OPENAI_JSON, &b);
+}
+
+/* --- all --- */
+
+typedef struct list {
+    size_t n;
+    ops_openai_model v[MODELS_MAX];
+    char name[MODELS_MAX][OPS_DISPATCH_NAME_MAX];
+} list;
+
+static bool list_one(void *u, const ops_served *s)
+{
+    list *l = u;
+    const ops_slice name = ops_slice_str(s->model.name);
+    for (size_t i = 0; i < l->n; i++)
+        if (ops_slice_eq(l->v[i].name, name)) /* it does another job too */
+            return true;
+    (void)snprintf(l->name[l->n], OPS_DISPATCH_NAME_MAX, "%s", s->model.name);
+    l->v[l->n] = (ops_openai_model){ops_slice_str(l->name[l->n]), s->since_unix_ns / 1000000000};
+    return ++l->n < MODELS_MAX;
+}
+
+void openai_answer_models(ops_http_req *req, ops_dispatch *d)
+{
+    ops_strbuf b;
+    OPS_AUTO(ops_free) void *block = ops_calloc(1, sizeof(list));
+    list *l = block;
+    if (l == NULL || ops_served_walk(d, list_one, l, NULL) != OPS_OK) {
+        openai_refuse(req, OPS_ENOMEM, "out of memory", NULL, NULL);
+        return;
+    }
+    ops_strbuf_init(&b, OPENAI_ANSWER_BYTES_MAX);
+    ops_openai_model_list(l->v, l->n, &b);
+    ops_http_reply_buf(req, 200, OPENAI_JSON, &b);
 }

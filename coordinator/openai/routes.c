@@ -1,9 +1,8 @@
 /* Handlers. A request waits in the dispatch, not on a thread. */
 #include "coordinator/openai/routes.h"
 
-#include <string.h>
-
 #include "base/mem/alloc.h"
+#include "coordinator/openai/answer.h"
 #include "coordinator/openai/embeddings.h"
 #include "coordinator/openai/internal.h"
 
@@ -16,28 +15,11 @@ typedef struct call {
 
 static void on_models(ops_http_req *req, void *user)
 {
-    ops_strbuf b;
-    ops_strbuf_init(&b, OPENAI_ANSWER_BYTES_MAX);
-    OPS_AUTO(ops_free) void *block = openai_models_now(user);
-    const openai_models *m = block;
     const ops_slice path = ops_http_path(req), prefix = OPS_SLICE(MODEL_PREFIX);
-    if (m == NULL) {
-        openai_refuse(req, OPS_ENOMEM, "out of memory", NULL, NULL);
-        return;
-    }
-    if (path.n <= prefix.n) {
-        ops_openai_model_list(m->v, m->n, &b);
-        ops_http_reply_buf(req, 200, OPENAI_JSON, &b);
-        return;
-    }
-    const ops_slice name = ops_slice_sub(path, prefix.n, path.n);
-    const ops_openai_model *one = openai_models_find(m, name);
-    if (one == NULL) {
-        openai_models_refuse(req, m, name);
-        return;
-    }
-    ops_openai_model_one(one, &b);
-    ops_http_reply_buf(req, 200, OPENAI_JSON, &b);
+    if (path.n <= prefix.n)
+        openai_answer_models(req, user);
+    else
+        openai_answer_model(req, user, ops_slice_sub(path, prefix.n, path.n));
 }
 
 static void on_done(void *ctx, const ops_dispatch_result *r)
@@ -97,7 +79,7 @@ static void on_embeddings(ops_http_req *req, void *user)
         openai_refuse(req, st, err.msg, param, NULL);
         return;
     }
-    if (openai_model_is_there(d, req, ops_embeddings_model(asked), OPENAI_EMBEDS))
+    if (openai_model_is_there(d, req, ops_embeddings_model(asked), "embed"))
         submit(d, req, asked);
     else
         ops_embeddings_free(asked);

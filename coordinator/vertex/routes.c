@@ -2,6 +2,7 @@
 #include "coordinator/vertex/routes.h"
 
 #include "base/mem/alloc.h"
+#include "coordinator/dispatch/served.h"
 #include "coordinator/vertex/internal.h"
 
 enum { RETRY_MS = 1000 };
@@ -68,17 +69,24 @@ static void embed(ops_http_req *req, ops_dispatch *d, ops_predict *take_asked)
     vertex_refuse(req, st, err.msg);
 }
 
-/* Workers are there, and none of them can do this: waiting would not help. */
+typedef struct look {
+    const char *job;
+    bool any, fits;
+} look;
+
+static bool look_at(void *u, const ops_served *s)
+{
+    look *l = u;
+    l->any = true;
+    l->fits |= ops_slice_eq(ops_slice_str(s->model.job), ops_slice_str(l->job));
+    return !l->fits;
+}
+
+/* Models are there, and none of them can do this: waiting would not help. */
 static bool in_vain(ops_dispatch *d, const char *job)
 {
-    ops_dispatch_worker *v = ops_calloc(OPS_DISPATCH_WORKERS_MAX, sizeof *v);
-    size_t n = v != NULL ? ops_dispatch_workers(d, v, OPS_DISPATCH_WORKERS_MAX) : 0, fit = 0;
-    n = n < OPS_DISPATCH_WORKERS_MAX ? n : OPS_DISPATCH_WORKERS_MAX;
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < v[i].model_count; k++)
-            fit += ops_slice_eq(ops_slice_str(v[i].models[k].job), ops_slice_str(job));
-    ops_free(v);
-    return n > 0 && fit == 0;
+    look l = {.job = job};
+    return ops_served_walk(d, look_at, &l, NULL) == OPS_OK && l.any && !l.fits;
 }
 
 static void on_predict(ops_http_req *req, void *user)
