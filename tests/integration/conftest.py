@@ -23,6 +23,14 @@ def need_model():
         pytest.skip("no model in " + str(MODELS) + ": scripts/models.sh fetches it")
 
 
+WRITER = "SmolLM2-135M-Instruct"
+
+
+def need_writer():
+    if not list((MODELS / WRITER).glob("*.gguf")):
+        pytest.skip("no model that writes in " + str(MODELS) + ": scripts/models.sh fetches it")
+
+
 class Opsd:
     def __init__(self, folder):
         self.folder, self.data, self.flags, self.process = folder, folder / "data", [], None

@@ -94,6 +94,26 @@ def test_the_contract_of_a_custom_container(worker):
     assert ask(port, "/v1/models")[0] == 200
 
 
+def test_a_container_may_write(worker):
+    conftest.need_writer()
+    route = "/predict"
+    process, port, log = worker("--worker-model", "off", "--worker-generator", str(conftest.MODELS / conftest.WRITER), AIP_HTTP_PORT="0")
+    assert process.poll() is None, log.read_text()
+    assert conftest.wait(lambda: ask(port, "/health")[0] == 200, 60)
+    asked = {"instances": [{"prompt": "The disk is full, so"}, {"messages": [{"role": "user", "content": "Name a colour."}]}],
+             "parameters": {"temperature": 0, "maxOutputTokens": 5}}
+    code, body = ask(port, route, asked)
+    assert code == 200, body
+    said = json.loads(body)
+    assert [bool(p["content"]) for p in said["predictions"]] == [True, True] and said["predictions"][0]["finishReason"] == "MAX_TOKENS"
+    assert said["metadata"]["tokenMetadata"]["outputTokenCount"]["totalTokens"] <= 10
+    code, body = ask(port, route, {"instances": ["a text"]})
+    assert code == 400 and "makes vectors" in json.loads(body)["error"]
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=0)
+    got = client.completions.create(model=conftest.WRITER, prompt=asked["instances"][0]["prompt"], max_tokens=5, temperature=0)
+    assert got.choices[0].text == said["predictions"][0]["content"]
+
+
 @pytest.mark.parametrize("flags, env, says", [
     ([], {"AIP_HTTP_PORT": "http"}, "AIP_HTTP_PORT"),
     ([], {"AIP_HTTP_PORT": "0", "AIP_PREDICT_ROUTE": "predict"}, "AIP_PREDICT_ROUTE"),
