@@ -82,6 +82,27 @@ def test_a_schema_is_kept(served):
     assert chosen.choices[0].message.content in ("db-3", "web-1")
 
 
+TOOLS = [{"type": "function", "function": {"name": name, "description": what, "parameters": {
+    "type": "object", "additionalProperties": False, "required": ["host"], "properties": {"host": {"enum": ["db-3", "web-1"]}}}}}
+    for name, what in (("disk_usage", "How full a host's disks are."), ("restart", "Restarts a host."))]
+
+
+def test_tools_are_called(served):
+    _, client = served
+    asked = [{"role": "user", "content": "How full is the disk of db-3?"}]
+    whole = say(client, messages=asked, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "disk_usage"}}, max_tokens=100)
+    call = whole.choices[0].message.tool_calls[0]
+    assert call.id and call.function.name == "disk_usage" and whole.choices[0].finish_reason == "tool_calls"
+    jsonschema.validate(json.loads(call.function.arguments), TOOLS[0]["function"]["parameters"])
+    events = [e.choices[0] for e in say(client, messages=asked, tools=TOOLS, tool_choice="required", max_tokens=100, stream=True)]
+    told = [c for e in events for c in e.delta.tool_calls or []]
+    assert told[0].index == 0 and told[0].function.name in ("disk_usage", "restart") and json.loads(told[0].function.arguments)
+    told = [*asked, whole.choices[0].message.model_dump(exclude_none=True), {"role": "tool", "tool_call_id": call.id, "content": "97 %"}]
+    assert say(client, messages=told, tools=TOOLS, tool_choice="none").choices[0].message.content
+    with pytest.raises(openai.BadRequestError, match="names no function"):
+        say(client, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "reboot"}})
+
+
 def test_it_stops_where_it_is_told(served):
     _, client = served
     free = say(client, max_tokens=24).choices[0].message.content
