@@ -1,4 +1,4 @@
-/* Inside of the http room: what server.c (life, routes, the microhttpd callbacks), request.c (one request and its answer),
+/* Inside of the http room: what server.c (life, routes, what microhttpd calls), daemon.c (microhttpd's daemons), request.c (one request and its answer),
  * stream.c (an answer in pieces) and watch.c (clients that hang up) share. Lock order: ops_http.lock, then
  * ops_http_req.lock; the latter is held while `gone` is called. */
 #ifndef OPS_COORDINATOR_HTTP_INTERNAL_H
@@ -71,6 +71,17 @@ struct ops_http {
     ops_http_req *live;
     size_t live_count;
 };
+
+/* server.c, called by microhttpd */
+enum MHD_Result ops_http_on_request(void *user, struct MHD_Connection *conn, const char *url,
+                                    const char *method, const char *version, const char *upload,
+                                    size_t *upload_bytes, void **slot);
+void ops_http_on_completed(void *user, struct MHD_Connection *conn, void **slot,
+                           enum MHD_RequestTerminationCode why);
+
+/* daemon.c: one on the listening socket with these certificates; NULL: it does not start. */
+struct MHD_Daemon *ops_http_daemon_start(ops_http *h, char *cert, char *key, char *client_ca);
+void ops_http_daemons_stop(ops_http *h); /* h->daemon and those retired */
 
 /* request.c */
 ops_http_req *ops_http_req_new(ops_http *h, struct MHD_Connection *conn, const char *method,

@@ -1,4 +1,4 @@
-/* The server's life, its routes and the microhttpd callbacks. A request passes: headers (route, token, length: refused
+/* The server's life, its routes and what microhttpd calls. A request passes: headers (route, token, length: refused
  * here without looking at the body), body (bounded), decoding, handler, answer. */
 #include "coordinator/http/internal.h"
 
@@ -14,8 +14,7 @@
 
 #define DROP_BYTES_MAX                                                                                       \
     (1u << 20) /* of a refused request's body that is read so that the client sees the answer */
-#define METRICS_BYTES_MAX   (16u << 20)
-#define HEADER_MEMORY_BYTES (32u << 10)
+#define METRICS_BYTES_MAX (16u << 20)
 
 static bool path_matches(const char *pattern, const char *path)
 {
@@ -233,9 +232,9 @@ static void live_add(ops_http *h, ops_http_req *req)
     pthread_mutex_unlock(&h->lock);
 }
 
-static enum MHD_Result on_request(void *user, struct MHD_Connection *conn, const char *url,
-                                  const char *method, const char *version, const char *upload,
-                                  size_t *upload_bytes, void **slot)
+enum MHD_Result ops_http_on_request(void *user, struct MHD_Connection *conn, const char *url,
+                                    const char *method, const char *version, const char *upload,
+                                    size_t *upload_bytes, void **slot)
 {
     (void)version;
     ops_http *h = user;
@@ -260,8 +259,8 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *conn, const
     return req->handed ? queue_answer(req) : hand_over(h, req);
 }
 
-static void on_completed(void *user, struct MHD_Connection *conn, void **slot,
-                         enum MHD_RequestTerminationCode why)
+void ops_http_on_completed(void *user, struct MHD_Connection *conn, void **slot,
+                           enum MHD_RequestTerminationCode why)
 {
     (void)conn;
     (void)why;
@@ -414,121 +413,16 @@ ops_status ops_http_route_add(ops_http *h, const ops_http_route *route, ops_err 
     return OPS_OK;
 }
 
-static void be_quiet(void *user, const char *fmt, va_list args)
-{
-    (void)user;
-    (void)fmt;
-    (void)args;
-}
-
-/* A daemon on the listening socket with these certificates. NULL: it does not start. */
-static struct MHD_Daemon *start_daemon(ops_http *h, char *cert, char *key, char *client_ca)
-{
-    /* Not epoll: there MHD_quiesce_daemon() and the serving thread may both take the listening socket out of the
-     * epoll set, and the second one's failure aborts the process (libmicrohttpd 0.9.75). */
-    unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    struct MHD_OptionItem items[8];
-    size_t n = 0;
-    if (h->conf.threads > 1)
-        items[n++] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, h->conf.threads, NULL};
-    if (cert != NULL) {
-        flags |= MHD_USE_TLS;
-        items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, cert};
-        items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, key};
-    }
-    if (client_ca != NULL)
-        items[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, client_ca};
-    items[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
-    return MHD_start_daemon(flags, 0, NULL, NULL, on_request, h, MHD_OPTION_EXTERNAL_LOGGER, be_quiet, NULL,
-                            MHD_OPTION_LISTEN_SOCKET, h->fd, MHD_OPTION_CONNECTION_LIMIT,
-                            h->conf.connections_max, MHD_OPTION_CONNECTION_TIMEOUT, h->conf.idle_timeout_s,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY_BYTES,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, h, MHD_OPTION_ARRAY, items,
-                            MHD_OPTION_END);
-}
-
 ops_status ops_http_start(ops_http *h, ops_err *reterr)
 {
     const ops_status st = ops_http_watch_start(h, reterr);
     if (st != OPS_OK)
         return st;
-    h->daemon = start_daemon(h, h->cert, h->key, h->client_ca);
+    h->daemon = ops_http_daemon_start(h, h->cert, h->key, h->client_ca);
     if (h->daemon == NULL)
         return ops_fail(reterr, OPS_EIO, "http port %u: cannot start%s", h->port,
                         h->cert != NULL ? " (is the certificate and its key good PEM?)" : "");
     return OPS_OK;
-}
-
-static bool is_idle(struct MHD_Daemon *d)
-{
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(d, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-    return info != NULL && info->num_connections == 0;
-}
-
-/* A place for one more, after those without connections were stopped; NULL: none. */
-static struct MHD_Daemon **retired_place(ops_http *h)
-{
-    struct MHD_Daemon **place = NULL;
-    for (size_t i = 0; i < OPS_HTTP_RETIRED_MAX; i++) {
-        if (h->retired[i] != NULL && is_idle(h->retired[i])) {
-            MHD_stop_daemon(h->retired[i]);
-            h->retired[i] = NULL;
-        }
-        if (h->retired[i] == NULL)
-            place = &h->retired[i];
-    }
-    return place;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static ops_status reload(ops_http *h, char *cert, char *key, char *client_ca, ops_err *reterr)
-{
-    struct MHD_Daemon **place = retired_place(h);
-    if (place == NULL)
-        return ops_fail(reterr, OPS_EAGAIN, "http port %u: connections of %d earlier certificates are open",
-                        h->port, OPS_HTTP_RETIRED_MAX);
-    struct MHD_Daemon *fresh = start_daemon(h, cert, key, client_ca);
-    if (fresh == NULL)
-        return ops_fail(reterr, OPS_EINVAL,
-                        "http port %u: the certificate, its key or the authority is not good PEM", h->port);
-    (void)MHD_quiesce_daemon(h->daemon);
-    *place = h->daemon;
-    h->daemon = fresh;
-    return OPS_OK;
-}
-
-ops_status ops_http_reload_tls(ops_http *h, const char *cert_pem, const char *key_pem,
-                               const char *client_ca_pem, ops_err *reterr)
-{
-    if ((h->cert != NULL) != (cert_pem != NULL) || (cert_pem != NULL) != (key_pem != NULL))
-        return ops_fail(reterr, OPS_EINVAL, "http port %u: TLS begins and ends with a start", h->port);
-    if (same_text(h->cert, cert_pem) && same_text(h->key, key_pem) && same_text(h->client_ca, client_ca_pem))
-        return OPS_OK;
-    char *cert = ops_strdup(cert_pem), *key = ops_strdup(key_pem),
-         *client_ca = client_ca_pem != NULL ? ops_strdup(client_ca_pem) : NULL;
-    ops_status st = cert != NULL && key != NULL && (client_ca_pem == NULL || client_ca != NULL)
-                        ? reload(h, cert, key, client_ca, reterr)
-                        : ops_fail(reterr, OPS_ENOMEM, "http certificate");
-    if (st == OPS_OK) {
-        char *was[] = {h->cert, h->key, h->client_ca};
-        (void)pthread_mutex_lock(&h->lock);
-        h->cert = cert;
-        h->key = key;
-        h->client_ca = client_ca;
-        atomic_store(&h->asks_clients, client_ca != NULL);
-        (void)pthread_mutex_unlock(&h->lock);
-        cert = was[0];
-        key = was[1];
-        client_ca = was[2];
-    }
-    ops_free(cert);
-    ops_free(key);
-    ops_free(client_ca);
-    return st;
 }
 
 uint16_t ops_http_port(const ops_http *h)
@@ -595,10 +489,7 @@ void ops_http_free(ops_http *h)
         ops_http_drain(h, 500);
         (void)MHD_quiesce_daemon(h->daemon);
         answer_the_rest(h);
-        MHD_stop_daemon(h->daemon);
-        for (size_t i = 0; i < OPS_HTTP_RETIRED_MAX; i++)
-            if (h->retired[i] != NULL)
-                MHD_stop_daemon(h->retired[i]);
+        ops_http_daemons_stop(h);
     }
     ops_http_watch_stop(h);
     if (h->fd >= 0)
