@@ -165,6 +165,30 @@ def test_who_hangs_up_is_not_written_for(served, stream):
     assert say(client, max_tokens=2).choices[0].message.content
 
 
+def test_a_worker_lost_in_the_middle_is_an_error_to_the_client(opsd, tmp_path):
+    conftest.need_writer()
+    opsd.start()
+    with (tmp_path / "worker.log").open("wb") as log:
+        worker = subprocess.Popen([conftest.BIN / "opsd", "--role", "worker", "--worker-model", "off", "--worker-generator", str(conftest.MODELS / MODEL),
+                                   "--worker-coordinators", opsd.at("api")], stderr=log)
+    try:
+        client = openai.OpenAI(base_url=f"http://{opsd.at('web')}/v1", api_key="none", max_retries=0, timeout=120)
+        assert conftest.wait(lambda: client.models.list().data, 60), (tmp_path / "worker.log").read_text()
+        events = say(client, messages=[{"role": "user", "content": "Tell a long story."}], max_tokens=4000, temperature=1, stream=True)
+        assert next(events).choices[0].delta.role == "assistant"
+        worker.kill()
+        with pytest.raises(openai.APIError) as wrong:
+            list(events)
+        assert not isinstance(wrong.value, openai.APIConnectionError), "the stream was cut, not ended with a reason"
+        assert conftest.wait(lambda: not client.models.list().data, 20)
+        with pytest.raises(openai.InternalServerError) as wrong:
+            say(client)
+        assert wrong.value.status_code == 503 and wrong.value.code == "no_worker"
+    finally:
+        worker.kill()
+        worker.wait(10)
+
+
 def test_what_can_not_be_is_said_with_its_numbers(served):
     opsd, client = served
     with pytest.raises(openai.BadRequestError, match="8192|context"):
