@@ -94,7 +94,7 @@ static ops_status read_llama3(ops_slice jinja, ops_chat *c, ops_err *reterr)
     bool ok = true;
     c->family = OPS_CHAT_LLAMA3;
     c->dated = has(jinja, "Today Date: ");
-    if (!has(jinja, "trim") || has(jinja, "macro ") ||
+    if (!has(jinja, "trim") || has(jinja, "macro ") || (!c->dated && has(jinja, "functions")) ||
         (c->dated && !has(jinja, "Cutting Knowledge Date: December 2023\\n")))
         return unbuilt(jinja, "this variant of Llama 3", reterr);
     c->tools = c->describes = c->dated && has(jinja, "Environment: ipython\\n") &&

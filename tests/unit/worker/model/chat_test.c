@@ -81,6 +81,12 @@ static bool built(const ops_chat *c, const ops_chat_message *m, size_t n, const 
     return !tools || ops_chat_native_tools(c);
 }
 
+/* Cases of the models' own templates, made with the same script. Of those, some write a system message of the day. */
+static const char *models_own(void)
+{
+    return getenv("OPS_CHAT_CASES");
+}
+
 static void check_spans(const ops_chat_prompt *p)
 {
     size_t at = 0; /* the spans cover the text, and no two texts stand side by side */
@@ -102,7 +108,7 @@ static void check_render(const json_t *kind, const ops_chat *c, size_t i, const 
     const ops_slice want = text_of(j, "text"), is = ops_strbuf_get(&p.text);
     if (!built(c, m, n, options))
         assert_true(st == OPS_OK || st == OPS_EINVAL);
-    else if (want.p == NULL)
+    else if (want.p == NULL || (models_own() != NULL && strstr(err.msg, "needs a system message") != NULL))
         assert_int_equal(st, OPS_EINVAL);
     else if (st != OPS_OK || !ops_slice_eq(is, want))
         fail_msg("%s, case %zu: '" OPS_SLICE_FMT "' (%s), Jinja has '" OPS_SLICE_FMT "'",
@@ -139,8 +145,7 @@ static void check_tool_case(const json_t *kind, const ops_chat *c, size_t i, con
 static void renders_as_jinja_does(void **state)
 {
     (void)state;
-    const char *path =
-        getenv("OPS_CHAT_CASES"); /* those of the models' own templates, made with the same script */
+    const char *path = models_own();
     json_t *all = json_load_file(path != NULL ? path : "tests/golden/chat/cases.json", JSON_ALLOW_NUL, NULL);
     assert_non_null(all);
     size_t done = 0;
@@ -182,6 +187,7 @@ static void refuses_other_templates(void **state)
         {"[INST][/INST]<<SYS>>", "Llama 2"},
         {"<|im_start|><|im_end|></think>add_generation_prompt", "this handling of thoughts"},
         {"<|start_header_id|><|eot_id|>trim Today Date: ", "this variant of Llama 3"},
+        {"<|start_header_id|><|eot_id|>trim {{ functions }}", "this variant of Llama 3"},
         {"<start_of_turn><end_of_turn>", "this variant of Gemma"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
