@@ -1,12 +1,10 @@
 /* A text on its way to a reader, calls taken out. One pass: every byte is looked at once, but for those of a mark that has
  * only begun. */
-#include "base/coll/vec.h"
 #include "base/mem/alloc.h"
-#include "base/mem/arena.h"
 #include "worker/engine/tools_internal.h"
 #include "worker/model/json_text.h"
 
-enum { BLANKS_MAX = 64, HELD_MAX = OPS_TOOLS_CALL_BYTES_MAX + 4096, NONE = -1 };
+enum { BLANKS_MAX = 64, PART_MAX = 4096 };
 
 typedef enum state {
     TEXT,    /* a call may begin anywhere */
@@ -24,24 +22,18 @@ struct ops_tool_finder {
     bool tools; /* any at all */
     ops_slice mark[OPS_TOOLS_MARKS];
     int32_t mark_id[OPS_TOOLS_MARKS];
-    ops_slice *names; /* [n_names], in `texts` */
-    size_t n_names;
-    ops_strbuf texts;
+    ops_tools_calls calls;
 
     state state;
     ops_strbuf held; /* not yet decided */
     size_t at;       /* so far it was looked at */
     size_t name_at, value_at;
     bool in_value;   /* the first byte of the JSON has come */
-    int named;       /* ARGS: the tool, or NONE: the JSON names it */
+    int named;       /* ARGS: the tool, or OPS_TOOLS_NO_TOOL: the JSON names it */
     bool after_call; /* only blanks since */
     ops_json_scan scan;
-    size_t found; /* calls of the whole answer */
 
     ops_strbuf shown;
-    OPS_VEC(ops_tool_call) calls;
-    ops_arena arguments;
-    bool failed;
 };
 
 static bool blank(char c)
@@ -83,7 +75,7 @@ static void go(ops_tool_finder *f, state to)
 {
     f->state = to;
     f->in_value = false;
-    f->named = NONE;
+    f->named = OPS_TOOLS_NO_TOOL;
 }
 
 /* It was no call: what was held, up to there, is text, and the search goes on behind it. */
@@ -92,93 +84,6 @@ static bool broken(ops_tool_finder *f, size_t n)
     show(f, n);
     go(f, f->form == OPS_CHAT_CALLS_OBJECT ? REST : TEXT);
     return f->held.n > 0;
-}
-
-/* --- what a whole JSON says --- */
-
-static int tool_of(const ops_tool_finder *f, ops_slice name)
-{
-    for (size_t i = 0; i < f->n_names; i++)
-        if (ops_slice_eq(f->names[i], name))
-            return (int)i;
-    return NONE;
-}
-
-static bool add(ops_tool_finder *f, int tool, ops_slice arguments)
-{
-    const ops_slice kept = ops_arena_dup(&f->arguments, arguments);
-    if (kept.p == NULL || !ops_vec_push(&f->calls, ((ops_tool_call){f->names[tool], kept}))) {
-        f->failed = true;
-        return false;
-    }
-    return true;
-}
-
-static bool valid(ops_tool_finder *f, ops_slice json)
-{
-    ops_err why;
-    const ops_status st = ops_json_text_check(json, &why);
-    f->failed = f->failed || st == OPS_ENOMEM;
-    return st == OPS_OK;
-}
-
-/* Some models write the arguments' object as a string. */
-static bool add_quoted(ops_tool_finder *f, int tool, ops_slice literal)
-{
-    ops_strbuf b;
-    ops_strbuf_init(&b, literal.n);
-    ops_json_text_unquote(&b, literal);
-    f->failed = f->failed || b.failed;
-    const bool is = !b.failed && valid(f, ops_strbuf_get(&b)) && add(f, tool, ops_strbuf_get(&b));
-    ops_strbuf_done(&b);
-    return is;
-}
-
-static bool add_object(ops_tool_finder *f, ops_slice object)
-{
-    ops_slice name, arguments;
-    if (!ops_json_text_member(object, "name", &name) || name.n < 2 || name.p[0] != '"')
-        return false;
-    const int tool = tool_of(f, ops_slice_sub(name, 1, name.n - 2)); /* names have nothing to escape */
-    if (tool == NONE)
-        return false;
-    if (!ops_json_text_member(object, "arguments", &arguments) &&
-        !ops_json_text_member(object, "parameters", &arguments))
-        return f->form != OPS_CHAT_CALLS_OBJECT && add(f, tool, OPS_SLICE("{}"));
-    if (arguments.p[0] == '"')
-        return add_quoted(f, tool, arguments);
-    return arguments.p[0] == '{' && add(f, tool, arguments);
-}
-
-/* A list is one only when all of it are calls. */
-static bool add_list(ops_tool_finder *f, ops_slice list)
-{
-    const size_t before = f->calls.n;
-    ops_slice rest = list, key, value;
-    ops_strbuf whole; /* the check is of objects */
-    ops_strbuf_init(&whole, list.n + 8);
-    ops_strbuf_str(&whole, "{\"\":");
-    ops_strbuf_slice(&whole, list);
-    ops_strbuf_char(&whole, '}');
-    f->failed = f->failed || whole.failed;
-    bool ok = !whole.failed && valid(f, ops_strbuf_get(&whole));
-    ops_strbuf_done(&whole);
-    while (ok && ops_json_text_next(&rest, &key, &value))
-        ok = f->found + f->calls.n < OPS_TOOLS_CALLS_MAX && value.p[0] == '{' && add_object(f, value);
-    if (!ok)
-        f->calls.n = before;
-    return ok && f->calls.n > before;
-}
-
-static bool add_calls(ops_tool_finder *f, ops_slice json)
-{
-    if (f->found + f->calls.n >= OPS_TOOLS_CALLS_MAX)
-        return false;
-    if (json.p[0] == '[')
-        return add_list(f, json);
-    if (!valid(f, json))
-        return false;
-    return f->named != NONE ? add(f, f->named, json) : add_object(f, json);
 }
 
 /* --- the states. True: there may be more to do with what is held --- */
@@ -221,7 +126,7 @@ static bool in_text(ops_tool_finder *f, bool last)
 
 static bool wait(ops_tool_finder *f, bool last)
 {
-    return (last || f->held.n > HELD_MAX - 4096) && broken(f, f->held.n);
+    return (last || f->held.n > OPS_TOOLS_CALL_BYTES_MAX) && broken(f, f->held.n);
 }
 
 static bool skip_blanks(ops_tool_finder *f)
@@ -251,7 +156,7 @@ static bool in_opened(ops_tool_finder *f, bool last)
 
 static bool in_start(ops_tool_finder *f, bool last)
 {
-    while (f->found + f->calls.n > 0 && f->at < f->held.n &&
+    while (ops_tools_calls_any(&f->calls) && f->at < f->held.n &&
            (blank(f->held.p[f->at]) || f->held.p[f->at] == ';'))
         f->at++; /* what stands between calls */
     const bool more = skip_blanks(f);
@@ -277,8 +182,8 @@ static int mark_here(const ops_tool_finder *f, ops_tools_mark m)
 
 static bool name_ends(ops_tool_finder *f)
 {
-    f->named = tool_of(f, ops_slice_sub(held(f), f->name_at, f->at - f->name_at));
-    return f->named != NONE;
+    f->named = ops_tools_tool_of(&f->calls, ops_slice_sub(held(f), f->name_at, f->at - f->name_at));
+    return f->named != OPS_TOOLS_NO_TOOL;
 }
 
 /* A name, or the id behind it, up to its mark. */
@@ -334,7 +239,7 @@ static bool in_value(ops_tool_finder *f, bool last)
     if (!f->in_value) { /* behind [ARGS] there may be blanks */
         if (!skip_blanks(f))
             return wait(f, last);
-        if (f->held.p[f->at] != '{' && (f->named != NONE || f->held.p[f->at] != '['))
+        if (f->held.p[f->at] != '{' && (f->named != OPS_TOOLS_NO_TOOL || f->held.p[f->at] != '['))
             return broken(f, f->at);
         f->value_at = f->at;
         f->scan = (ops_json_scan){0};
@@ -349,7 +254,8 @@ static bool in_value(ops_tool_finder *f, bool last)
         f->at++;
         if (step == OPS_JSON_GOES_ON)
             continue;
-        if (!add_calls(f, ops_slice_sub(held(f), f->value_at, f->at - f->value_at)))
+        if (!ops_tools_calls_read(&f->calls, f->named,
+                                  ops_slice_sub(held(f), f->value_at, f->at - f->value_at)))
             return broken(f, f->at);
         after_value(f);
         return true;
@@ -371,7 +277,7 @@ static bool in_closing(ops_tool_finder *f, bool last)
 static void run(ops_tool_finder *f, bool last)
 {
     bool more = true;
-    while (more && !f->failed)
+    while (more && !f->calls.failed)
         switch (f->state) {
         case TEXT:
             more = in_text(f, last);
@@ -452,18 +358,16 @@ static void see(ops_tool_finder *f, int32_t id)
 
 static ops_status told(ops_tool_finder *f, ops_tool_found *ret, ops_err *reterr)
 {
-    if (f->failed || f->held.failed || f->shown.failed)
+    if (f->calls.failed || f->held.failed || f->shown.failed)
         return ops_fail(reterr, OPS_ENOMEM, "calls of tools in an answer");
-    f->found += f->calls.n;
-    *ret = (ops_tool_found){ops_strbuf_get(&f->shown), f->calls.v, f->calls.n};
+    *ret = (ops_tool_found){ops_strbuf_get(&f->shown), f->calls.found.v, f->calls.found.n};
     return OPS_OK;
 }
 
 static void forget(ops_tool_finder *f)
 {
     ops_strbuf_clear(&f->shown);
-    ops_arena_clear(&f->arguments);
-    f->calls.n = 0;
+    ops_tools_calls_forget(&f->calls);
 }
 
 ops_status ops_tool_finder_put(ops_tool_finder *f, int32_t id, ops_slice text, ops_tool_found *ret,
@@ -471,7 +375,7 @@ ops_status ops_tool_finder_put(ops_tool_finder *f, int32_t id, ops_slice text, o
 {
     forget(f);
     while (text.n > 0 && f->tools) { /* in parts that what is held has room for */
-        const ops_slice part = ops_slice_sub(text, 0, 4096);
+        const ops_slice part = ops_slice_sub(text, 0, PART_MAX);
         text = ops_slice_sub(text, part.n, text.n);
         ops_strbuf_slice(&f->held, part);
         if (f->held.failed)
@@ -493,22 +397,7 @@ ops_status ops_tool_finder_end(ops_tool_finder *f, ops_tool_found *ret, ops_err 
 
 size_t ops_tool_finder_calls(const ops_tool_finder *f)
 {
-    return f->found;
-}
-
-static bool copy_names(ops_tool_finder *f, const ops_tools_plan *p)
-{
-    f->names = ops_calloc(p->n_tools + 1, sizeof *f->names);
-    for (size_t i = 0; i < p->n_tools; i++)
-        ops_strbuf_slice(&f->texts, p->tools[i].name);
-    if (f->names == NULL || f->texts.failed)
-        return false;
-    for (size_t i = 0, at = 0; i < p->n_tools; i++) {
-        f->names[i] = ops_slice_sub(ops_strbuf_get(&f->texts), at, p->tools[i].name.n);
-        at += p->tools[i].name.n;
-    }
-    f->n_names = p->n_tools;
-    return true;
+    return f->calls.before + f->calls.found.n;
 }
 
 ops_status ops_tool_finder_new(const ops_chat *c, const ops_tokenizer *t, const ops_tools_plan *p,
@@ -519,11 +408,9 @@ ops_status ops_tool_finder_new(const ops_chat *c, const ops_tokenizer *t, const 
         return ops_fail(reterr, OPS_ENOMEM, "calls of tools in an answer");
     f->form = ops_chat_calls_form(c);
     f->tools = p->n_tools > 0;
-    ops_strbuf_init(&f->texts, OPS_CHAT_TOOLS_MAX * OPS_CHAT_TOOL_NAME_MAX + 1);
-    ops_strbuf_init(&f->held, HELD_MAX + 4096);
+    ops_strbuf_init(&f->held, OPS_TOOLS_CALL_BYTES_MAX + 2 * PART_MAX);
     ops_strbuf_init(&f->shown, SIZE_MAX / 2);
-    ops_arena_init(&f->arguments, (size_t)OPS_TOOLS_CALLS_MAX * (OPS_TOOLS_CALL_BYTES_MAX + 64));
-    if (!copy_names(f, p))
+    if (!ops_tools_calls_init(&f->calls, f->form, p))
         return ops_fail(reterr, OPS_ENOMEM, "calls of tools in an answer");
     for (int m = 0; m < OPS_TOOLS_MARKS; m++) {
         f->mark[m] = ops_tools_mark_text(f->form, (ops_tools_mark)m);
@@ -532,7 +419,7 @@ ops_status ops_tool_finder_new(const ops_chat *c, const ops_tokenizer *t, const 
     go(f, f->form == OPS_CHAT_CALLS_OBJECT ? START : p->call ? OPENED : TEXT);
     if (p->call && f->form == OPS_CHAT_CALLS_ARGS) {
         f->state = VALUE;
-        f->named = tool_of(f, p->call_name);
+        f->named = ops_tools_tool_of(&f->calls, p->call_name);
     }
     if (!f->tools)
         go(f, REST);
@@ -544,11 +431,8 @@ void ops_tool_finder_free(ops_tool_finder *f)
 {
     if (f == NULL)
         return;
-    ops_free(f->names);
-    ops_strbuf_done(&f->texts);
     ops_strbuf_done(&f->held);
     ops_strbuf_done(&f->shown);
-    ops_arena_done(&f->arguments);
-    ops_vec_done(&f->calls);
+    ops_tools_calls_done(&f->calls);
     ops_free(f);
 }
