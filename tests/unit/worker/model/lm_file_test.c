@@ -62,7 +62,7 @@ static void prompt_ids(const desk *d, const char *kind, ops_slice text, ops_toke
     }
     ops_chat *chat = NULL;
     ops_chat_prompt p;
-    const ops_chat_message m = {OPS_CHAT_USER, text};
+    const ops_chat_message m = {.role = OPS_CHAT_USER, .text = text};
     if (ops_lm_file_chat(d->f, d->t, &chat, &err) != OPS_OK)
         fail_msg("%s", err.msg);
     ops_chat_prompt_init(&p);
