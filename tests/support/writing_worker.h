@@ -185,8 +185,8 @@ static inline ops_status writing_worker_attach(struct writing_worker *w, ops_dis
     *w = (struct writing_worker){.d = d};
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->more, NULL);
-    const ops_status st = ops_dispatch_attach(d, &hello, &port, &w->attachment, NULL);
     const size_t before = ops_dispatch_workers(d, NULL, 0);
+    const ops_status st = ops_dispatch_attach(d, &hello, &port, &w->attachment, NULL);
     for (int i = 0; st == OPS_OK && i < 5000 && ops_dispatch_workers(d, NULL, 0) == before; i++)
         usleep(1000);
     return st;
