@@ -49,6 +49,11 @@ static ops_status open_it(const char *path, const char *name, ops_engine **e, op
     return ops_model_open(&conf, path, name, e, w, err);
 }
 
+static const char *name_of(const ops_engine *e, const ops_writer *w)
+{
+    return e != NULL ? e->info.model : w != NULL ? w->info->model : "";
+}
+
 static void what_is_there_is_told_by_what_it_says(void **state)
 {
     (void)state;
@@ -65,11 +70,11 @@ static void what_is_there_is_told_by_what_it_says(void **state)
             fail_msg("%s", err.msg);
         assert_int_equal(w != NULL, rows[i].writes);
         assert_int_equal(e != NULL, !rows[i].writes);
-        assert_string_equal(e != NULL ? e->info.model : w->info->model, rows[i].model);
+        assert_string_equal(name_of(e, w), rows[i].model);
         ops_engine_free(e);
         ops_writer_free(w);
         assert_int_equal(open_it(rows[i].path, "called so", &e, &w, &err), OPS_OK);
-        assert_string_equal(e != NULL ? e->info.model : w->info->model, "called so");
+        assert_string_equal(name_of(e, w), "called so");
         ops_engine_free(e);
         ops_writer_free(w);
     }
