@@ -73,7 +73,7 @@ void desk_free_reservation(ops_desk *k, const ops_desk_task *t)
 
 void desk_requeue(ops_desk *k, ops_desk_task *t)
 {
-    desk_list_push(t->losses > 0 ? &k->suspects[t->work_class] : &k->fresh[t->work_class], t);
+    desk_list_push(t->losses > 0 ? &k->suspects[desk_line_of(t)] : &k->fresh[desk_line_of(t)], t);
 }
 
 ops_status ops_desk_submit(ops_desk *k, ops_desk_task *t, int64_t now, ops_err *reterr)
@@ -90,7 +90,7 @@ ops_status ops_desk_submit(ops_desk *k, ops_desk_task *t, int64_t now, ops_err *
     k->open++;
     k->bytes += t->bytes;
     k->counts.submitted++;
-    desk_list_append(&k->fresh[t->work_class], t);
+    desk_list_append(&k->fresh[desk_line_of(t)], t);
     desk_pump(k, now);
     return OPS_OK;
 }
@@ -347,7 +347,7 @@ void ops_desk_cancel(ops_desk *k, uint64_t task_id, int64_t now)
     for (desk_worker *w = k->first; w != NULL && t == NULL; w = w->next)
         if ((t = in_line(&w->running, task_id)) != NULL && !t->finished)
             cancel_running(k, w, t, now);
-    for (int i = 0; i < 2 * OPS_DISPATCH_CLASS_COUNT && t == NULL; i++) {
+    for (int i = 0; i < 2 * DESK_LINES && t == NULL; i++) {
         desk_list *line = i % 2 == 0 ? &k->suspects[i / 2] : &k->fresh[i / 2];
         if ((t = in_line(line, task_id)) != NULL)
             cancel_waiting(k, line, t);
@@ -415,7 +415,7 @@ static void expire_line(ops_desk *k, desk_list *line, int64_t now)
 static void expire_all(ops_desk *k, int64_t now)
 {
     k->next_deadline = INT64_MAX;
-    for (int c = 0; c < OPS_DISPATCH_CLASS_COUNT; c++) {
+    for (int c = 0; c < DESK_LINES; c++) {
         expire_line(k, &k->suspects[c], now);
         expire_line(k, &k->fresh[c], now);
     }
@@ -453,7 +453,7 @@ int64_t ops_desk_tick(ops_desk *k, int64_t now)
     }
     desk_pump(k, now);
     size_t waiting = 0;
-    for (int c = 0; c < OPS_DISPATCH_CLASS_COUNT; c++)
+    for (int c = 0; c < DESK_LINES; c++)
         waiting += k->fresh[c].n + k->suspects[c].n;
     int64_t in = waiting > 0 && k->workers > 0 ? REFUSED_WAIT_MS : TICK_MS;
     if (in > (int64_t)k->conf.lost_after_ms)
@@ -466,7 +466,7 @@ int64_t ops_desk_tick(ops_desk *k, int64_t now)
 void ops_desk_stop(ops_desk *k)
 {
     const ops_dispatch_result r = {.status = OPS_ECANCELLED, .message = "the dispatch stops"};
-    for (int c = 0; c < OPS_DISPATCH_CLASS_COUNT; c++)
+    for (int c = 0; c < DESK_LINES; c++)
         for (int s = 0; s < 2; s++) {
             desk_list *line = s == 0 ? &k->suspects[c] : &k->fresh[c];
             while (line->n > 0) {
@@ -527,7 +527,7 @@ ops_dispatch_counts ops_desk_counts(const ops_desk *k)
     ops_dispatch_counts c = k->counts;
     c.workers = k->workers;
     c.queued = c.running = c.with_models = 0;
-    for (int i = 0; i < OPS_DISPATCH_CLASS_COUNT; i++)
+    for (int i = 0; i < DESK_LINES; i++)
         c.queued += k->fresh[i].n + k->suspects[i].n;
     for (const desk_worker *w = k->first; w != NULL; w = w->next) {
         c.with_models += w->hello.model_count > 0;

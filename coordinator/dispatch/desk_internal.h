@@ -5,6 +5,9 @@
 
 typedef struct desk_worker desk_worker;
 
+/* A line for each class and job: tasks that wait for a model of one job do not stand before those of the other. */
+enum { DESK_JOBS = 2, DESK_LINES = OPS_DISPATCH_CLASS_COUNT * DESK_JOBS };
+
 struct ops_desk_task {
     ops_desk_task *prev, *next; /* in one list of the desk or of a worker */
     uint64_t id;
@@ -52,7 +55,8 @@ typedef struct desk_errand {
 
 struct ops_desk {
     ops_dispatch_conf conf;
-    desk_list fresh[OPS_DISPATCH_CLASS_COUNT], suspects[OPS_DISPATCH_CLASS_COUNT];
+    desk_list fresh[DESK_LINES], suspects[DESK_LINES];
+    unsigned turn; /* which job's line begins */
     desk_worker *first, *last;
     size_t workers, open; /* open: accepted and not done */
     size_t bytes;
@@ -61,6 +65,11 @@ struct ops_desk {
     size_t errand_count;
     ops_dispatch_counts counts;
 };
+
+static inline size_t desk_line_of(const ops_desk_task *t)
+{
+    return (size_t)t->work_class * DESK_JOBS + (size_t)t->job;
+}
 
 void desk_list_append(desk_list *l, ops_desk_task *t);
 void desk_list_push(desk_list *l, ops_desk_task *t); /* in front */

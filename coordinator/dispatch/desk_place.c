@@ -157,11 +157,24 @@ static bool pump_line(ops_desk *k, desk_list *line, int work_class, bool alone, 
     return true;
 }
 
+/* False: a worker was lost by it. */
+static bool pump_class(ops_desk *k, int c, int64_t now)
+{
+    for (int i = 0; i < 2 * DESK_JOBS; i++) { /* those that were lost once, then the others */
+        const size_t line = (size_t)c * DESK_JOBS + (k->turn + (unsigned)i) % DESK_JOBS;
+        const bool alone = i < DESK_JOBS;
+        if (!pump_line(k, alone ? &k->suspects[line] : &k->fresh[line], c, alone, now))
+            return false;
+    }
+    return true;
+}
+
 void desk_pump(ops_desk *k, int64_t now)
 {
+    k->turn++;
     for (int c = OPS_DISPATCH_INTERACTIVE; c < OPS_DISPATCH_CLASS_COUNT;) {
-        /* A line starts over when a worker was lost by sending: at most once per worker. */
-        if (pump_line(k, &k->suspects[c], c, true, now) && pump_line(k, &k->fresh[c], c, false, now))
+        /* A class starts over when a worker was lost by sending: at most once per worker. */
+        if (pump_class(k, c, now))
             c++;
     }
 }

@@ -11,7 +11,7 @@
 #include "base/mem/alloc.h"
 #include "coordinator/dispatch/desk.h"
 
-enum { ORDERS_MAX = 16, TASKS_MAX = 16 };
+enum { ORDERS_MAX = 16, TASKS_MAX = 16, CROWD = 1000 };
 
 typedef struct worker {
     uint64_t attachment;
@@ -294,6 +294,36 @@ static void a_worker_that_ignores_a_cancel_is_ended(void **state)
     close_bench(&b);
 }
 
+/* However many wait for a model of the other job, in the same class. */
+static void one_job_does_not_wait_for_the_other(void **state)
+{
+    (void)state;
+    bench b;
+    worker w;
+    static outcome crowd[CROWD];
+    memset(crowd, 0, sizeof crowd);
+    open_bench(&b);
+    for (uint64_t i = 0; i < CROWD; i++) {
+        const ops_slice text = OPS_SLICE("x");
+        const ops_dispatch_task task = {.work_class = OPS_DISPATCH_INTERACTIVE,
+                                        .texts = &text,
+                                        .text_count = 1,
+                                        .done = on_done,
+                                        .ctx = &crowd[i]};
+        ops_desk_task *t = NULL;
+        assert_int_equal(ops_desk_task_new(&task, 1000 + i, &t, NULL), OPS_OK);
+        assert_int_equal(ops_desk_submit(b.k, t, b.now, NULL), OPS_OK);
+    }
+    attach(&b, &w, "w", "generate", 10000);
+    const uint64_t id = submit(&b, "");
+    assert_int_equal(w.orders, 1);
+    assert_int_equal(w.order[0], id);
+    answer(&b, &w, id, OPS_DISPATCH_DONE, "the end");
+    close_bench(&b);
+    for (size_t i = 0; i < CROWD; i++)
+        assert_int_equal(crowd[i].times, 1);
+}
+
 static void payloads_are_checked(void **state)
 {
     (void)state;
@@ -331,6 +361,7 @@ int main(void)
         cmocka_unit_test(a_request_that_cannot_be_done_is_no_dead_letter),
         cmocka_unit_test(cancelled_wherever_it_is),
         cmocka_unit_test(a_worker_that_ignores_a_cancel_is_ended),
+        cmocka_unit_test(one_job_does_not_wait_for_the_other),
         cmocka_unit_test(payloads_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
