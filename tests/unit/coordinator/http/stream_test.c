@@ -423,8 +423,8 @@ static void tls_streams_too(void **state)
     (void)snprintf(resolve, sizeof resolve, "localhost:%u:127.0.0.1", ops_http_port(h));
     assert_int_equal(pthread_create(&t, NULL, begin_first, &r), 0);
     CURL *c = curl_easy_init();
-    assert_non_null(tls.ca);
-    struct curl_blob ca = {.data = tls.ca, .len = strlen(tls.ca)};
+    const ops_slice pem = ops_slice_str(tls.ca);
+    struct curl_blob ca = {.data = tls.ca, .len = pem.n};
     struct curl_slist *at = curl_slist_append(NULL, resolve);
     curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_RESOLVE, at);
