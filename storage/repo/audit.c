@@ -63,32 +63,41 @@ static ops_status scan(ops_repo *r, ops_slice topic, uint64_t before, ops_kv_fn 
     return ops_kv_scan(r->kv, FAMILY_META, slice_of(&from), slice_of(&to), fn, w, reterr);
 }
 
+ops_status ops_repo_put_audit(ops_repo *r, ops_kv_batch *b, ops_slice topic, ops_slice body,
+                              uint64_t *ret_number, ops_err *reterr)
+{
+    walk w = {.newest = 0};
+    ops_status st = check_topic(topic, reterr);
+    if (st == OPS_OK)
+        st = scan(r, topic, 0, on_newest, &w, reterr);
+    if (st != OPS_OK)
+        return st;
+    entry_key k = key_of(topic, w.newest + 1);
+    ops_kv_batch_put(b, FAMILY_META, slice_of(&k), body);
+    if (w.newest >= OPS_REPO_AUDIT_MAX) {
+        k = key_of(topic, w.newest + 1 - OPS_REPO_AUDIT_MAX);
+        ops_kv_batch_del(b, FAMILY_META, slice_of(&k));
+    }
+    *ret_number = w.newest + 1;
+    return OPS_OK;
+}
+
 ops_status ops_repo_audit_add(ops_repo *r, ops_slice topic, ops_slice body, uint64_t *ret_number,
                               ops_err *reterr)
 {
-    ops_status st = check_topic(topic, reterr);
-    if (st != OPS_OK)
-        return st;
     OPS_AUTO(ops_kv_batch_free) ops_kv_batch *b = ops_kv_batch_new();
     if (b == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "repository: audit");
-    walk w = {.newest = 0};
+    uint64_t number = 0;
     (void)pthread_mutex_lock(&r->lock);
-    st = scan(r, topic, 0, on_newest, &w, reterr);
-    if (st == OPS_OK) {
-        entry_key k = key_of(topic, w.newest + 1);
-        ops_kv_batch_put(b, FAMILY_META, slice_of(&k), body);
-        if (w.newest >= OPS_REPO_AUDIT_MAX) {
-            k = key_of(topic, w.newest + 1 - OPS_REPO_AUDIT_MAX);
-            ops_kv_batch_del(b, FAMILY_META, slice_of(&k));
-        }
+    ops_status st = ops_repo_put_audit(r, b, topic, body, &number, reterr);
+    if (st == OPS_OK)
         st = ops_kv_write(r->kv, b, true, reterr);
-    }
     if (st == OPS_OK)
         ops_repo_note_durable(r);
     (void)pthread_mutex_unlock(&r->lock);
     if (st == OPS_OK && ret_number != NULL)
-        *ret_number = w.newest + 1;
+        *ret_number = number;
     return st;
 }
 

@@ -12,19 +12,20 @@ static ops_slice notice_key(uint8_t key[NOTICE_KEY_BYTES], uint64_t number)
     return ops_slice_of(key, NOTICE_KEY_BYTES);
 }
 
-void ops_repo_put_notices(ops_repo *r, ops_kv_batch *b, const ops_tenant_commit *c, ops_strbuf *scratch)
+void ops_repo_put_notices(ops_repo *r, ops_kv_batch *b, const ops_slice *notices, size_t count,
+                          int64_t time_ns, ops_strbuf *scratch)
 {
     uint8_t key[NOTICE_KEY_BYTES], word[8];
-    for (size_t i = 0; i < c->notice_count; i++) {
-        ops_put_be64(word, (uint64_t)c->notice_ns);
+    for (size_t i = 0; i < count; i++) {
+        ops_put_be64(word, (uint64_t)time_ns);
         ops_strbuf_clear(scratch);
         ops_strbuf_put(scratch, word, TIME_BYTES);
-        ops_strbuf_slice(scratch, c->notices[i]);
+        ops_strbuf_slice(scratch, notices[i]);
         ops_kv_batch_put(b, FAMILY_NOTIFY, notice_key(key, r->notice + 1 + i), ops_strbuf_get(scratch));
     }
-    if (c->notice_count == 0)
+    if (count == 0)
         return;
-    ops_put_be64(word, r->notice + c->notice_count);
+    ops_put_be64(word, r->notice + count);
     ops_kv_batch_put(b, FAMILY_META, OPS_SLICE("notice"), ops_slice_of(word, sizeof word));
 }
 

@@ -7,7 +7,8 @@
 
 enum { HEAD_KEY_BYTES = 5, OUTBOX_KEY_BYTES = 14 };
 
-const char *const ops_repo_families[] = {"state", "outbox", "tenant", "findings", "meta", "notify"};
+const char *const ops_repo_families[] = {"state", "outbox", "tenant",   "findings",
+                                         "meta",  "notify", "incidents"};
 
 static void state_key(uint8_t key[HEAD_KEY_BYTES], uint32_t part, char kind)
 {
@@ -81,6 +82,8 @@ ops_status ops_repo_open(ops_kv *kv, uint32_t partitions, ops_repo **ret, ops_er
         st = meta_get(r, OPS_SLICE("revision"), &r->revision, reterr);
     if (st == OPS_OK)
         st = meta_get(r, OPS_SLICE("notice"), &r->notice, reterr);
+    if (st == OPS_OK)
+        st = meta_get(r, OPS_SLICE("incident_revision"), &r->incident_revision, reterr);
     for (uint32_t part = 0; st == OPS_OK && part < partitions; part++)
         st = load_fold(r, part, reterr);
     if (st == OPS_OK)

@@ -8,7 +8,11 @@
  *   tenant    tenant 0 key                    the finding book's state
  *   findings  'f' tenant 0 id                 u64 revision, then the finding as the caller encoded it
  *             'r' u64 revision                tenant 0 id, for the newest revision of each
- *   meta      "schema", "revision"
+ *   incidents 'i' tenant 0 id                 u64 revision, then the incident as the caller encoded it
+ *             'r' u64 revision                tenant 0 id, for the newest revision of each
+ *             'm' tenant 0                    what the tenant's owner remembers, as the caller encoded it
+ *             'p'                             u64 revision of the last finding that was taken in
+ *   meta      "schema", "revision", "incident_revision", "notice"
  *             'a' topic 0 u64 ~number         an entry of the audit, as the caller encoded it
  *   notify    'n' u64 number                  i64 time, then a notice as the caller encoded it
  *             'h' receiver 0 tenant 0 id        what a silence keeps from a receiver, as the caller encoded it
@@ -24,7 +28,7 @@
 
 typedef struct ops_repo ops_repo;
 
-enum { OPS_REPO_FAMILIES = 6, OPS_REPO_SCHEMA = 1, OPS_REPO_NAME_BYTES_MAX = 256 };
+enum { OPS_REPO_FAMILIES = 7, OPS_REPO_SCHEMA = 1, OPS_REPO_NAME_BYTES_MAX = 256 };
 extern const char *const ops_repo_families[];
 
 /* Borrows `kv` (opened with ops_repo_families). OPS_ECORRUPT names a damaged record; OPS_ECONFLICT a schema this version
@@ -118,6 +122,37 @@ typedef ops_status (*ops_repo_held_fn)(void *u, ops_slice tenant, ops_slice id, 
                                        ops_err *reterr);
 OPS_MUST_USE ops_status ops_repo_held_scan(ops_repo *r, ops_slice receiver, ops_repo_held_fn fn, void *u,
                                            ops_err *reterr);
+
+/* Incidents: grouped from findings by an owner that reads them by revision. Rows are as findings are (id, body). */
+typedef struct ops_incident_commit {
+    ops_slice tenant;                  /* as of ops_tenant_commit */
+    const ops_repo_finding *incidents; /* added or replaced */
+    size_t incident_count;
+    ops_slice memory;       /* replaces what is remembered of the tenant; p NULL: leaves it */
+    const ops_slice *audit; /* entries of the topic "incidents/TENANT", at most one; NULL: none */
+    const ops_slice *notices;
+    size_t notice_count;
+    int64_t notice_ns;
+} ops_incident_commit;
+/* One synced write batch over several tenants: their incidents, memory, audit and notices, and with them the revision of
+ * the last finding taken in (`position`; one below the stored one leaves that). *ret_revision (may be NULL): the newest
+ * incident's. Revisions grow by one per incident written, in a count of their own. */
+OPS_MUST_USE ops_status ops_repo_commit_incidents(ops_repo *r, const ops_incident_commit *commits,
+                                                  size_t count, uint64_t position, uint64_t *ret_revision,
+                                                  ops_err *reterr);
+/* 0 before the first commit. */
+OPS_MUST_USE ops_status ops_repo_incidents_position(ops_repo *r, uint64_t *ret, ops_err *reterr);
+/* Appends what is remembered of a tenant; nothing when there is nothing. */
+OPS_MUST_USE ops_status ops_repo_incident_memory(ops_repo *r, ops_slice tenant, ops_strbuf *out,
+                                                 ops_err *reterr);
+/* As the findings' ones. */
+OPS_MUST_USE ops_status ops_repo_incidents_since(ops_repo *r, uint64_t after, ops_repo_finding_fn fn, void *u,
+                                                 ops_err *reterr);
+OPS_MUST_USE ops_status ops_repo_incident_get(ops_repo *r, ops_slice tenant, ops_slice id,
+                                              ops_repo_finding_fn fn, void *u, ops_err *reterr);
+uint64_t ops_repo_incident_revision(ops_repo *r);
+/* The audit's topic of a tenant's incidents. */
+void ops_repo_incident_topic(ops_slice tenant, ops_strbuf *out);
 
 /* Silences: kept until removed; an empty body removes. Durable when the call returns. */
 OPS_MUST_USE ops_status ops_repo_silence_put(ops_repo *r, ops_slice tenant, ops_slice id, ops_slice body,

@@ -324,6 +324,79 @@ static void the_audit_keeps_the_newest(void **state)
     assert_int_equal(v[1], 6);
 }
 
+/* Two tenants in one batch: incidents with revisions of their own, memory, audit, notices and the position in the findings. */
+static ops_status commit_two(struct world *w, uint64_t position, uint64_t *ret_revision)
+{
+    const ops_repo_finding a[] = {{OPS_SLICE("i-1"), OPS_SLICE("one")}, {OPS_SLICE("i-2"), OPS_SLICE("two")}};
+    const ops_repo_finding b[] = {{OPS_SLICE("i-1"), OPS_SLICE("uno")}};
+    const ops_slice notices[] = {OPS_SLICE("n1"), OPS_SLICE("n2")}, act = OPS_SLICE("ann acked");
+    const ops_incident_commit v[] = {{.tenant = OPS_SLICE("acme"),
+                                      .incidents = a,
+                                      .incident_count = 2,
+                                      .memory = OPS_SLICE("mem"),
+                                      .audit = &act,
+                                      .notices = notices,
+                                      .notice_count = 2,
+                                      .notice_ns = 7},
+                                     {.tenant = OPS_SLICE("beta"),
+                                      .incidents = b,
+                                      .incident_count = 1,
+                                      .notices = notices,
+                                      .notice_count = 1,
+                                      .notice_ns = 8}};
+    return ops_repo_commit_incidents(w->repo, v, 2, position, ret_revision, NULL);
+}
+
+static void incidents_and_their_position_are_one(void **state)
+{
+    struct world *w = *state;
+    uint64_t revision = 0, position = 1;
+    ops_strbuf b;
+    ops_strbuf_init(&b, 4096);
+    assert_int_equal(ops_repo_incidents_position(w->repo, &position, NULL), OPS_OK);
+    assert_int_equal(position, 0);
+    assert_int_equal(commit_two(w, 17, &revision), OPS_OK);
+    assert_int_equal(revision, 3);
+    reopen(w);
+    EXPECT_TEXT(ops_repo_incidents_since(w->repo, 0, join_finding, &b_, NULL),
+                "1:acme/i-1=one;2:acme/i-2=two;3:beta/i-1=uno;");
+    EXPECT_TEXT(ops_repo_incident_get(w->repo, OPS_SLICE("beta"), OPS_SLICE("i-1"), join_finding, &b_, NULL),
+                "3:beta/i-1=uno;");
+    EXPECT_TEXT(ops_repo_notices_since(w->repo, 0, join_notice, &b_, NULL), "1@7=n1;2@7=n2;3@8=n1;");
+    EXPECT_TEXT(ops_repo_incident_memory(w->repo, OPS_SLICE("acme"), &b_, NULL), "mem");
+    EXPECT_TEXT(ops_repo_incident_memory(w->repo, OPS_SLICE("beta"), &b_, NULL), "");
+    EXPECT_TEXT(ops_repo_audit_scan(w->repo, OPS_SLICE("incidents/acme"), 0, join_audit, &b_, NULL),
+                "1=ann acked;");
+    assert_int_equal(commit_two(w, 3, &revision), OPS_OK); /* behind: the position stays */
+    assert_int_equal(revision, 6);
+    assert_int_equal(ops_repo_incidents_position(w->repo, &position, NULL), OPS_OK);
+    assert_int_equal(position, 17);
+    EXPECT_TEXT(ops_repo_incidents_since(w->repo, 4, join_finding, &b_, NULL),
+                "5:acme/i-2=two;6:beta/i-1=uno;");
+    assert_int_equal(
+        ops_repo_incident_get(w->repo, OPS_SLICE("beta"), OPS_SLICE("i-2"), join_finding, &b, NULL),
+        OPS_ENOTFOUND);
+    assert_int_equal(ops_repo_revision(w->repo), 0); /* findings count for themselves */
+    ops_strbuf_done(&b);
+}
+
+static void a_commit_of_incidents_that_fails_leaves_nothing(void **state)
+{
+    struct world *w = *state;
+    ops_status st = OPS_ENOMEM;
+    for (long nth = 1; st != OPS_OK; nth++) {
+        ops_alloc_fail_at(nth);
+        st = commit_two(w, 5, NULL);
+        ops_alloc_fail_at(0);
+        assert_true(st == OPS_OK || st == OPS_ENOMEM);
+        assert_int_equal(ops_repo_incident_revision(w->repo), st == OPS_OK ? 3 : 0);
+        assert_int_equal(ops_repo_notice_last(w->repo), st == OPS_OK ? 3 : 0);
+    }
+    const ops_repo_finding twice[] = {{OPS_SLICE("i-1"), OPS_SLICE("")}, {OPS_SLICE("i-1"), OPS_SLICE("")}};
+    const ops_incident_commit bad = {.tenant = OPS_SLICE("acme"), .incidents = twice, .incident_count = 2};
+    assert_int_equal(ops_repo_commit_incidents(w->repo, &bad, 1, 6, NULL, NULL), OPS_EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +408,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(damage_and_foreign_schemas_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_audit_is_numbered_and_newest_first, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_audit_keeps_the_newest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(incidents_and_their_position_are_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_commit_of_incidents_that_fails_leaves_nothing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
