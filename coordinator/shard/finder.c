@@ -1,6 +1,5 @@
 #include "coordinator/shard/finder.h"
 
-#include <pthread.h>
 #include <stdio.h>
 
 #include "base/coll/map.h"
@@ -290,23 +289,10 @@ static ops_status on_effect(void *u, ops_effect_id id, ops_slice effect, ops_err
     return st;
 }
 
-/* Event time as it stands now: the newest seen, moved on by the clock while nothing arrives. */
-static int64_t event_now(ops_finder *f)
-{
-    int64_t mono = ops_clock_mono_ns(f->clock);
-    int64_t seen = f->conf.event_ns != NULL ? f->conf.event_ns(f->conf.u) : INT64_MIN;
-    if (seen == INT64_MIN)
-        return INT64_MIN;
-    if (seen != f->event_ns) {
-        f->event_ns = seen;
-        f->event_mono_ns = mono;
-    }
-    return seen + (mono - f->event_mono_ns);
-}
-
 static void tick_all(ops_finder *f)
 {
-    int64_t now = event_now(f);
+    const int64_t seen = f->conf.event_ns != NULL ? f->conf.event_ns(f->conf.u) : INT64_MIN;
+    const int64_t now = ops_event_time_now(&f->event, seen, ops_clock_mono_ns(f->clock));
     size_t iter = 0;
     ops_slice name;
     void *value;
@@ -404,7 +390,7 @@ ops_status ops_finder_new(const ops_finder_conf *conf, ops_finder **ret, ops_err
     if (f->conf.tenants_max == 0)
         f->conf.tenants_max = 64;
     f->clock = conf->clock != NULL ? conf->clock : ops_clock_system();
-    f->event_ns = INT64_MIN;
+    f->event = (ops_event_time)OPS_EVENT_TIME;
     if (f->conf.alerts_open_max == 0)
         f->conf.alerts_open_max = 1000;
     f->tenants = ops_map_new();

@@ -3,12 +3,12 @@
 #ifndef OPS_SHARD_FINDER_INTERNAL_H
 #define OPS_SHARD_FINDER_INTERNAL_H
 
-#include <pthread.h>
-
 #include "base/coll/map.h"
 #include "base/coll/vec.h"
 #include "base/sched/mailbox.h"
+#include "base/sched/reply.h"
 #include "base/sched/thread.h"
+#include "base/time/event.h"
 #include "coordinator/shard/finder.h"
 
 enum { FINDER_BODY_BYTES_MAX = 1 << 20 };
@@ -52,22 +52,12 @@ struct ops_finder {
     int64_t alert_tick_s;
     ops_mailbox *mail;
     ops_thread *thread;
-    int64_t event_ns, event_mono_ns; /* event time moves on with the clock when nothing arrives */
+    ops_event_time event;
 };
 
 typedef struct ops_finder_alert_mail ops_finder_alert_mail;
 
 typedef enum mail_kind { MAIL_WAKE, MAIL_VECTOR, MAIL_FEEDBACK, MAIL_ALERTS } mail_kind;
-
-/* A caller that waits for its feedback; whoever lets go last frees it. */
-typedef struct waiting {
-    pthread_mutex_t lock;
-    pthread_cond_t done;
-    bool finished;
-    int refs;
-    ops_status st;
-    ops_err err;
-} waiting;
 
 typedef struct mail {
     mail_kind kind;
@@ -78,7 +68,7 @@ typedef struct mail {
     char *id, *author, *comment;
     int verdict;
     int64_t time_ns;
-    waiting *waiting;
+    ops_reply *reply; /* of a caller that waits for its feedback */
     ops_finder_alert_mail *alerts;
 } mail;
 

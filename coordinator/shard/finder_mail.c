@@ -3,29 +3,16 @@
 #include "base/mem/alloc.h"
 #include "coordinator/shard/finder_internal.h"
 
-enum { FEEDBACK_WAIT_S = 10 };
+enum { FEEDBACK_WAIT_MS = 10000 };
 
 /* Posted when there is something new; one in the box is enough, and it is never freed. */
 mail ops_finder_wake_mail = {.kind = MAIL_WAKE};
-
-static void waiting_unref(waiting *w)
-{
-    (void)pthread_mutex_lock(&w->lock);
-    bool last = --w->refs == 0;
-    (void)pthread_mutex_unlock(&w->lock);
-    if (!last)
-        return;
-    (void)pthread_cond_destroy(&w->done);
-    (void)pthread_mutex_destroy(&w->lock);
-    ops_free(w);
-}
 
 void ops_finder_mail_free(mail *m)
 {
     if (m == NULL || m == &ops_finder_wake_mail)
         return;
-    if (m->waiting != NULL)
-        waiting_unref(m->waiting);
+    ops_reply_unref(m->reply);
     ops_free(m->tenant);
     ops_free(m->vector);
     ops_free(m->id);
@@ -81,12 +68,7 @@ void ops_finder_mail_open(ops_finder *f, mail *m)
         ops_finder_alert_mail_open(f, m);
     } else if (m->kind == MAIL_FEEDBACK) {
         ops_status st = give_feedback(f, m, &err);
-        (void)pthread_mutex_lock(&m->waiting->lock);
-        m->waiting->st = st;
-        m->waiting->err = err;
-        m->waiting->finished = true;
-        (void)pthread_cond_broadcast(&m->waiting->done);
-        (void)pthread_mutex_unlock(&m->waiting->lock);
+        ops_reply_give(m->reply, st, &err);
     }
     ops_finder_mail_free(m);
 }
@@ -110,18 +92,12 @@ ops_status ops_finder_vector(ops_finder *f, ops_slice tenant_name, uint64_t temp
     return st == OPS_OK ? OPS_OK : ops_fail(reterr, st, "the meaning of a template");
 }
 
-static mail *feedback_mail(ops_slice tenant_name, ops_slice id, const ops_finding_feedback *fb)
+static mail *feedback_mail(ops_slice tenant_name, ops_slice id, const ops_finding_feedback *fb,
+                           ops_reply *reply)
 {
     mail *m = ops_calloc(1, sizeof *m);
-    waiting *w = ops_calloc(1, sizeof *w);
-    if (m == NULL || w == NULL) {
-        ops_free(m);
-        ops_free(w);
+    if (m == NULL)
         return NULL;
-    }
-    (void)pthread_mutex_init(&w->lock, NULL);
-    (void)pthread_cond_init(&w->done, NULL);
-    w->refs = 1;
     *m = (mail){.kind = MAIL_FEEDBACK,
                 .tenant = ops_strndup(tenant_name.p, tenant_name.n),
                 .id = ops_strndup(id.p, id.n),
@@ -129,7 +105,7 @@ static mail *feedback_mail(ops_slice tenant_name, ops_slice id, const ops_findin
                 .comment = ops_strndup(fb->comment.p != NULL ? fb->comment.p : "", fb->comment.n),
                 .verdict = fb->verdict,
                 .time_ns = fb->time_ns,
-                .waiting = w};
+                .reply = ops_reply_ref(reply)};
     if (m->tenant == NULL || m->id == NULL || m->author == NULL || m->comment == NULL) {
         ops_finder_mail_free(m);
         return NULL;
@@ -140,32 +116,20 @@ static mail *feedback_mail(ops_slice tenant_name, ops_slice id, const ops_findin
 ops_status ops_finder_feedback(ops_finder *f, ops_slice tenant_name, ops_slice id,
                                const ops_finding_feedback *fb, ops_err *reterr)
 {
-    mail *m = feedback_mail(tenant_name, id, fb);
+    OPS_AUTO(ops_reply_unref) ops_reply *reply = NULL;
+    ops_status st = ops_reply_new(0, &reply, reterr);
+    if (st != OPS_OK)
+        return st;
+    mail *m = feedback_mail(tenant_name, id, fb, reply);
     if (m == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "feedback");
-    waiting *w = m->waiting;
-    w->refs = 2;
-    ops_status st = ops_mailbox_post(f->mail, m, 0);
+    st = ops_mailbox_post(f->mail, m, 0);
     if (st != OPS_OK) {
-        w->refs = 1;
         ops_finder_mail_free(m);
         return ops_fail(reterr, st, "feedback: %s", ops_status_text(st));
     }
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += FEEDBACK_WAIT_S;
-    (void)pthread_mutex_lock(&w->lock);
-    int rc = 0;
-    while (!w->finished && rc == 0)
-        rc = pthread_cond_timedwait(&w->done, &w->lock, &until);
-    st = w->finished ? w->st : OPS_ETIMEOUT;
-    if (st != OPS_OK && reterr != NULL) {
-        if (w->finished)
-            *reterr = w->err;
-        else
-            (void)ops_fail(reterr, st, "feedback: not written within %d s", FEEDBACK_WAIT_S);
-    }
-    (void)pthread_mutex_unlock(&w->lock);
-    waiting_unref(w);
+    st = ops_reply_wait(reply, FEEDBACK_WAIT_MS, reterr);
+    if (st == OPS_ETIMEOUT)
+        ops_err_prefix(reterr, "feedback");
     return st;
 }
