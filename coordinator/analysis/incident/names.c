@@ -59,6 +59,12 @@ static bool stands_in(ops_slice text, ops_slice word)
     return false;
 }
 
+bool ops_name_in(ops_slice text, ops_slice component)
+{
+    ops_slice stem = ops_name_stem(component);
+    return stem.n >= STEM_BYTES_MIN && stands_in(text, stem);
+}
+
 uint32_t ops_name_find(const ops_bundle *b, ops_slice text, uint32_t but)
 {
     uint32_t best = OPS_NAMED_NONE;
