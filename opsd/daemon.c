@@ -62,6 +62,16 @@ static void on_findings(void *u, uint64_t revision)
     if (d->api != NULL)
         ops_api_notify(d->api);
     ops_notify_wake(d->notify);
+    ops_correlator_wake(d->incidents);
+}
+
+static void on_incidents(void *u, uint64_t revision)
+{
+    opsd_daemon *d = u;
+    (void)revision;
+    if (d->api != NULL)
+        ops_api_notify(d->api);
+    ops_notify_wake(d->notify);
 }
 
 static ops_status open_stores(opsd_daemon *d, ops_err *reterr)
@@ -140,13 +150,31 @@ static ops_status open_finder(opsd_daemon *d, ops_err *reterr)
         .limits = {.quiet_per_day = (uint32_t)ops_conf_uint(c, KEY_FINDINGS_QUIET),
                    .close_after_ns = (int64_t)ops_conf_uint(c, KEY_FINDINGS_CLOSE) * NS_PER_MS},
         .partitions = (uint32_t)ops_conf_uint(c, KEY_STORAGE_PARTITIONS),
-        .notices = receivers > 0,
+        .notices = receivers > 0 && ops_conf_uint(c, KEY_NOTIFY_TELL) != OPSD_TELL_INCIDENTS,
         .alerts_open_max = ops_conf_uint(c, KEY_ALERTS_OPEN),
         .alerts_stale_ns = (int64_t)ops_conf_uint(c, KEY_ALERTS_STALE) * NS_PER_MS,
         .event_ns = event_ns,
         .on_findings = on_findings,
         .u = d};
     return ops_finder_new(&fc, &d->finder, reterr);
+}
+
+static ops_status open_incidents(opsd_daemon *d, ops_err *reterr)
+{
+    const ops_conf *c = d->conf;
+    size_t receivers = 0;
+    (void)ops_conf_list(c, KEY_NOTIFY_RECEIVERS, &receivers);
+    const ops_correlator_conf cc = {
+        .repo = d->stores.repo,
+        .open_max = ops_conf_uint(c, KEY_INCIDENTS_OPEN),
+        .level_min = (int)ops_conf_uint(c, KEY_INCIDENTS_SEVERITY) + OPS_LEVEL_INFO,
+        .resolve_after_ns = (int64_t)ops_conf_uint(c, KEY_INCIDENTS_RESOLVE) * NS_PER_MS,
+        .reopen_within_ns = (int64_t)ops_conf_uint(c, KEY_INCIDENTS_REOPEN) * NS_PER_MS,
+        .notices = receivers > 0 && ops_conf_uint(c, KEY_NOTIFY_TELL) != OPSD_TELL_FINDINGS,
+        .event_ns = event_ns,
+        .on_incidents = on_incidents,
+        .u = d};
+    return ops_correlator_new(&cc, &d->incidents, reterr);
 }
 
 static ops_status read_tls(opsd_daemon *d, ops_err *reterr)
@@ -166,7 +194,7 @@ static ops_status open_deadletters(opsd_daemon *d, ops_err *reterr)
 /* In the order in which each needs the ones before. */
 static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
     read_tls,         open_stores,       open_deadletters, open_intake,        open_owners,
-    opsd_pins_open,   opsd_notify_open,  open_finder,      opsd_rules_open,    opsd_models_open,
+    opsd_pins_open,   opsd_notify_open,  open_incidents,   open_finder,        opsd_rules_open,    opsd_models_open,
     opsd_gauges_new,  opsd_door_web,     opsd_door_otlp,   opsd_door_otlp_rpc, opsd_door_api,
     opsd_lines_start, opsd_scrape_start,
 };
@@ -202,6 +230,8 @@ ops_status opsd_daemon_start(const opsd_options *o, opsd_daemon **ret, ops_err *
         st = ops_ledger_new(&d->ledger, reterr);
     for (size_t i = 0; st == OPS_OK && i < sizeof steps / sizeof *steps; i++)
         st = steps[i](d, reterr);
+    if (st == OPS_OK)
+        st = ops_correlator_start(d->incidents, reterr);
     if (st == OPS_OK)
         st = ops_finder_start(d->finder, reterr);
     if (st == OPS_OK)
@@ -249,6 +279,8 @@ void opsd_daemon_stop(opsd_daemon *d)
     opsd_rules_stop(d->rules);
     if (d->finder != NULL)
         ops_finder_stop(d->finder);
+    if (d->incidents != NULL)
+        ops_correlator_stop(d->incidents);
     if (d->notify != NULL)
         ops_notify_stop(d->notify);
     /* Watchers have seen the last findings; now their streams end. */
@@ -266,6 +298,7 @@ void opsd_daemon_stop(opsd_daemon *d)
     opsd_alerts_free(d->alerts);
     ops_finder_free(d->finder);
     opsd_rules_free(d->rules);
+    ops_correlator_free(d->incidents);
     ops_notify_free(d->notify);
     ops_silences_free(d->silences);
     ops_owners_free(d->owners);

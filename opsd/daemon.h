@@ -11,6 +11,7 @@
 #include "coordinator/api/otlp.h"
 #include "coordinator/attach/attach_rpc.h"
 #include "coordinator/http/server.h"
+#include "coordinator/incident/correlator.h"
 #include "coordinator/notify/notify.h"
 #include "coordinator/ruler/ruler.h"
 #include "coordinator/scrape/scrape.h"
@@ -46,6 +47,7 @@ struct opsd_daemon {
     ops_intake *intake;
     ops_owners *owners;
     ops_finder *finder;
+    ops_correlator *incidents;
     ops_silences *silences;
     ops_notify *notify;
     ops_http *otlp, *web;               /* NULL: off */
@@ -107,6 +109,8 @@ ops_status opsd_port_template_get(void *u, ops_slice tenant, uint64_t id,
 /* ports_series.c: as ops_api_ports has it. */
 ops_status opsd_port_series(void *u, const ops_api_series_query *q,
                             bool (*fn)(void *fu, const Ops__V1__Series *m), void *fu, ops_err *reterr);
+/* ports_incidents.c: fills in what ops_api_ports has of incidents. */
+void opsd_incident_ports(ops_api_ports *ret);
 /* models.c. Open before owners and doors start, start when all is up; stop before the servers, close after them. */
 ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr);
 ops_status opsd_models_start(opsd_daemon *d, ops_err *reterr);

@@ -2,7 +2,7 @@
  *
  * The tenant is the token's. Answers: 200 when all is durable; 400 names the place of what is not of the form; 413; 429 with
  * Retry-After when the tenant's open alerts are at their bound or too many requests wait (Alertmanager tries 5xx and 429
- * again). An alert that is one of our own findings come back is counted and not kept. */
+ * again). An alert that is one of our own findings or incidents come back is counted and not kept. */
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -84,11 +84,13 @@ static ops_status gather_one(void *u, const ops_alert *a, ops_err *reterr)
     gathering *g = u;
     ops_finder_alert x = {.firing = a->firing};
     ops_alert_id(g->tenant, a, x.id);
-    const ops_slice named = ops_alert_label(a, OPS_SLICE("alertname"));
+    const ops_slice named = ops_alert_label(a, OPS_SLICE("alertname")),
+                    incident = ops_alert_label(a, OPS_SLICE("incident"));
     /* What a rule of ours fired goes out under the rule's own labels; its finding stands in an annotation. */
-    const ops_slice finding = ops_slice_eq(named, OPS_SLICE("opsd"))
-                                  ? ops_alert_label(a, OPS_SLICE("finding"))
-                                  : ops_alert_annotation(a, OPS_SLICE("finding"));
+    const ops_slice finding = !ops_slice_eq(named, OPS_SLICE("opsd"))
+                                  ? ops_alert_annotation(a, OPS_SLICE("finding"))
+                              : incident.n > 0 ? incident
+                                               : ops_alert_label(a, OPS_SLICE("finding"));
     const size_t start = g->bodies.n, own_start = g->own.n;
     if (finding.n <= OPS_FINDING_ID_LEN)
         ops_strbuf_slice(&g->own, finding);

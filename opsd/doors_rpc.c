@@ -117,6 +117,7 @@ void opsd_rpc_serving(opsd_daemon *d, bool serving)
                                       "ops.v1.FindingService",
                                       "ops.v1.ClusterService",
                                       "ops.v1.SilenceService",
+                                      "ops.v1.IncidentService",
                                       "ops.v1.WorkerService",
                                       "ops.v1.ModelService"};
     for (size_t i = 0; d->otlp_rpc != NULL && i < sizeof otlp / sizeof *otlp; i++)

@@ -27,6 +27,9 @@ enum {
     ROW_REFUSED,
     ROW_INFLIGHT,
     ROW_REVISION,
+    ROW_INCIDENTS,
+    ROW_INCIDENT_CHANGES,
+    ROW_INCIDENTS_POSITION,
     ROW_WORKERS,
     ROW_MODEL_REQUESTS,
     ROW_MODEL_BLOCKS,
@@ -68,6 +71,15 @@ static const ops_metric_desc rows[ROW_COUNT] = {
     [ROW_INFLIGHT] = {"opsd_http_inflight_bytes", "Bodies being received or handled on the OTLP port.",
                       OPS_METRIC_GAUGE},
     [ROW_REVISION] = {"opsd_findings_revision", "Revision of the newest finding.", OPS_METRIC_GAUGE},
+    [ROW_INCIDENTS] = {"opsd_incidents", "Incidents under way, by state.", OPS_METRIC_GAUGE,
+                       .labels = {"state"}},
+    [ROW_INCIDENT_CHANGES] = {"opsd_incident_changes",
+                              "What became of incidents and of findings in them since the start.",
+                              OPS_METRIC_GAUGE, .labels = {"change"}},
+    [ROW_INCIDENTS_POSITION] = {"opsd_incidents_position",
+                                "Revision of the last finding that was grouped; opsd_findings_revision when "
+                                "all are.",
+                                OPS_METRIC_GAUGE},
     [ROW_WORKERS] = {"opsd_workers", "Attached workers that have models; 0: statistics only.",
                      OPS_METRIC_GAUGE},
     [ROW_MODEL_REQUESTS] = {"opsd_model_requests",
@@ -186,6 +198,21 @@ static void models(opsd_daemon *d)
     set(d, ROW_MEANINGS, "waiting", (double)m.waiting);
 }
 
+static void incidents(opsd_daemon *d)
+{
+    ops_correlator_stats s;
+    ops_correlator_stats_get(d->incidents, &s);
+    set(d, ROW_INCIDENTS, "open", (double)s.open);
+    set(d, ROW_INCIDENTS, "acknowledged", (double)s.acknowledged);
+    set(d, ROW_INCIDENT_CHANGES, "opened", (double)s.opened);
+    set(d, ROW_INCIDENT_CHANGES, "joined", (double)s.joined);
+    set(d, ROW_INCIDENT_CHANGES, "resolved", (double)s.resolved);
+    set(d, ROW_INCIDENT_CHANGES, "reopened", (double)s.reopened);
+    set(d, ROW_INCIDENT_CHANGES, "left_out", (double)s.left_out);
+    set(d, ROW_INCIDENT_CHANGES, "refused", (double)s.refused);
+    set(d, ROW_INCIDENTS_POSITION, NULL, (double)s.position);
+}
+
 void opsd_gauges_text(opsd_daemon *d, ops_strbuf *out)
 {
     ops_strbuf why;
@@ -203,6 +230,7 @@ void opsd_gauges_text(opsd_daemon *d, ops_strbuf *out)
         set(d, ROW_INFLIGHT, NULL, (double)h.inflight_bytes);
     }
     models(d);
+    incidents(d);
     set(d, ROW_REVISION, NULL, (double)ops_repo_revision(d->stores.repo));
     set(d, ROW_LOG_LINES, "written", (double)lines.written);
     set(d, ROW_LOG_LINES, "suppressed", (double)lines.suppressed);

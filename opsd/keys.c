@@ -228,6 +228,23 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
     [KEY_FINDINGS_CLOSE] = {"findings.close_after", OPS_CONF_DURATION, "5m", .min = 1000, .max = DAY_MS,
                             .help = "A finding closes when nothing joined it for this long (event time).",
                             .help_zh = "发现在此（事件）时长内无新证据即关闭。"},
+    [KEY_INCIDENTS_SEVERITY] =
+        {"incidents.severity_min", OPS_CONF_CHOICE, "warning", .choices = "info|warning|error|critical",
+         .help = "What a finding must be at least to open an incident; lesser ones may belong to one.",
+         .help_zh = "可开启事件的发现的最低级别；更低的发现只可归入已有事件。"},
+    [KEY_INCIDENTS_OPEN] =
+        {"incidents.open_max", OPS_CONF_UINT, "64", .min = 1, .max = 200,
+         .help = "Incidents a tenant may have open; beyond, the one longest untouched is resolved.",
+         .help_zh = "每租户可同时打开的事件数；超出则将最久未变化的事件标记为已解决。"},
+    [KEY_INCIDENTS_RESOLVE] =
+        {"incidents.resolve_after", OPS_CONF_DURATION, "5m", .min = 1000, .max = DAY_MS,
+         .help = "An incident resolves when all of its findings have closed and nothing came for this long "
+                 "(event time).",
+         .help_zh = "所有发现均已关闭且在此（事件）时长内无新发现时，事件自动解决。"},
+    [KEY_INCIDENTS_REOPEN] =
+        {"incidents.reopen_within", OPS_CONF_DURATION, "30m", .min = 1000, .max = DAY_MS,
+         .help = "A finding that belongs to an incident resolved for no longer than this opens it again.",
+         .help_zh = "事件解决后在此时长内出现相关发现则重新打开该事件。"},
     [KEY_ALERTS_STALE] =
         {"alerts.stale_after", OPS_CONF_DURATION, "1d", .max = 365 * DAY_MS,
          .help = "An alert that came in and is not heard of for this long is closed; above the sender's "
@@ -237,14 +254,19 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
         {"alerts.open_max", OPS_CONF_UINT, "1000", .min = 1, .max = 100000,
          .help = "Alerts from elsewhere that a tenant may have open; beyond, senders are told to retry.",
          .help_zh = "每租户可同时打开的外来告警数，超出则让发送方重试。"},
-    [KEY_NOTIFY_RECEIVERS] =
-        {"notify.receivers", OPS_CONF_LIST, "",
+    [KEY_NOTIFY_RECEIVERS] = {"notify.receivers", OPS_CONF_LIST, "",
+                              .help =
+                                  "Who is told of incidents and findings, one a line: NAME "
+                                  "alertmanager|webhook|slack URL, then secret_file=, "
+                                  "token_file=, url_file=, ca_file=, tenant=NAME, severity>=LEVEL as wanted.",
+                              .help_zh = "事件与发现的接收方，每行一个：名称 alertmanager|webhook|slack "
+                                         "URL，可加 secret_file=、token_file=、"
+                                         "url_file=、ca_file=、tenant=名称、severity>=级别。"},
+    [KEY_NOTIFY_TELL] =
+        {"notify.tell", OPS_CONF_CHOICE, "incidents", .choices = "incidents|findings|both",
          .help =
-             "Who is told of findings, one a line: NAME alertmanager|webhook|slack URL, then secret_file=, "
-             "token_file=, url_file=, ca_file=, tenant=NAME, severity>=LEVEL as wanted.",
-         .help_zh =
-             "发现的接收方，每行一个：名称 alertmanager|webhook|slack URL，可加 secret_file=、token_file=、"
-             "url_file=、ca_file=、tenant=名称、severity>=级别。"},
+             "What receivers are told of: incidents, so that one fault is one message; each finding; both.",
+         .help_zh = "通知接收方的内容：事件（一次故障一条消息）、逐个发现，或两者。"},
     [KEY_NOTIFY_WINDOWS] =
         {"notify.windows", OPS_CONF_LIST, "",
          .help = "Maintenance windows that come back every week, one a line: NAME DAYS HH:MM-HH:MM ZONE "
@@ -252,10 +274,11 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
          .help_zh =
              "每周重复的维护窗口，每行一个：名称 星期 HH:MM-HH:MM 时区 匹配条件...，例如 backup sat,sun "
              "02:00-04:30 Asia/Shanghai service=db。"},
-    [KEY_NOTIFY_LINK] = {"notify.link", OPS_CONF_STR, "",
-                         .help =
-                             "What comes before /findings/ID in links that receivers get; empty: no links.",
-                         .help_zh = "发给接收方的链接中 /findings/ID 之前的部分；留空则不带链接。"},
+    [KEY_NOTIFY_LINK] =
+        {"notify.link", OPS_CONF_STR, "",
+         .help =
+             "What comes before /incidents/ID and /findings/ID in links that receivers get; empty: no links.",
+         .help_zh = "发给接收方的链接中 /incidents/ID 与 /findings/ID 之前的部分；留空则不带链接。"},
     [KEY_NOTIFY_RESEND] = {"notify.resend", OPS_CONF_DURATION, "1m", .min = 1000, .max = DAY_MS,
                            .help = "How often an open finding is sent to an Alertmanager again; it takes one "
                                    "for ended after four times this.",

@@ -4,6 +4,9 @@
 
 #include "base/conf/conf.h"
 
+/* Choices of notify.tell, in their order. */
+enum opsd_tell { OPSD_TELL_INCIDENTS, OPSD_TELL_FINDINGS, OPSD_TELL_BOTH };
+
 enum opsd_key {
     KEY_ROLE,
     KEY_DATA,
@@ -72,9 +75,14 @@ enum opsd_key {
     KEY_RULES_BYTES,
     KEY_FINDINGS_QUIET,
     KEY_FINDINGS_CLOSE,
+    KEY_INCIDENTS_SEVERITY,
+    KEY_INCIDENTS_OPEN,
+    KEY_INCIDENTS_RESOLVE,
+    KEY_INCIDENTS_REOPEN,
     KEY_ALERTS_STALE,
     KEY_ALERTS_OPEN,
     KEY_NOTIFY_RECEIVERS,
+    KEY_NOTIFY_TELL,
     KEY_NOTIFY_WINDOWS,
     KEY_NOTIFY_LINK,
     KEY_NOTIFY_RESEND,

@@ -85,9 +85,49 @@ static ops_status open_silences(opsd_daemon *d, ops_err *reterr)
     return st;
 }
 
+struct telling {
+    ops_notify_firing_fn fn;
+    void *fu;
+};
+
+static ops_status tell_finding(void *u, ops_slice tenant, uint64_t revision, const ops_repo_finding *f,
+                               ops_err *reterr)
+{
+    const struct telling *t = u;
+    (void)tenant;
+    (void)revision;
+    return t->fn(t->fu, f->body, reterr);
+}
+
+static ops_status tell_incident(void *u, ops_slice tenant, uint64_t revision, const ops_repo_finding *f,
+                                ops_err *reterr)
+{
+    ops_strbuf body;
+    ops_strbuf_init(&body, 1 << 20);
+    ops_status st = ops_incident_as_notice(f->body, &body, reterr);
+    const ops_repo_finding notice = {f->id, ops_strbuf_get(&body)};
+    if (st == OPS_OK)
+        st = tell_finding(u, tenant, revision, &notice, reterr);
+    ops_strbuf_done(&body);
+    return st;
+}
+
+static ops_status firing(void *u, ops_notify_firing_fn fn, void *fu, ops_err *reterr)
+{
+    opsd_daemon *d = u;
+    struct telling t = {fn, fu};
+    const uint64_t tell = ops_conf_uint(d->conf, KEY_NOTIFY_TELL);
+    ops_status st = OPS_OK;
+    if (tell != OPSD_TELL_INCIDENTS)
+        st = ops_repo_findings_since(d->stores.repo, 0, tell_finding, &t, reterr);
+    if (st == OPS_OK && tell != OPSD_TELL_FINDINGS)
+        st = ops_repo_incidents_since(d->stores.repo, 0, tell_incident, &t, reterr);
+    return st;
+}
+
 static bool silenced(void *u, const Ops__V1__Finding *f, int64_t now_ns)
 {
-    return ops_silences_match(u, f, now_ns, NULL);
+    return ops_silences_match(((opsd_daemon *)u)->silences, f, now_ns, NULL);
 }
 
 ops_status opsd_notify_check(const ops_conf *c, ops_err *reterr)
@@ -119,8 +159,9 @@ ops_status opsd_notify_open(opsd_daemon *d, ops_err *reterr)
                                 .age_max_ms = (int64_t)ops_conf_uint(c, KEY_NOTIFY_AGE),
                                 .timeout_ms = (unsigned)ops_conf_uint(c, KEY_NOTIFY_TIMEOUT),
                                 .queue_max = ops_conf_uint(c, KEY_NOTIFY_QUEUE),
+                                .firing = firing,
                                 .silenced = silenced,
-                                .u = d->silences};
+                                .u = d};
     st = ops_notify_new(&nc, &d->notify, reterr);
     receivers_done(&r);
     return st;

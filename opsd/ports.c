@@ -393,4 +393,5 @@ void opsd_api_ports(opsd_daemon *d, ops_api_ports *ret)
                            .silence_expire = silence_expire,
                            .silences = silences,
                            .silenced_by = silenced_by};
+    opsd_incident_ports(ret);
 }

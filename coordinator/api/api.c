@@ -63,6 +63,15 @@ HANDLER(list_deadletters, pool)
 HANDLER(create_silence, pool)
 HANDLER(list_silences, pool)
 HANDLER(expire_silence, pool)
+HANDLER(list_incidents, pool)
+HANDLER(get_incident, pool)
+HANDLER(acknowledge_incident, pool)
+HANDLER(resolve_incident, pool)
+HANDLER(reopen_incident, pool)
+HANDLER(merge_incidents, pool)
+HANDLER(split_incident, pool)
+HANDLER(give_incident_feedback, pool)
+HANDLER(list_incident_acts, pool)
 HANDLER(check_storage, record_pool)
 HANDLER(query_records, record_pool)
 
@@ -79,8 +88,9 @@ static void fill_rows(ops_api *a)
         {"/ops.v1.FindingService/ListFindings", OPS_RPC_UNARY, .role = view, .message = on_list_findings},
         {"/ops.v1.FindingService/GetFinding", OPS_RPC_UNARY, .role = view, .message = on_get_finding},
         {"/ops.v1.FindingService/GiveFeedback", OPS_RPC_UNARY, .role = operate, .message = on_give_feedback},
-        {"/ops.v1.FindingService/WatchFindings", OPS_RPC_SERVER_STREAM, .role = view, .message = api_on_watch,
-         .writable = api_on_watch_room, .cancelled = api_on_watch_gone, .done = api_watch_done},
+        {"/ops.v1.FindingService/WatchFindings", OPS_RPC_SERVER_STREAM, .role = view,
+         .message = api_on_watch_findings, .writable = api_on_watch_room, .cancelled = api_on_watch_gone,
+         .done = api_watch_done},
         {"/ops.v1.ClusterService/GetStatus", OPS_RPC_UNARY, .role = view, .message = on_get_status},
         {"/ops.v1.ClusterService/ListPartitions", OPS_RPC_UNARY, .role = view, .message = on_list_partitions},
         {"/ops.v1.ClusterService/ListWorkers", OPS_RPC_UNARY, .role = view, .message = on_list_workers},
@@ -99,6 +109,25 @@ static void fill_rows(ops_api *a)
         {"/ops.v1.SilenceService/ListSilences", OPS_RPC_UNARY, .role = view, .message = on_list_silences},
         {"/ops.v1.SilenceService/ExpireSilence", OPS_RPC_UNARY, .role = operate,
          .message = on_expire_silence},
+        {"/ops.v1.IncidentService/ListIncidents", OPS_RPC_UNARY, .role = view, .message = on_list_incidents},
+        {"/ops.v1.IncidentService/GetIncident", OPS_RPC_UNARY, .role = view, .message = on_get_incident},
+        {"/ops.v1.IncidentService/AcknowledgeIncident", OPS_RPC_UNARY, .role = operate,
+         .message = on_acknowledge_incident},
+        {"/ops.v1.IncidentService/ResolveIncident", OPS_RPC_UNARY, .role = operate,
+         .message = on_resolve_incident},
+        {"/ops.v1.IncidentService/ReopenIncident", OPS_RPC_UNARY, .role = operate,
+         .message = on_reopen_incident},
+        {"/ops.v1.IncidentService/MergeIncidents", OPS_RPC_UNARY, .role = operate,
+         .message = on_merge_incidents},
+        {"/ops.v1.IncidentService/SplitIncident", OPS_RPC_UNARY, .role = operate,
+         .message = on_split_incident},
+        {"/ops.v1.IncidentService/GiveIncidentFeedback", OPS_RPC_UNARY, .role = operate,
+         .message = on_give_incident_feedback},
+        {"/ops.v1.IncidentService/ListIncidentActs", OPS_RPC_UNARY, .role = view,
+         .message = on_list_incident_acts},
+        {"/ops.v1.IncidentService/WatchIncidents", OPS_RPC_SERVER_STREAM, .role = view,
+         .message = api_on_watch_incidents, .writable = api_on_watch_room, .cancelled = api_on_watch_gone,
+         .done = api_watch_done},
         {"/ops.v1.ClusterService/CheckStorage", OPS_RPC_UNARY, .role = admin, .message = on_check_storage},
         {"/ops.v1.ClusterService/QueryRecords", OPS_RPC_SERVER_STREAM, .role = view,
          .message = on_query_records, .cancelled = ignore_cancel},
@@ -215,6 +244,18 @@ void api_bad_field(ops_rpc_call *c, const char *field, const char *problem)
 void api_fail(ops_rpc_call *c, ops_status st, const ops_err *err)
 {
     ops_rpc_finish(c, st, err->msg, NULL);
+}
+
+void api_fail_field(ops_rpc_call *c, ops_status st, const ops_err *err)
+{
+    const char *colon = strstr(err->msg, ": ");
+    char field[64];
+    if (st != OPS_EINVAL || colon == NULL || (size_t)(colon - err->msg) >= sizeof field) {
+        api_fail(c, st, err);
+        return;
+    }
+    (void)snprintf(field, sizeof field, "%.*s", (int)(colon - err->msg), err->msg);
+    api_bad_field(c, field, colon + 2);
 }
 
 ops_slice api_tenant(const ops_rpc_call *c)

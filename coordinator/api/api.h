@@ -1,4 +1,4 @@
-/* ops.v1 FindingService, ClusterService and SilenceService on an rpc server.
+/* ops.v1 FindingService, IncidentService, ClusterService and SilenceService on an rpc server.
  *
  * Who asks sees its own tenant only. Lists are paged as AIP-158 says; errors carry google.rpc details. */
 #ifndef OPS_API_H
@@ -23,7 +23,7 @@ typedef struct ops_api_conf {
 OPS_MUST_USE ops_status ops_api_new(const ops_api_conf *conf, ops_api **ret, ops_err *reterr);
 /* Before the server starts. */
 OPS_MUST_USE ops_status ops_api_register(ops_api *a, ops_rpc_server *s, ops_err *reterr);
-/* Findings changed. Never blocks. @thread any */
+/* Findings or incidents changed. Never blocks. @thread any */
 void ops_api_notify(ops_api *a);
 /* Ends watches and record queries, so that a server can stop. Idempotent. */
 void ops_api_stop(ops_api *a);

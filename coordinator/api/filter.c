@@ -1,5 +1,6 @@
 #include "coordinator/api/filter.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text/slice.h"
@@ -35,7 +36,7 @@ static ops_status take_severity(ops_slice term, ops_slice op, ops_slice value, a
     return OPS_OK;
 }
 
-static ops_status take_term(ops_slice term, api_filter *f, ops_err *reterr)
+static ops_status take_term(ops_slice term, const api_filter_words *words, api_filter *f, ops_err *reterr)
 {
     size_t at = 0;
     while (at < term.n && strchr("=<>", term.p[at]) == NULL)
@@ -50,10 +51,12 @@ static ops_status take_term(ops_slice term, api_filter *f, ops_err *reterr)
     if (!ops_slice_eq(op, OPS_SLICE("=")))
         return bad(term, "= expected", reterr);
     if (ops_slice_eq(key, OPS_SLICE("state"))) {
-        f->state = enum_value(&ops__v1__finding_state__descriptor, "FINDING_STATE_", value);
-        return f->state != 0 ? OPS_OK : bad(term, "open or closed expected", reterr);
+        char why[128];
+        (void)snprintf(why, sizeof why, "%s expected", words->states);
+        f->state = enum_value(words->state, words->state_prefix, value);
+        return f->state != 0 ? OPS_OK : bad(term, why, reterr);
     }
-    if (ops_slice_eq(key, OPS_SLICE("kind"))) {
+    if (words->kinds && ops_slice_eq(key, OPS_SLICE("kind"))) {
         f->kind = enum_value(&ops__v1__finding_kind__descriptor, "FINDING_KIND_", value);
         return f->kind != 0 ? OPS_OK : bad(term, "no such kind", reterr);
     }
@@ -68,32 +71,55 @@ static ops_status take_term(ops_slice term, api_filter *f, ops_err *reterr)
                     : ops_slice_eq(key, OPS_SLICE("until")) ? &f->until_ns
                                                             : NULL;
     if (time == NULL)
-        return bad(term, "state, severity, kind, service, since or until expected", reterr);
+        return bad(term,
+                   words->kinds ? "state, severity, kind, service, since or until expected"
+                                : "state, severity, service, since or until expected",
+                   reterr);
     return ops_rfc3339_parse(value, time) ? OPS_OK
                                           : bad(term, "a time such as 2026-11-24T01:02:03Z expected", reterr);
 }
 
-ops_status api_filter_parse(const char *text, api_filter *ret, ops_err *reterr)
+ops_status api_filter_parse(const char *text, const api_filter_words *words, api_filter *ret, ops_err *reterr)
 {
     ops_slice rest = ops_slice_str(text), term;
     ops_status st = OPS_OK;
     *ret = (api_filter){0};
     while (st == OPS_OK && ops_slice_split(&rest, ' ', &term))
         if (term.n > 0 && !ops_slice_eq_nocase(term, OPS_SLICE("and")))
-            st = take_term(term, ret, reterr);
+            st = take_term(term, words, ret, reterr);
     return st;
 }
 
-bool api_filter_match(const api_filter *f, const Ops__V1__Finding *m)
+/* What both kinds have. */
+typedef struct facts {
+    int state, severity;
+    int64_t start_ns, last_ns;
+    char *const *services;
+    size_t service_count;
+} facts;
+
+static bool match(const api_filter *f, const facts *x)
 {
-    if ((f->state != 0 && (int)m->state != f->state) || (f->kind != 0 && (int)m->kind != f->kind) ||
-        (f->severity_min != 0 && (int)m->severity < f->severity_min) ||
-        (f->severity_max != 0 && (int)m->severity > f->severity_max) ||
-        (f->since_ns != 0 && m->last_time_unix_nano < f->since_ns) ||
-        (f->until_ns != 0 && m->start_time_unix_nano > f->until_ns))
+    if ((f->state != 0 && x->state != f->state) || (f->severity_min != 0 && x->severity < f->severity_min) ||
+        (f->severity_max != 0 && x->severity > f->severity_max) ||
+        (f->since_ns != 0 && x->last_ns < f->since_ns) || (f->until_ns != 0 && x->start_ns > f->until_ns))
         return false;
     bool there = f->service[0] == '\0';
-    for (size_t i = 0; !there && i < m->n_services; i++)
-        there = strcmp(m->services[i], f->service) == 0;
+    for (size_t i = 0; !there && i < x->service_count; i++)
+        there = strcmp(x->services[i], f->service) == 0;
     return there;
+}
+
+bool api_filter_finding(const api_filter *f, const Ops__V1__Finding *m)
+{
+    const facts x = {(int)m->state,          (int)m->severity, m->start_time_unix_nano,
+                     m->last_time_unix_nano, m->services,      m->n_services};
+    return (f->kind == 0 || (int)m->kind == f->kind) && match(f, &x);
+}
+
+bool api_filter_incident(const api_filter *f, const Ops__V1__Incident *m)
+{
+    const facts x = {(int)m->state,          (int)m->severity, m->start_time_unix_nano,
+                     m->last_time_unix_nano, m->services,      m->n_services};
+    return match(f, &x);
 }

@@ -1,12 +1,7 @@
-/* FindingService: List, Get, GiveFeedback. */
-#include <inttypes.h>
-#include <stdio.h>
+/* FindingService: what findings are to lists and watches, and GiveFeedback. */
+#include "coordinator/api/revised.h"
 
-#include "base/mem/alloc.h"
-#include "coordinator/api/filter.h"
-#include "coordinator/api/internal.h"
-
-enum { PAGE_USUAL = 50, PAGE_MAX = 500, COMMENT_BYTES_MAX = 4096 };
+enum { COMMENT_BYTES_MAX = 4096 };
 
 Ops__V1__Finding *api_finding(ops_slice body, uint64_t revision)
 {
@@ -16,135 +11,58 @@ Ops__V1__Finding *api_finding(ops_slice body, uint64_t revision)
     return m;
 }
 
-/* The newest `size` matches below a revision, kept in a ring while the walk goes from old to new. */
-typedef struct page {
-    ops_api *api;
-    ops_slice tenant;
-    const api_filter *filter;
-    uint64_t below;
-    size_t size, count; /* count: matches seen */
-    Ops__V1__Finding **ring;
-    bool corrupt;
-} page;
-
-static bool take_one(void *u, ops_slice tenant, uint64_t revision, ops_slice body)
+static ops_status since(ops_api *a, uint64_t after, ops_api_finding_fn fn, void *fu, ops_err *reterr)
 {
-    page *p = u;
-    if (p->below != 0 && revision >= p->below)
-        return false;
-    if (!ops_slice_eq(tenant, p->tenant))
-        return true;
-    Ops__V1__Finding *m = api_finding_silenced(p->api, body, revision);
-    if (m == NULL) {
-        p->corrupt = true;
-        return false;
-    }
-    if (!api_filter_match(p->filter, m)) {
-        ops__v1__finding__free_unpacked(m, NULL);
-        return true;
-    }
-    Ops__V1__Finding **place = &p->ring[p->count++ % p->size];
-    if (*place != NULL)
-        ops__v1__finding__free_unpacked(*place, NULL);
-    *place = m;
-    return true;
+    return a->ports.findings_since(a->ports.u, after, fn, fu, reterr);
 }
 
-static void reply_page(ops_api *a, ops_rpc_call *c, const page *p)
+static ops_status get(ops_api *a, ops_slice tenant, ops_slice id, ops_api_finding_fn fn, void *fu,
+                      ops_err *reterr)
 {
-    Ops__V1__ListFindingsResponse out = OPS__V1__LIST_FINDINGS_RESPONSE__INIT;
-    size_t n = p->count < p->size ? p->count : p->size;
-    Ops__V1__Finding **rows = ops_calloc(n + 1, sizeof(Ops__V1__Finding *));
-    char token[32];
-    if (rows == NULL) {
-        ops_rpc_finish(c, OPS_ENOMEM, "a page of findings", NULL);
-        return;
-    }
-    for (size_t i = 0; i < n; i++)
-        rows[i] = p->ring[(p->count - 1 - i) % p->size];
-    out.findings = rows;
-    out.n_findings = n;
-    out.revision = a->ports.revision(a->ports.u);
-    if (p->count > p->size) {
-        (void)snprintf(token, sizeof token, "%" PRIu64, rows[n - 1]->revision);
-        out.next_page_token = token;
-    }
-    api_reply(c, &out.base);
-    ops_free(rows);
+    return a->ports.finding_get(a->ports.u, tenant, id, fn, fu, reterr);
 }
+
+static uint64_t newest(ops_api *a)
+{
+    return a->ports.revision(a->ports.u);
+}
+
+static ProtobufCMessage *read_one(ops_api *a, ops_slice body, uint64_t revision)
+{
+    Ops__V1__Finding *m = api_finding_silenced(a, body, revision);
+    return m != NULL ? &m->base : NULL;
+}
+
+static bool match(const api_filter *f, const ProtobufCMessage *m)
+{
+    return api_filter_finding(f, (const Ops__V1__Finding *)m);
+}
+
+static uint64_t revision_of(const ProtobufCMessage *m)
+{
+    return ((const Ops__V1__Finding *)m)->revision;
+}
+
+const api_revised api_findings = {.noun = "finding",
+                                  .words = {.state = &ops__v1__finding_state__descriptor,
+                                            .state_prefix = "FINDING_STATE_",
+                                            .states = "open or closed",
+                                            .kinds = true},
+                                  .since = since,
+                                  .get = get,
+                                  .newest = newest,
+                                  .read = read_one,
+                                  .match = match,
+                                  .revision_of = revision_of};
 
 void api_list_findings(ops_api *a, ops_rpc_call *c, ops_slice req)
 {
-    Ops__V1__ListFindingsRequest *q =
-        ops__v1__list_findings_request__unpack(NULL, req.n, (const uint8_t *)req.p);
-    api_filter filter;
-    page p = {.api = a, .tenant = api_tenant(c), .filter = &filter};
-    ops_err err = {0};
-    if (q == NULL) {
-        ops_rpc_finish(c, OPS_EINVAL, "ListFindingsRequest does not read", NULL);
-        return;
-    }
-    if (api_filter_parse(q->filter, &filter, &err) != OPS_OK)
-        api_bad_field(c, "filter", err.msg);
-    else if (api_page_size(c, q->page_size, PAGE_USUAL, PAGE_MAX, &p.size) &&
-             api_page_token(c, q->page_token, &p.below)) {
-        p.ring = ops_calloc(p.size, sizeof(Ops__V1__Finding *));
-        ops_status st = p.ring != NULL ? a->ports.findings_since(a->ports.u, 0, take_one, &p, &err)
-                                       : ops_fail(&err, OPS_ENOMEM, "a page of findings");
-        if (st == OPS_OK && p.corrupt)
-            st = ops_fail(&err, OPS_ECORRUPT, "a stored finding does not read");
-        if (st == OPS_OK)
-            reply_page(a, c, &p);
-        else
-            api_fail(c, st, &err);
-        for (size_t i = 0; p.ring != NULL && i < p.size; i++)
-            if (p.ring[i] != NULL)
-                ops__v1__finding__free_unpacked(p.ring[i], NULL);
-        ops_free(p.ring);
-    }
-    ops__v1__list_findings_request__free_unpacked(q, NULL);
-}
-
-struct kept {
-    ops_api *api;
-    Ops__V1__Finding *m;
-};
-
-static bool keep_one(void *u, ops_slice tenant, uint64_t revision, ops_slice body)
-{
-    struct kept *k = u;
-    (void)tenant;
-    k->m = api_finding_silenced(k->api, body, revision);
-    return false;
-}
-
-static void reply_finding(ops_api *a, ops_rpc_call *c, const char *id)
-{
-    struct kept k = {.api = a};
-    ops_err err = {0};
-    ops_status st = a->ports.finding_get(a->ports.u, api_tenant(c), ops_slice_str(id), keep_one, &k, &err);
-    if (st == OPS_OK && k.m == NULL)
-        st = ops_fail(&err, OPS_ECORRUPT, "finding %.64s does not read", id);
-    if (st == OPS_OK)
-        api_reply(c, &k.m->base);
-    else
-        api_fail(c, st, &err);
-    if (k.m != NULL)
-        ops__v1__finding__free_unpacked(k.m, NULL);
+    api_revised_list(a, &api_findings, c, req);
 }
 
 void api_get_finding(ops_api *a, ops_rpc_call *c, ops_slice req)
 {
-    Ops__V1__GetFindingRequest *q = ops__v1__get_finding_request__unpack(NULL, req.n, (const uint8_t *)req.p);
-    if (q == NULL) {
-        ops_rpc_finish(c, OPS_EINVAL, "GetFindingRequest does not read", NULL);
-        return;
-    }
-    if (q->id[0] == '\0')
-        api_bad_field(c, "id", "is empty");
-    else
-        reply_finding(a, c, q->id);
-    ops__v1__get_finding_request__free_unpacked(q, NULL);
+    api_revised_get(a, &api_findings, c, req);
 }
 
 void api_give_feedback(ops_api *a, ops_rpc_call *c, ops_slice req)
@@ -171,7 +89,7 @@ void api_give_feedback(ops_api *a, ops_rpc_call *c, ops_slice req)
         /* The same author saying the same again leaves the same state, so request_id needs no memory. */
         ops_status st = a->ports.feedback(a->ports.u, &fb, &err);
         if (st == OPS_OK)
-            reply_finding(a, c, q->id);
+            api_revised_reply(a, &api_findings, c, ops_slice_str(q->id));
         else
             api_fail(c, st, &err);
     }

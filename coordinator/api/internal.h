@@ -11,7 +11,7 @@
 #include "base/text/strbuf.h"
 #include "coordinator/api/api.h"
 
-enum { API_ROWS = 24, API_REPLY_BYTES_MAX = 32 << 20 };
+enum { API_ROWS = 40, API_REPLY_BYTES_MAX = 32 << 20 };
 
 struct ops_api {
     ops_api_conf conf;
@@ -35,6 +35,8 @@ void api_reply(ops_rpc_call *c, const ProtobufCMessage *m);
 /* INVALID_ARGUMENT that names the field. */
 void api_bad_field(ops_rpc_call *c, const char *field, const char *problem);
 void api_fail(ops_rpc_call *c, ops_status st, const ops_err *err);
+/* The same, where the message of an OPS_EINVAL begins with the field at fault. */
+void api_fail_field(ops_rpc_call *c, ops_status st, const ops_err *err);
 ops_slice api_tenant(const ops_rpc_call *c);
 /* 1..most, `usual` when 0; false (and the call is ended) when negative. */
 bool api_page_size(ops_rpc_call *c, int32_t asked, size_t usual, size_t most, size_t *ret);
@@ -60,10 +62,20 @@ void api_check_storage(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_create_silence(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_list_silences(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_expire_silence(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_list_incidents(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_get_incident(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_acknowledge_incident(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_resolve_incident(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_reopen_incident(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_merge_incidents(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_split_incident(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_give_incident_feedback(ops_api *a, ops_rpc_call *c, ops_slice req);
+void api_list_incident_acts(ops_api *a, ops_rpc_call *c, ops_slice req);
 void api_query_records(ops_api *a, ops_rpc_call *c, ops_slice req);
 
 /* watch.c */
-bool api_on_watch(ops_rpc_call *c, ops_slice msg, void *svc);
+bool api_on_watch_findings(ops_rpc_call *c, ops_slice msg, void *svc);
+bool api_on_watch_incidents(ops_rpc_call *c, ops_slice msg, void *svc);
 void api_on_watch_gone(ops_rpc_call *c, void *svc);
 void api_on_watch_room(ops_rpc_call *c, void *svc);
 void api_watch_done(void *user, void *svc);

@@ -10,15 +10,35 @@
 #include "base/text/strbuf.h"
 #include "proto/ops/v1/cluster.pb-c.h"
 #include "proto/ops/v1/finding.pb-c.h"
+#include "proto/ops/v1/incident.pb-c.h"
 #include "proto/ops/v1/silence.pb-c.h"
 
-/* `body`: ops.v1.Finding, its revision left 0. */
+/* `body`: ops.v1.Finding, or ops.v1.Incident, its revision left 0. */
 typedef bool (*ops_api_finding_fn)(void *u, ops_slice tenant, uint64_t revision, ops_slice body);
 
 typedef struct ops_api_feedback {
     ops_slice tenant, id, author, comment;
     int verdict;
 } ops_api_feedback;
+
+typedef enum ops_api_incident_act_kind {
+    OPS_API_ACKNOWLEDGE,
+    OPS_API_RESOLVE,
+    OPS_API_REOPEN,
+    OPS_API_MERGE,
+    OPS_API_SPLIT,
+    OPS_API_SAY
+} ops_api_incident_act_kind;
+
+typedef struct ops_api_incident_act {
+    ops_api_incident_act_kind kind;
+    ops_slice tenant, who, id, comment, request_id;
+    ops_slice other;           /* of a merge */
+    const ops_slice *findings; /* of a split */
+    size_t finding_count;
+    int verdict; /* of feedback */
+    ops_slice component;
+} ops_api_incident_act;
 
 typedef struct ops_api_record_query {
     ops_slice tenant, service, grep;
@@ -56,6 +76,17 @@ typedef struct ops_api_ports {
                               ops_err *reterr);
     uint64_t (*revision)(void *u);
     ops_status (*feedback)(void *u, const ops_api_feedback *fb, ops_err *reterr);
+    /* As those of findings. */
+    ops_status (*incidents_since)(void *u, uint64_t after, ops_api_finding_fn fn, void *fu, ops_err *reterr);
+    ops_status (*incident_get)(void *u, ops_slice tenant, ops_slice id, ops_api_finding_fn fn, void *fu,
+                               ops_err *reterr);
+    uint64_t (*incident_revision)(void *u);
+    /* Appends the id of the incident to show. A failure's message begins with the field at fault when it is OPS_EINVAL. */
+    ops_status (*incident_act)(void *u, const ops_api_incident_act *act, ops_strbuf *ret_id, ops_err *reterr);
+    /* Newest first, those with a number below `before` (0: all). */
+    ops_status (*incident_acts)(void *u, ops_slice tenant, uint64_t before,
+                                bool (*fn)(void *fu, const Ops__V1__IncidentAct *m), void *fu,
+                                ops_err *reterr);
     /* Strings of *ret are static or live as long as the daemon, or stand in `why` of why_max bytes. */
     void (*status)(void *u, Ops__V1__Status *ret, char *why, size_t why_max);
     ops_status (*partitions)(void *u, bool (*fn)(void *fu, const Ops__V1__Partition *m), void *fu,

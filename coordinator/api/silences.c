@@ -13,19 +13,6 @@ static bool reply_one(void *u, const Ops__V1__Silence *m)
     return false;
 }
 
-/* The port's message begins with the field at fault. */
-static void fail(ops_rpc_call *c, ops_status st, const ops_err *err)
-{
-    const char *colon = strstr(err->msg, ": ");
-    char field[64];
-    if (st != OPS_EINVAL || colon == NULL || (size_t)(colon - err->msg) >= sizeof field) {
-        api_fail(c, st, err);
-        return;
-    }
-    (void)snprintf(field, sizeof field, "%.*s", (int)(colon - err->msg), err->msg);
-    api_bad_field(c, field, colon + 2);
-}
-
 void api_create_silence(ops_api *a, ops_rpc_call *c, ops_slice req)
 {
     Ops__V1__CreateSilenceRequest *q =
@@ -43,7 +30,7 @@ void api_create_silence(ops_api *a, ops_rpc_call *c, ops_slice req)
         ops_status st = a->ports.silence_create(
             a->ports.u, api_tenant(c), ops_slice_str(ops_rpc_call_identity(c)->name), q, reply_one, c, &err);
         if (st != OPS_OK)
-            fail(c, st, &err);
+            api_fail_field(c, st, &err);
     }
     ops__v1__create_silence_request__free_unpacked(q, NULL);
 }
@@ -63,7 +50,7 @@ void api_expire_silence(ops_api *a, ops_rpc_call *c, ops_slice req)
     else
         st = a->ports.silence_expire(a->ports.u, api_tenant(c), ops_slice_str(q->id), reply_one, c, &err);
     if (st != OPS_OK)
-        fail(c, st, &err);
+        api_fail_field(c, st, &err);
     ops__v1__expire_silence_request__free_unpacked(q, NULL);
 }
 

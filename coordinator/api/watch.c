@@ -1,15 +1,16 @@
-/* FindingService.Watch: one thread feeds all watchers, each from the revision it has reached. */
+/* Watches of findings and of incidents: one thread feeds all watchers, each from the revision it has reached. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/mem/alloc.h"
 #include "base/time/clock.h"
-#include "coordinator/api/filter.h"
-#include "coordinator/api/internal.h"
+#include "coordinator/api/revised.h"
+#include "coordinator/api/rows.h"
 
 typedef struct api_watch {
     ops_rpc_call *call; /* a reference, while in the list */
+    const api_revised *kind;
     api_filter filter;
     uint64_t reached;
     int64_t told_mono_ns;
@@ -22,16 +23,17 @@ void api_watch_done(void *user, void *svc)
     ops_free(user);
 }
 
-static ops_status add(ops_api *a, ops_rpc_call *c, ops_slice msg, ops_err *reterr)
+static ops_status add(ops_api *a, const api_revised *kind, ops_rpc_call *c, ops_slice msg, ops_err *reterr)
 {
     Ops__V1__WatchFindingsRequest *q =
         ops__v1__watch_findings_request__unpack(NULL, msg.n, (const uint8_t *)msg.p);
     api_watch *w = ops_calloc(1, sizeof *w);
-    ops_status st = q == NULL   ? ops_fail(reterr, OPS_EINVAL, "WatchFindingsRequest does not read")
+    ops_status st = q == NULL   ? ops_fail(reterr, OPS_EINVAL, "the request does not read")
                     : w == NULL ? ops_fail(reterr, OPS_ENOMEM, "a watch")
-                                : api_filter_parse(q->filter, &w->filter, reterr);
+                                : api_filter_parse(q->filter, &kind->words, &w->filter, reterr);
     if (st == OPS_OK) {
         w->call = c;
+        w->kind = kind;
         w->reached = q->from_revision;
         w->told_mono_ns = ops_clock_mono_ns(ops_clock_system());
         (void)pthread_mutex_lock(&a->lock);
@@ -53,14 +55,24 @@ static ops_status add(ops_api *a, ops_rpc_call *c, ops_slice msg, ops_err *reter
     return st;
 }
 
-bool api_on_watch(ops_rpc_call *c, ops_slice msg, void *svc)
+static bool begin(const api_revised *kind, ops_rpc_call *c, ops_slice msg, void *svc)
 {
     ops_err err = {0};
     const ops_rpc_details d = {.retry_ms = 1000, .reason = "WATCHERS_MAX", .domain = "opsd"};
-    ops_status st = add(svc, c, msg, &err);
+    ops_status st = add(svc, kind, c, msg, &err);
     if (st != OPS_OK)
         ops_rpc_finish(c, st, err.msg, st == OPS_EAGAIN ? &d : NULL);
     return false;
+}
+
+bool api_on_watch_findings(ops_rpc_call *c, ops_slice msg, void *svc)
+{
+    return begin(&api_findings, c, msg, svc);
+}
+
+bool api_on_watch_incidents(ops_rpc_call *c, ops_slice msg, void *svc)
+{
+    return begin(&api_incidents, c, msg, svc);
 }
 
 static void mark(ops_rpc_call *c, ops_api *a, bool gone)
@@ -86,16 +98,17 @@ void api_on_watch_room(ops_rpc_call *c, void *svc)
     mark(c, svc, false);
 }
 
-/* OPS_EAGAIN: comes again when there is room. */
-static ops_status send(api_watch *w, Ops__V1__Finding *finding, uint64_t revision)
+/* `m` NULL: a heartbeat. OPS_EAGAIN: comes again when there is room. */
+static ops_status send(api_watch *w, const ProtobufCMessage *m, uint64_t revision)
 {
-    Ops__V1__WatchFindingsResponse out = OPS__V1__WATCH_FINDINGS_RESPONSE__INIT;
-    ops_strbuf b;
-    out.finding = finding;
-    out.revision = revision;
-    ops_strbuf_init(&b, API_REPLY_BYTES_MAX);
-    ops_status st = api_pack(&out.base, &b) ? ops_rpc_send(w->call, ops_strbuf_get(&b)) : OPS_ENOMEM;
-    ops_strbuf_done(&b);
+    Ops__V1__WatchFindingsResponse tail = OPS__V1__WATCH_FINDINGS_RESPONSE__INIT;
+    api_rows rows; /* one row, field 1 here too */
+    tail.revision = revision;
+    api_rows_init(&rows, 0, 1);
+    bool ok = m == NULL || api_rows_add(&rows, m);
+    ok = ok && api_pack(&tail.base, &rows.out) && !rows.out.failed;
+    ops_status st = ok ? ops_rpc_send(w->call, ops_strbuf_get(&rows.out)) : OPS_ENOMEM;
+    api_rows_done(&rows);
     if (st == OPS_OK)
         w->told_mono_ns = ops_clock_mono_ns(ops_clock_system());
     return st;
@@ -112,13 +125,13 @@ static bool feed_one(void *u, ops_slice tenant, uint64_t revision, ops_slice bod
     struct feeding *f = u;
     api_watch *w = f->w;
     if (ops_slice_eq(tenant, api_tenant(w->call))) {
-        Ops__V1__Finding *m = api_finding_silenced(f->a, body, revision);
+        ProtobufCMessage *m = w->kind->read(f->a, body, revision);
         if (m == NULL)
             f->st = OPS_ECORRUPT;
-        else if (api_filter_match(&w->filter, m))
+        else if (w->kind->match(&w->filter, m))
             f->st = send(w, m, revision);
         if (m != NULL)
-            ops__v1__finding__free_unpacked(m, NULL);
+            protobuf_c_message_free_unpacked(m, NULL);
     }
     if (f->st == OPS_OK)
         w->reached = revision;
@@ -130,8 +143,8 @@ static ops_status feed(ops_api *a, api_watch *w)
     struct feeding f = {.a = a, .w = w};
     ops_err err = {0};
     ops_status st = OPS_OK;
-    if (a->ports.revision(a->ports.u) > w->reached)
-        st = a->ports.findings_since(a->ports.u, w->reached, feed_one, &f, &err);
+    if (w->kind->newest(a) > w->reached)
+        st = w->kind->since(a, w->reached, feed_one, &f, &err);
     if (st == OPS_OK)
         st = f.st;
     int64_t silent_ns = ops_clock_mono_ns(ops_clock_system()) - w->told_mono_ns;

@@ -69,10 +69,36 @@ bool ops_notify_ended(const Ops__V1__Finding *f)
     return f->state == OPS__V1__FINDING_STATE__FINDING_STATE_CLOSED;
 }
 
+const char *ops_notify_label(const Ops__V1__Finding *f, const char *name)
+{
+    for (size_t i = 0; i < f->n_labels; i++)
+        if (strcmp(f->labels[i]->name, name) == 0)
+            return f->labels[i]->value;
+    return "";
+}
+
+static bool is_incident(const Ops__V1__Finding *f)
+{
+    return f->kind == OPS__V1__FINDING_KIND__FINDING_KIND_INCIDENT;
+}
+
+static const char *noun_of(const Ops__V1__Finding *f)
+{
+    return is_incident(f) ? "incident" : "finding";
+}
+
+static void cause_of(ops_strbuf *out, const Ops__V1__Finding *f)
+{
+    if (!is_incident(f))
+        return;
+    ops_strbuf_char(out, ',');
+    text_of(out, "cause", ops_notify_label(f, "cause"), SHORT_MAX);
+}
+
 static void link_of(ops_strbuf *out, const char *key, const Ops__V1__Finding *f, const char *link)
 {
     char url[2304];
-    (void)snprintf(url, sizeof url, "%s/findings/%s", link, f->id);
+    (void)snprintf(url, sizeof url, "%s/%ss/%s", link, noun_of(f), f->id);
     text_of(out, key, url, sizeof url);
 }
 
@@ -137,7 +163,7 @@ static void found_alert(const Ops__V1__Finding *f, ops_strbuf *out)
     ops_strbuf text;
     ops_strbuf_init(&text, 1 << 16);
     ops_strbuf_str(out, "{\"labels\":{\"alertname\":\"opsd\",");
-    text_of(out, "finding", f->id, SHORT_MAX);
+    text_of(out, noun_of(f), f->id, SHORT_MAX);
     if (f->n_services > 0) {
         ops_strbuf_char(out, ',');
         text_of(out, "service", f->services[0], SHORT_MAX);
@@ -152,6 +178,7 @@ static void found_alert(const Ops__V1__Finding *f, ops_strbuf *out)
     text_of(out, "description", f->words, WORDS_MAX);
     ops_strbuf_char(out, ',');
     text_of(out, "kind", kind_of(f, buf), SHORT_MAX);
+    cause_of(out, f);
     services_of(&text, f);
     ops_strbuf_str(out, ",\"services\":");
     ops_strbuf_json(out, ops_strbuf_get(&text));
@@ -255,6 +282,7 @@ static void finding(const Ops__V1__Finding *f, ops_strbuf *out)
     text_of(out, "summary", f->summary, SUMMARY_MAX);
     ops_strbuf_char(out, ',');
     text_of(out, "words", f->words, WORDS_MAX);
+    cause_of(out, f);
     ops_strbuf_char(out, ',');
     time_of(out, "start_time", f->start_time_unix_nano);
     ops_strbuf_char(out, ',');
@@ -285,7 +313,7 @@ void ops_notify_format_webhook(const ops_notify_item *x, const char *receiver, c
         ops_strbuf_char(out, ',');
         link_of(out, "link", x->f, link);
     }
-    ops_strbuf_str(out, ",\"finding\":");
+    ops_strbuf_printf(out, ",\"%s\":", noun_of(x->f));
     finding(x->f, out);
     ops_strbuf_str(out, "}");
 }
@@ -356,7 +384,10 @@ void ops_notify_format_slack(const ops_notify_item *x, const char *link, ops_str
     ops_strbuf_char(out, ',');
     slack_field(out, "services", ops_strbuf_get(&text));
     ops_strbuf_char(out, ',');
-    slack_field(out, "kind", ops_slice_str(kind_of(f, buf)));
+    if (is_incident(f))
+        slack_field(out, "cause", cut(ops_notify_label(f, "cause"), SHORT_MAX));
+    else
+        slack_field(out, "kind", ops_slice_str(kind_of(f, buf)));
     ops_strbuf_str(out, "]}]}");
     out->failed |= text.failed;
     ops_strbuf_done(&text);

@@ -4,8 +4,8 @@
  * (rejected), or the outbox was full and let go of it (overflowed); each is counted and logged.
  *
  * Alertmanager forgets an alert that is not sent again, so its lane keeps the open findings and sends them every resend_ms with
- * endsAt four times that ahead (what Prometheus does). Findings that came from an Alertmanager (kind ALERT) are not sent to
- * one: they would go in a circle.
+ * endsAt four times that ahead (what Prometheus does). Findings that came from an Alertmanager (kind ALERT), and incidents of
+ * nothing else, are not sent to one: they would go in a circle.
  *
  * What a silence keeps back is told when the silence ends and the finding goes on.
  *
@@ -33,6 +33,8 @@ enum ops_notify_row {
 };
 extern const ops_metric_desc ops_notify_rows[OPS_NOTIFY_ROWS];
 
+typedef ops_status (*ops_notify_firing_fn)(void *fu, ops_slice body, ops_err *reterr);
+
 typedef struct ops_notify_lane_conf {
     ops_repo *repo; /* this and all pointers below are borrowed */
     ops_clock *clock;
@@ -42,6 +44,8 @@ typedef struct ops_notify_lane_conf {
     const char *link;
     int64_t resend_ms, age_max_ms;
     unsigned timeout_ms;
+    /* What fires now, handed over as ops.v1.Finding bodies; NULL: the open findings of the store. @thread at the start */
+    ops_status (*firing)(void *u, ops_notify_firing_fn fn, void *fu, ops_err *reterr);
     /* Is the finding silenced now? NULL: never. @thread the lane's */
     bool (*silenced)(void *u, const Ops__V1__Finding *f, int64_t now_ns);
     void *u;

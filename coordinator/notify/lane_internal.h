@@ -32,6 +32,8 @@ void ops_notify_open_told(ops_notify_lane *l, Ops__V1__Finding *take_f);
 void ops_notify_open_free(ops_notify_lane *l);
 /* Sends all that fires again, when it is time. */
 ops_notify_verdict ops_notify_open_resend(ops_notify_lane *l);
+/* It came from an Alertmanager. */
+bool ops_notify_is_echo(const Ops__V1__Finding *f);
 bool ops_notify_lane_wants(const ops_notify_lane *l, const Ops__V1__Finding *f);
 
 /* "tenant 0 id"; check b->failed. */

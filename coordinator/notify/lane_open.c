@@ -10,6 +10,13 @@ bool ops_notify_lane_wants(const ops_notify_lane *l, const Ops__V1__Finding *f)
     return ops_notify_receiver_wants(l->conf.receiver, ops_slice_str(f->tenant), (int)f->severity);
 }
 
+bool ops_notify_is_echo(const Ops__V1__Finding *f)
+{
+    if (f->kind != OPS__V1__FINDING_KIND__FINDING_KIND_INCIDENT)
+        return f->kind == OPS__V1__FINDING_KIND__FINDING_KIND_ALERT;
+    return strcmp(ops_notify_label(f, "origin"), "alerts") == 0;
+}
+
 void ops_notify_key(ops_slice tenant, ops_slice id, ops_strbuf *b)
 {
     ops_strbuf_init(b, KEY_MAX);
@@ -75,29 +82,34 @@ void ops_notify_open_told(ops_notify_lane *l, Ops__V1__Finding *take_f)
     ops_strbuf_done(&key);
 }
 
-static ops_status load_one(void *u, ops_slice tenant, uint64_t revision, const ops_repo_finding *f,
-                           ops_err *reterr)
+static ops_status load_one(void *u, ops_slice body, ops_err *reterr)
 {
     ops_notify_lane *l = u;
-    (void)tenant;
-    (void)revision;
     (void)reterr;
-    Ops__V1__Finding *m = ops__v1__finding__unpack(NULL, f->body.n, (const uint8_t *)f->body.p);
+    Ops__V1__Finding *m = ops__v1__finding__unpack(NULL, body.n, (const uint8_t *)body.p);
     if (m == NULL)
         return OPS_OK; /* whoever reads findings tells of it */
-    if (ops_notify_ended(m) || m->kind == OPS__V1__FINDING_KIND__FINDING_KIND_ALERT ||
-        !ops_notify_lane_wants(l, m))
+    if (ops_notify_ended(m) || ops_notify_is_echo(m) || !ops_notify_lane_wants(l, m))
         let_go(m);
     else
         ops_notify_open_told(l, m);
     return OPS_OK;
 }
 
+static ops_status load_finding(void *u, ops_slice tenant, uint64_t revision, const ops_repo_finding *f,
+                               ops_err *reterr)
+{
+    (void)tenant;
+    (void)revision;
+    return load_one(u, f->body, reterr);
+}
+
 ops_status ops_notify_open_load(ops_notify_lane *l, ops_err *reterr)
 {
     if ((l->open = ops_map_new()) == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "receiver %s", l->conf.receiver->name);
-    return ops_repo_findings_since(l->conf.repo, 0, load_one, l, reterr);
+    return l->conf.firing != NULL ? l->conf.firing(l->conf.u, load_one, l, reterr)
+                                  : ops_repo_findings_since(l->conf.repo, 0, load_finding, l, reterr);
 }
 
 void ops_notify_open_free(ops_notify_lane *l)

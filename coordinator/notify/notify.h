@@ -1,4 +1,4 @@
-/* Findings out to people and machines: one lane and one thread a receiver, over the outbox of the repository.
+/* Incidents and findings out to people and machines: one lane and one thread a receiver, over the outbox of the repository.
  *
  * Delivered at least once, across restarts: a notice stays in the outbox until every receiver is done with it. A receiver that
  * does not answer waits for itself alone. More than queue_max notices: the oldest go, whoever has not had them counts and logs
@@ -15,13 +15,15 @@ typedef struct ops_notify_conf {
     ops_clock *clock;                     /* NULL: the system's */
     const ops_notify_receiver *receivers; /* copied */
     size_t receiver_count;                /* 0: nothing runs */
-    const char *link;                     /* copied; what comes before "/findings/ID" */
+    const char *link;                     /* copied; what comes before "/incidents/ID" and "/findings/ID" */
     int64_t resend_ms;                    /* default 60 s */
     int64_t age_max_ms;                   /* default 24 h */
     unsigned timeout_ms;                  /* of a request, default 10 s */
     size_t queue_max;                     /* default 10,000 */
     const ops_notify_port *ports;         /* one a receiver; NULL: libcurl */
-    bool (*silenced)(void *u, const Ops__V1__Finding *f, int64_t now_ns); /* as ops_notify_lane_conf has it */
+    /* As ops_notify_lane_conf has them. */
+    ops_status (*firing)(void *u, ops_notify_firing_fn fn, void *fu, ops_err *reterr);
+    bool (*silenced)(void *u, const Ops__V1__Finding *f, int64_t now_ns);
     void *u;
 } ops_notify_conf;
 

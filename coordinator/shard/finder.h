@@ -60,7 +60,7 @@ typedef struct ops_finder_alert {
     bool firing;
     ops_slice body; /* ops.v1.Finding of kind ALERT, its state as `firing` says */
     ops_slice
-        own_id; /* of a finding, when the alert says that it tells of one of ours; then nothing is written */
+        own_id; /* of a finding or an incident, when the alert says that it tells of one of ours; then nothing is written */
 } ops_finder_alert;
 typedef struct ops_finder_alerts_answer {
     ops_status st; /* OPS_EAGAIN: open alerts are at their bound; only those that are new were not taken */

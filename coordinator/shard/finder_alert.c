@@ -224,9 +224,24 @@ static ops_status stored(ops_finder_tenant *t, const char *id, Ops__V1__Finding 
     return st;
 }
 
+static ops_status there(void *u, ops_slice tenant, uint64_t revision, const ops_repo_finding *f,
+                        ops_err *reterr)
+{
+    (void)u;
+    (void)tenant;
+    (void)revision;
+    (void)f;
+    (void)reterr;
+    return OPS_OK;
+}
+
 static bool is_own(ops_finder_tenant *t, const one_alert *a)
 {
     Ops__V1__Finding *m = NULL;
+    const ops_slice id = ops_slice_str(a->own_id);
+    if (id.n > 0 &&
+        ops_repo_incident_get(t->finder->conf.repo, ops_slice_str(t->name), id, there, NULL, NULL) == OPS_OK)
+        return true;
     if (a->own_id[0] == '\0' || stored(t, a->own_id, &m, NULL) != OPS_OK)
         return false;
     ops__v1__finding__free_unpacked(m, NULL);

@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "base/mem/alloc.h"
-#include "base/time/clock.h"
 #include "base/time/rfc3339.h"
-#include "opsctl/remote/remote.h"
+#include "opsctl/remote/watch.h"
 #include "proto/ops/v1/finding.pb-c.h"
 
 enum { OWN_FROM = REMOTE_OPTIONS, OWN_FILTER, OWN_FOR, OWN_UNTIL_FOUND };
@@ -157,45 +156,21 @@ static void show_change(ops_remote *r, const Ops__V1__Finding *f)
     }
 }
 
+static void show_row(ops_remote *r, const ProtobufCMessage *m)
+{
+    show_change(r, (const Ops__V1__Finding *)m);
+}
+
 static ops_status watch(ops_remote *r, ops_err *reterr)
 {
-    Ops__V1__WatchFindingsRequest q = OPS__V1__WATCH_FINDINGS_REQUEST__INIT;
-    char filter[1024];
-    ops_rpc_stream *s = NULL;
-    (void)snprintf(filter, sizeof filter, "%s", ops_conf_str(r->conf, OWN_FILTER));
-    q.from_revision = ops_conf_uint(r->conf, OWN_FROM);
-    q.filter = filter;
-    uint64_t for_ms = ops_conf_uint(r->conf, OWN_FOR);
-    int64_t end_ns = ops_clock_mono_ns(ops_clock_system()) + (int64_t)for_ms * 1000000;
-    ops_status st = ops_remote_stream(r, "/ops.v1.FindingService/WatchFindings", &q.base, &s, reterr);
-    bool ended = st != OPS_OK;
-    while (!ended) {
-        ops_strbuf in;
-        int64_t left_ms = for_ms == 0 ? -1 : (end_ns - ops_clock_mono_ns(ops_clock_system())) / 1000000;
-        if (for_ms != 0 && left_ms <= 0)
-            break;
-        ops_strbuf_init(&in, 64 << 20);
-        st = ops_rpc_stream_recv(s, left_ms, &in, &ended, reterr);
-        if (st == OPS_OK && !ended) {
-            Ops__V1__WatchFindingsResponse *m =
-                ops__v1__watch_findings_response__unpack(NULL, in.n, (const uint8_t *)in.p);
-            if (m == NULL)
-                st = ops_fail(reterr, OPS_EINTERNAL, "the answer does not read");
-            else if (m->finding != NULL) {
-                show_change(r, m->finding);
-                (void)fflush(r->ctx->out);
-                ended = ops_conf_bool(r->conf, OWN_UNTIL_FOUND);
-            }
-            if (m != NULL)
-                ops__v1__watch_findings_response__free_unpacked(m, NULL);
-        }
-        ops_strbuf_done(&in);
-        if (st == OPS_ETIMEOUT)
-            st = OPS_OK; /* --for is over */
-        ended = ended || st != OPS_OK;
-    }
-    ops_rpc_stream_free(s);
-    return st;
+    const ops_watch w = {.path = "/ops.v1.FindingService/WatchFindings",
+                         .response = &ops__v1__watch_findings_response__descriptor,
+                         .from_revision = ops_conf_uint(r->conf, OWN_FROM),
+                         .for_ms = ops_conf_uint(r->conf, OWN_FOR),
+                         .filter = ops_conf_str(r->conf, OWN_FILTER),
+                         .until_first = ops_conf_bool(r->conf, OWN_UNTIL_FOUND),
+                         .show = show_row};
+    return ops_remote_watch(r, &w, reterr);
 }
 
 ops_status ops_cmd_watch_findings(ops_verb_ctx *ctx, ops_err *reterr)

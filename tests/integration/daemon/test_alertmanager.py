@@ -105,7 +105,7 @@ def alert(status="firing", fingerprint="0123456789abcdef", start="2026-01-02T03:
 def test_a_finding_reaches_alertmanager_over_a_crash_and_comes_back(opsd, alertmanager):
     web = free_port()
     am = alertmanager(webhook_of(web))
-    opsd.start("--web-address", f"127.0.0.1:{web}", "--notify-receivers", f"am alertmanager http://127.0.0.1:{am.port}",
+    opsd.start("--notify-tell", "findings", "--web-address", f"127.0.0.1:{web}", "--notify-receivers", f"am alertmanager http://127.0.0.1:{am.port}",
                "--notify-link", "https://ops.example", "--notify-resend", "1s", "--analysis-commit-interval", "100ms")
     found = breaks(opsd)  # nobody listens at the receiver yet
     assert wait(lambda: opsd.metric("opsd_notify_requests_total", outcome="again") > 0, 20), opsd.text()
@@ -135,7 +135,7 @@ def test_a_webhook_is_told_each_change_once_signed_over_a_crash(opsd, hook):
     secret = opsd.folder / "hook.key"
     secret.write_text("s3cret\n")
     hook.status = 503
-    opsd.start("--notify-receivers", f"pager webhook {hook.url} secret_file={secret}", "--findings-close-after", "5s",
+    opsd.start("--notify-tell", "findings", "--notify-receivers", f"pager webhook {hook.url} secret_file={secret}", "--findings-close-after", "5s",
                "--analysis-commit-interval", "100ms")
     found = breaks(opsd)
     assert wait(lambda: hook.got, 20), opsd.text()

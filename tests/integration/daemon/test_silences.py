@@ -51,7 +51,7 @@ def told(hook):
 
 
 def test_a_silence_is_kept_shown_and_applied(opsd, hook):
-    opsd.start("--notify-receivers", f"h webhook http://127.0.0.1:{hook.server_address[1]}/")
+    opsd.start("--notify-tell", "findings", "--notify-receivers", f"h webhook http://127.0.0.1:{hook.server_address[1]}/")
     made = json.loads(opsd.ctl("create", "silence", "alertname=Disk", 'service=~"d."', "--for", "1h", "--comment", "new disks", "-o", "json").stdout)
     assert made["state"] == "SILENCE_STATE_ACTIVE" and made["creator"] == "anonymous" and made["tenant"] == "default"
     opsd.kill()
@@ -92,7 +92,7 @@ def test_what_is_wrong_with_a_silence_is_named(opsd):
 def test_a_window_of_the_configuration_silences_now(opsd, hook):
     now = datetime.datetime.now(datetime.timezone.utc)
     day = now.strftime("%a").lower()
-    opsd.start("--notify-receivers", f"h webhook http://127.0.0.1:{hook.server_address[1]}/",
+    opsd.start("--notify-tell", "findings", "--notify-receivers", f"h webhook http://127.0.0.1:{hook.server_address[1]}/",
                "--notify-windows", f"works {day} 00:00-24:00 UTC alertname=Disk")
     alert(opsd, "Disk")
     alert(opsd, "Load")
