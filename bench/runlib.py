@@ -6,6 +6,8 @@ bars that cannot be judged without the rival: --no-rival drops them.
 """
 import argparse
 import contextlib
+import importlib.machinery
+import importlib.util
 import json
 import os
 import pathlib
@@ -16,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -128,6 +131,71 @@ class Daemon:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Watch(threading.Thread):
+    """What `opsctl watch` prints of findings or incidents, each with how far the recording had run (clock["at"])."""
+
+    def __init__(self, ctx, daemon, what, clock):
+        super().__init__(daemon=True)
+        self.seen, self.clock = [], clock
+        self.process = subprocess.Popen([str(ctx.bin / "opsctl"), "watch", what, "-o", "json", "--server", daemon.at("api")],
+                                        stdout=subprocess.PIPE, text=True)
+
+    def run(self):
+        for line in self.process.stdout:
+            self.seen.append((self.clock["at"], json.loads(line)))
+
+    def end(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.join(10)
+
+
+class Lab:
+    """bench/lab's recordings, and its replay into a daemon."""
+
+    FOLDER = ROOT / "bench" / "lab"
+
+    def __init__(self):
+        sys.path.insert(0, str(self.FOLDER))
+        loader = importlib.machinery.SourceFileLoader("lab_replay", str(self.FOLDER / "replay"))
+        self.replay = importlib.util.module_from_spec(importlib.util.spec_from_loader("lab_replay", loader))
+        loader.exec_module(self.replay)
+
+    def recordings(self, given):
+        return given or sorted(str(p) for p in (self.FOLDER / "recordings").glob("*.tar.gz"))
+
+    @contextlib.contextmanager
+    def case(self, path):
+        """(folder, truth, time of the first line) of an archive or a CASE folder."""
+        from labkit.casefile import unpack
+        with tempfile.TemporaryDirectory(prefix="opsd-case-") as directory:
+            given = pathlib.Path(unpack(path, directory) if path.endswith(".tar.gz") else path)
+            # The replay puts the folder's name into every resource, and a scenario's name tells the cause.
+            case = pathlib.Path(directory) / "case"
+            case.symlink_to(given.resolve())
+            with (case / "logs.jsonl").open() as file:
+                yield case, json.loads((case / "truth.json").read_text()), json.loads(file.readline())["time"]
+
+    def play(self, ctx, opsd, what, case, truth, speed, signals):
+        """Sends it all while a watch looks on; what the watch saw, and the seconds that all times were shifted by."""
+        clock, began = {"at": 0.0}, time.monotonic()
+        watch = Watch(ctx, opsd, what, clock)
+        watch.start()
+        shift = time.time() - truth["stopped"]
+
+        def progress(sent, total, at):
+            clock["at"] = (time.monotonic() - began) * speed
+
+        self.replay.replay(str(case), self.replay.Port(opsd.at("otlp_http")), shift, speed, signals=signals, progress=progress)
+        deadline = time.monotonic() + 30
+        while opsd.total("opsd_records_total", fate="analysed") < opsd.total("opsd_records_total", fate="acked") and \
+                time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(1)
+        watch.end()
+        return watch.seen, shift
 
 
 def run(name, module, argv):

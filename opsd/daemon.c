@@ -159,6 +159,28 @@ static ops_status open_finder(opsd_daemon *d, ops_err *reterr)
     return ops_finder_new(&fc, &d->finder, reterr);
 }
 
+struct naming {
+    ops_slice tenant;
+    void (*fn)(void *fu, ops_slice name);
+    void *fu;
+};
+
+static bool on_stream(void *u, const ops_stream_info *s)
+{
+    const struct naming *n = u;
+    if (ops_slice_eq(s->tenant, n->tenant))
+        n->fn(n->fu, s->service);
+    return true;
+}
+
+static void components(void *u, ops_slice tenant, void (*fn)(void *fu, ops_slice name), void *fu)
+{
+    opsd_daemon *d = u;
+    struct naming n = {tenant, fn, fu};
+    for (uint32_t i = 0; i < (uint32_t)ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS); i++)
+        ops_owners_streams(d->owners, i, on_stream, &n);
+}
+
 static ops_status open_incidents(opsd_daemon *d, ops_err *reterr)
 {
     const ops_conf *c = d->conf;
@@ -171,6 +193,7 @@ static ops_status open_incidents(opsd_daemon *d, ops_err *reterr)
         .resolve_after_ns = (int64_t)ops_conf_uint(c, KEY_INCIDENTS_RESOLVE) * NS_PER_MS,
         .reopen_within_ns = (int64_t)ops_conf_uint(c, KEY_INCIDENTS_REOPEN) * NS_PER_MS,
         .notices = receivers > 0 && ops_conf_uint(c, KEY_NOTIFY_TELL) != OPSD_TELL_FINDINGS,
+        .components = components,
         .event_ns = event_ns,
         .on_incidents = on_incidents,
         .u = d};

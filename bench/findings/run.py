@@ -5,20 +5,12 @@ prints findings as they change. A fault is detected by a finding whose evidence 
 delay is how far the recording had run when the watch printed it, less the onset: so it holds the daemon's own
 latency too, multiplied by the speed. What opens before the onset, or over a control, is false.
 """
-import importlib.machinery
-import importlib.util
-import json
 import pathlib
 import re
-import subprocess
-import tempfile
-import threading
-import time
 
 import runlib
 
 BARS = {"faults_missed": ("==", 0), "delay_p100_s": ("<=", 30), "false_per_hour": ("<=", 1), "findings_per_fault": ("<=", 10)}
-LAB = pathlib.Path(__file__).resolve().parent.parent / "lab"
 
 
 def options(parser):
@@ -26,62 +18,11 @@ def options(parser):
     parser.add_argument("--speed", type=float, help="times real time; default 20, 60 with --quick, 5 with --long")
 
 
-def module(name, path):
-    loader = importlib.machinery.SourceFileLoader(name, str(path))
-    spec = importlib.util.spec_from_loader(name, loader)
-    made = importlib.util.module_from_spec(spec)
-    loader.exec_module(made)
-    return made
-
-
 def names(finding, component):
     # A capital after a small letter begins a word: RedisError names redis.
     forms = "|".join(re.escape(f) for f in {component, component.capitalize(), component.upper()})
     word = re.compile(rf"(?<![A-Za-z0-9])(?:{forms})(?![a-z0-9])")
     return any(e["service"] == component or word.search(e["text"]) for e in finding["evidence"])
-
-
-class Watch(threading.Thread):
-    """Findings as `opsctl watch` prints them, each with how far the recording had run."""
-
-    def __init__(self, ctx, daemon, clock):
-        super().__init__(daemon=True)
-        self.seen, self.clock = [], clock
-        self.process = subprocess.Popen([str(ctx.bin / "opsctl"), "watch", "findings", "-o", "json", "--server", daemon.at("api")],
-                                        stdout=subprocess.PIPE, text=True)
-
-    def run(self):
-        for line in self.process.stdout:
-            self.seen.append((self.clock["at"], json.loads(line)))
-
-    def end(self):
-        self.process.terminate()
-        self.process.wait(10)
-        self.join(10)
-
-
-def one(ctx, replay, case, speed):
-    truth = json.loads((case / "truth.json").read_text())
-    with (case / "logs.jsonl").open() as file:
-        first = json.loads(file.readline())["time"]
-    clock = {"at": 0.0}
-    with runlib.Daemon(ctx.bin).start() as opsd:
-        watch = Watch(ctx, opsd, clock)
-        watch.start()
-        began = time.monotonic()
-
-        def progress(sent, total, at):
-            clock["at"] = (time.monotonic() - began) * speed
-
-        replay.replay(str(case), replay.Port(opsd.at("otlp_http")), time.time() - truth["stopped"], speed, signals=("logs", "traces"),
-                             progress=progress)
-        deadline = time.monotonic() + 30
-        while opsd.total("opsd_records_total", fate="analysed") < opsd.total("opsd_records_total", fate="acked") and \
-                time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(1)
-        watch.end()
-    return truth, first, watch.seen
 
 
 def judge(truth, first, seen):
@@ -98,19 +39,14 @@ def judge(truth, first, seen):
 
 
 def bench(ctx):
-    import sys
-    sys.path.insert(0, str(LAB))
-    from labkit.casefile import unpack
-    replay = module("lab_replay", LAB / "replay")
+    lab = runlib.Lab()
     speed = ctx.args.speed or (60 if ctx.quick else 5 if ctx.long else 20)
-    given = ctx.args.recordings or sorted(str(p) for p in (LAB / "recordings").glob("*.tar.gz"))
     faults = missed = false = most = 0
     worst = hours = 0.0
     ctx.say(f"{'recording':24} {'detected':9} {'delay s':>8} {'findings':>9} {'false':>6}   at {speed:g} times its pace")
-    for path in given:
-        with tempfile.TemporaryDirectory(prefix="opsd-findings-") as directory:
-            case = pathlib.Path(unpack(path, directory) if path.endswith(".tar.gz") else path)
-            truth, first, seen = one(ctx, replay, case, speed)
+    for path in lab.recordings(ctx.args.recordings):
+        with lab.case(path) as (case, truth, first), runlib.Daemon(ctx.bin).start() as opsd:
+            seen, _ = lab.play(ctx, opsd, "findings", case, truth, speed, ("logs", "traces"))
         delay, count, wrong = judge(truth, first, seen)
         false += wrong
         fault = "onset" in truth

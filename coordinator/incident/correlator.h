@@ -7,7 +7,8 @@
  *
  * Who belongs where is decided by coordinator/analysis/incident (`relate`, `culprit`); this room keeps, bounds and tells.
  *
- * An incident opens with a finding of at least `level_min`, and resolves when all of its findings have closed for
+ * An incident opens with a finding of at least `level_min` that is clear: of level error, from elsewhere, or so unusual that with
+ * what came beside it a cause has OPS_CULPRIT_CLEAR_BITS. What is less waits, and belongs to what opens later. It resolves when all of its findings have closed for
  * `resolve_after_ns`. A finding that belongs to it and comes within `reopen_within_ns` after that opens it again. What people
  * opened again they resolve themselves. Times are event time, but those of what people do.
  *
@@ -42,6 +43,9 @@ typedef struct ops_correlator_conf {
     int64_t resolve_after_ns; /* default 5 min */
     int64_t reopen_within_ns; /* default 30 min */
     bool notices;             /* write one whenever an incident opens, resolves, or gets worse */
+    /* Names of the tenant's components, as far as they are known: what evidence is read for. NULL: those with findings alone.
+     * @thread the correlator's */
+    void (*components)(void *u, ops_slice tenant, void (*fn)(void *fu, ops_slice name), void *fu);
     /* Newest event time known, or INT64_MIN. @thread the correlator's */
     int64_t (*event_ns)(void *u);
     /* Incidents were written; `revision` is the newest. Must not block. @thread the correlator's */

@@ -53,6 +53,7 @@ struct incident_tenant {
     OPS_VEC(incident_draft *) drafts;
     Ops__V1__IncidentMemory *new_memory; /* NULL: unchanged */
     bool topology_changed;
+    bool names_known; /* asked for in this turn */
     const Ops__V1__IncidentAct *audit;
     /* For the commit. */
     OPS_VEC(ops_repo_finding) rows;
@@ -111,6 +112,7 @@ ops_status incident_draft_finish(incident_tenant *t, incident_draft *d, ops_err 
 
 /* view.c */
 Ops__V1__IncidentMember *incident_member_of(ops_arena *a, const Ops__V1__Finding *f);
+bool incident_says(const Ops__V1__Evidence *e);
 bool incident_sign(ops_arena *a, const Ops__V1__IncidentMember *m, ops_sign *ret);
 /* NULL: the arena is out. */
 ops_sign *incident_signs(ops_arena *a, const Ops__V1__Incident *m);

@@ -198,6 +198,36 @@ static ops_status opens_nothing(incident_tenant *t, const ops_sign *s, bool *ret
     return OPS_OK;
 }
 
+/* Is it, with what waits and belongs to it, more than what quiet systems show? */
+static ops_status is_clear(incident_tenant *t, const ops_sign *s, bool *ret, ops_err *reterr)
+{
+    const Ops__V1__IncidentMemory *m = incident_memory(t);
+    ops_culprit found[OPS_CULPRITS_MAX];
+    ops_sign *signs = ops_arena_alloc(&t->arena, (m->n_loose + 1) * sizeof *signs);
+    ops_culprit_case c = {.topology = t->topology, .signs = signs, .sign_count = 1};
+    ops_relate_case near = {.topology = t->topology,
+                            .members = s,
+                            .member_count = 1,
+                            .incidents_per_day = incident_per_day(t, s->start_ns)};
+    size_t n = 0;
+    *ret = s->score == 0 || s->level >= OPS_LEVEL_ERROR;
+    if (*ret || signs == NULL)
+        return signs != NULL ? OPS_OK : OPS_ENOMEM;
+    signs[0] = *s;
+    for (size_t i = 0; i < m->n_loose; i++) {
+        ops_relate_term terms[OPS_RELATE_KINDS];
+        double bits = 0;
+        if (!incident_sign(&t->arena, m->loose[i], &signs[c.sign_count]) ||
+            ops_relate(&near, &signs[c.sign_count], &t->arena, terms, &bits) != OPS_OK)
+            return OPS_ENOMEM;
+        c.sign_count += bits >= OPS_RELATE_JOINS_BITS && !ops_slice_eq(signs[c.sign_count].id, s->id) &&
+                        s->start_ns - signs[c.sign_count].last_ns <= t->c->conf.reopen_within_ns;
+    }
+    ops_status st = ops_culprits_rank(&c, &t->arena, found, &n, reterr);
+    *ret = st == OPS_OK && n > 0 && found[0].score >= OPS_CULPRIT_CLEAR_BITS;
+    return st;
+}
+
 static ops_status place_new(incident_tenant *t, const Ops__V1__Finding *f, ops_err *reterr)
 {
     Ops__V1__IncidentMember *m = incident_member_of(&t->arena, f);
@@ -210,6 +240,11 @@ static ops_status place_new(incident_tenant *t, const Ops__V1__Finding *f, ops_e
         st = best_of(t, &s, &any, &place, terms);
     if (st == OPS_OK)
         st = opens_nothing(t, &s, &nothing);
+    if (st == OPS_OK && !any && !nothing) {
+        bool clear = false;
+        st = is_clear(t, &s, &clear, reterr);
+        nothing = !clear;
+    }
     if (st != OPS_OK)
         return ops_fail(reterr, st, "finding %s", f->id);
     const bool was_loose = loose_at(t, f->id, &at);

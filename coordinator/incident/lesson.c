@@ -138,23 +138,52 @@ static ops_status hear_again(incident_tenant *t, ops_err *reterr)
     for (size_t i = 0; i < t->live.n; i++) {
         const Ops__V1__Incident *m = incident_now(t, i);
         for (size_t k = 0; st == OPS_OK && k < m->n_findings; k++)
-            if (m->findings[k]->n_services > 0)
+            if (m->findings[k]->n_services > 0 &&
+                m->findings[k]->kind != OPS__V1__FINDING_KIND__FINDING_KIND_METRIC)
                 st = hear(t, ops_slice_str(m->findings[k]->services[0]), m->findings[k]->text, reterr);
     }
     return st;
 }
 
+typedef struct naming {
+    incident_tenant *t;
+    bool any;
+    ops_status st;
+} naming;
+
+static void on_name(void *u, ops_slice name)
+{
+    naming *n = u;
+    bool fresh = false;
+    if (n->st == OPS_OK)
+        n->st = add(n->t, name, &fresh, NULL);
+    n->any = n->any || fresh;
+}
+
+/* Once a turn: who there is, whether or not it ever had a finding. Those without logs or findings are not known. */
+static ops_status ask_names(incident_tenant *t, bool *ret_any, ops_err *reterr)
+{
+    naming n = {.t = t};
+    if (t->names_known || t->c->conf.components == NULL)
+        return OPS_OK;
+    t->names_known = true;
+    t->c->conf.components(t->c->conf.u, ops_slice_str(t->name), on_name, &n);
+    *ret_any = *ret_any || n.any;
+    return n.st == OPS_OK ? OPS_OK : ops_fail(reterr, n.st, "tenant %s: names of components", t->name);
+}
+
 ops_status incident_hear(incident_tenant *t, const Ops__V1__Finding *f, ops_err *reterr)
 {
     bool any = false;
-    ops_status st = OPS_OK;
+    ops_status st = ask_names(t, &any, reterr);
     for (size_t i = 0; st == OPS_OK && i < f->n_services; i++) {
         bool fresh = false;
         st = add(t, ops_slice_str(f->services[i]), &fresh, reterr);
         any = any || fresh;
     }
     for (size_t i = 0; st == OPS_OK && i < f->n_evidence; i++)
-        st = hear(t, ops_slice_str(f->evidence[i]->service), f->evidence[i]->text, reterr);
+        if (incident_says(f->evidence[i]))
+            st = hear(t, ops_slice_str(f->evidence[i]->service), f->evidence[i]->text, reterr);
     for (size_t i = 0; st == OPS_OK && f->n_services > 0 && i < f->n_labels; i++)
         st = hear(t, ops_slice_str(f->services[0]), f->labels[i]->value, reterr);
     t->topology_changed = t->topology_changed || any;

@@ -17,7 +17,7 @@ void incident_tenant_turn_clear(incident_tenant *t)
 {
     t->drafts.n = t->rows.n = t->notices.n = 0;
     t->new_memory = NULL;
-    t->topology_changed = false;
+    t->topology_changed = t->names_known = false;
     t->audit = NULL;
     t->packed_memory = t->packed_audit = (ops_slice){0};
     ops_arena_clear(&t->arena);

@@ -18,6 +18,12 @@ static char **texts(ops_arena *a, char *const *from, size_t n)
     return to;
 }
 
+/* A log line says something; a sample of a series has labels, which are its own and no complaint. */
+bool incident_says(const Ops__V1__Evidence *e)
+{
+    return strspn(e->template_id, "0") < strlen(e->template_id);
+}
+
 static void add_text(ops_strbuf *b, const char *text)
 {
     if (text[0] == '\0' || b->n >= INCIDENT_TEXT_MAX)
@@ -33,8 +39,9 @@ static char *evidence_text(ops_arena *a, const Ops__V1__Finding *f)
     ops_strbuf b;
     ops_strbuf_init(&b, 1 << 16);
     for (size_t i = 0; i < f->n_evidence; i++)
-        add_text(&b, f->evidence[i]->text);
-    if (f->n_evidence == 0) {
+        if (incident_says(f->evidence[i]))
+            add_text(&b, f->evidence[i]->text);
+    if (b.n == 0) {
         add_text(&b, f->words[0] != '\0' ? f->words : f->summary);
         for (size_t i = 0; i < f->n_annotations; i++)
             if (strcmp(f->annotations[i]->value, f->summary) != 0)

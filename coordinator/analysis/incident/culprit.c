@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/incident/edges.h"
@@ -12,17 +13,18 @@
 /* As `rank` has it: callees never explain all. */
 static const double explained_share = 0.75;
 static const double prior_callee = 1, prior_caller = 0.5; /* as `edges` has them */
-static const double onset_s = 60, change_bits = 1.5, change_s = 900;
+/* Signs are no finer than the windows they come from. */
+static const double onset_s = 60, grain_s = 10, change_bits = 1.5, change_s = 900;
 /* What is said of this very incident outweighs what was measured; of others, each time counts little. */
 static const double said_here_bits = 8, said_before_bits = 1, said_before_max = 3;
-enum { TEXT_BYTES_MAX = 400, QUOTE_BYTES = 120, CALLERS_MAX = 4 };
+enum { TEXT_BYTES_MAX = 400, QUOTE_BYTES = 120, CALLERS_MAX = 4, CHAIN_MAX = 4 };
 
 typedef struct bench {
     const ops_culprit_case *c;
     ops_arena *text;
     ops_culprit *all;                       /* one a component of the topology */
     double (*strongest)[OPS_CULPRIT_KINDS]; /* of the part whose text a term keeps */
-    double *own;                            /* bits of its own signs */
+    double *own, *moving;                   /* bits of its own signs */
     int64_t *first_ns;                      /* INT64_MAX: none */
     size_t n;
     ops_edges edges;
@@ -30,9 +32,13 @@ typedef struct bench {
 
 const char *ops_culprit_kind_name(ops_culprit_kind kind)
 {
-    static const char *const names[OPS_CULPRIT_KINDS] = {
-        [OPS_CULPRIT_SIGNS] = "signs",   [OPS_CULPRIT_NAMED] = "named",         [OPS_CULPRIT_ONSET] = "onset",
-        [OPS_CULPRIT_CHANGE] = "change", [OPS_CULPRIT_EXPLAINED] = "explained", [OPS_CULPRIT_SAID] = "said"};
+    static const char *const names[OPS_CULPRIT_KINDS] = {[OPS_CULPRIT_SIGNS] = "signs",
+                                                         [OPS_CULPRIT_NAMED] = "named",
+                                                         [OPS_CULPRIT_ONSET] = "onset",
+                                                         [OPS_CULPRIT_CHANGE] = "change",
+                                                         [OPS_CULPRIT_EXPLAINED] = "explained",
+                                                         [OPS_CULPRIT_ANSWERS] = "answers",
+                                                         [OPS_CULPRIT_SAID] = "said"};
     return kind < OPS_CULPRIT_KINDS ? names[kind] : "?";
 }
 
@@ -114,6 +120,8 @@ static ops_status list_edges(bench *b)
     for (size_t i = 0; i < b->c->sign_count; i++) {
         const ops_sign *s = &b->c->signs[i];
         const uint32_t caller = service_of(b, s, 0);
+        if (s->kind == OPS_CANDIDATE_METRIC) /* its labels are its own */
+            continue;
         for (uint32_t k = 0; caller != OPS_TOPOLOGY_NONE && k < b->n; k++) {
             if (k == caller || !ops_name_in(s->text, name_of(b, k)))
                 continue;
@@ -196,26 +204,56 @@ static ops_status judge_named(bench *b, uint32_t component)
     return st;
 }
 
-/* Who complains of another is not the end of the chain: what is said of it passes on too. */
-static ops_status judge_explained(bench *b, uint32_t component)
+/* Of whom it complains most; NULL: of nobody. */
+static const ops_edge *complaint_of(const bench *b, uint32_t component, double *ret_share)
 {
     const ops_edge *most = NULL;
-    double share = 0;
+    *ret_share = 0;
     for (size_t i = 0; i < b->edges.n; i++) {
         const ops_edge *e = &b->edges.v[i];
-        const double of = e->caller == component && e->bits > 0 ? callee_share(b, e) : 0;
-        if (of > share) {
-            share = of;
+        const double share = e->caller == component && e->bits > 0 ? callee_share(b, e) : 0;
+        if (share > *ret_share) {
+            *ret_share = share;
             most = e;
         }
     }
-    const double bits = b->own[component] + b->all[component].terms[OPS_CULPRIT_NAMED].bits;
-    if (most == NULL || bits == 0)
+    return most;
+}
+
+static ops_status pass_on(bench *b, uint32_t from, double bits, double *next)
+{
+    double share = 0;
+    const ops_edge *e = complaint_of(b, from, &share);
+    const double moved = explained_share * share * bits;
+    if (e == NULL || moved <= 0)
         return OPS_OK;
-    return say(b, component, OPS_CULPRIT_EXPLAINED, -explained_share * share * bits,
-               (int64_t)(most->since_s * 1e9),
-               "it complains of " OPS_SLICE_FMT ", which answers for %.0f %% of it",
-               OPS_SLICE_ARG(name_of(b, most->callee)), 100 * explained_share * share);
+    const ops_slice to = name_of(b, e->callee), by = name_of(b, from);
+    const int64_t since_ns = (int64_t)(e->since_s * 1e9);
+    next[e->callee] += moved;
+    ops_status st = say(b, from, OPS_CULPRIT_EXPLAINED, -moved, since_ns,
+                        "it complains of " OPS_SLICE_FMT ", which answers for %.0f %% of it",
+                        OPS_SLICE_ARG(to), 100 * explained_share * share);
+    if (st == OPS_OK)
+        st = say(b, e->callee, OPS_CULPRIT_ANSWERS, moved, since_ns,
+                 "it answers for %.0f %% of what " OPS_SLICE_FMT " shows", 100 * explained_share * share,
+                 OPS_SLICE_ARG(by));
+    return st;
+}
+
+/* Who complains of another is not the end of the chain: most of what speaks against it speaks against the other, and so on. What is
+ * taken off here is put on there. */
+static ops_status judge_explained(bench *b, double *moving, double *next)
+{
+    ops_status st = OPS_OK;
+    for (uint32_t i = 0; i < b->n; i++)
+        moving[i] = b->own[i] + b->all[i].terms[OPS_CULPRIT_NAMED].bits;
+    for (int round = 0; st == OPS_OK && round < CHAIN_MAX; round++) {
+        memset(next, 0, b->n * sizeof *next);
+        for (uint32_t i = 0; st == OPS_OK && i < b->n; i++)
+            st = pass_on(b, i, moving[i], next);
+        memcpy(moving, next, b->n * sizeof *next);
+    }
+    return st;
 }
 
 static ops_status judge_onset(bench *b)
@@ -229,16 +267,18 @@ static ops_status judge_onset(bench *b)
             with++;
         }
     ops_status st = OPS_OK;
-    for (uint32_t i = 0; st == OPS_OK && with > 1 && last > first && i < b->n; i++) {
+    for (uint32_t i = 0; st == OPS_OK && with > 1 && last - first >= (int64_t)(grain_s * 1e9) && i < b->n;
+         i++) {
         if (b->first_ns[i] == INT64_MAX)
             continue;
         const double behind_s = (double)(b->first_ns[i] - first) / 1e9,
                      span_s = fmin(onset_s, (double)(last - first) / 1e9);
-        const double bits = fmax(0, 1 - behind_s / span_s);
-        st = behind_s == 0 ? say(b, i, OPS_CULPRIT_ONSET, bits, b->first_ns[i],
-                                 "it was the first, %.0f s before the last", (double)(last - first) / 1e9)
-                           : say(b, i, OPS_CULPRIT_ONSET, bits, b->first_ns[i],
-                                 "it began %.0f s after the first", behind_s);
+        const double bits = behind_s < grain_s ? 1 : fmax(0, 1 - behind_s / span_s);
+        st = behind_s < grain_s
+                 ? say(b, i, OPS_CULPRIT_ONSET, bits, b->first_ns[i],
+                       "it was among the first, %.0f s before the last", (double)(last - first) / 1e9)
+                 : say(b, i, OPS_CULPRIT_ONSET, bits, b->first_ns[i], "it began %.0f s after the first",
+                       behind_s);
     }
     return st;
 }
@@ -333,8 +373,8 @@ static ops_status judge(bench *b, part *scratch)
         st = judge_signs(b, i, scratch);
     for (uint32_t i = 0; st == OPS_OK && i < b->n; i++)
         st = judge_named(b, i);
-    for (uint32_t i = 0; st == OPS_OK && i < b->n; i++)
-        st = judge_explained(b, i);
+    if (st == OPS_OK)
+        st = judge_explained(b, b->moving, b->moving + b->n);
     if (st == OPS_OK)
         st = judge_onset(b);
     if (st == OPS_OK)
@@ -357,11 +397,12 @@ ops_status ops_culprits_rank(const ops_culprit_case *c, ops_arena *text, ops_cul
     b.strongest = ops_calloc(b.n + 1, sizeof *b.strongest);
     b.own = ops_calloc(b.n + 1, sizeof *b.own);
     b.first_ns = ops_calloc(b.n + 1, sizeof *b.first_ns);
+    b.moving = ops_calloc(2 * b.n + 1, sizeof *b.moving);
     part *scratch = ops_calloc(c->sign_count + 1, sizeof *scratch);
-    ops_status st =
-        b.all != NULL && b.strongest != NULL && b.own != NULL && b.first_ns != NULL && scratch != NULL
-            ? OPS_OK
-            : OPS_ENOMEM;
+    ops_status st = b.all != NULL && b.strongest != NULL && b.own != NULL && b.moving != NULL &&
+                            b.first_ns != NULL && scratch != NULL
+                        ? OPS_OK
+                        : OPS_ENOMEM;
     for (uint32_t i = 0; st == OPS_OK && i < b.n; i++) {
         b.all[i].component = name_of(&b, i);
         b.first_ns[i] = INT64_MAX;
@@ -377,6 +418,7 @@ ops_status ops_culprits_rank(const ops_culprit_case *c, ops_arena *text, ops_cul
     ops_free(b.all);
     ops_free(b.strongest);
     ops_free(b.own);
+    ops_free(b.moving);
     ops_free(b.first_ns);
     ops_free(scratch);
     ops_vec_done(&b.edges);

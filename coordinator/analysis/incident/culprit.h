@@ -3,9 +3,10 @@
  *
  *   signs      how unusual its own signs are; the strongest in full, each next one half of the one before
  *   named      others name it while they are in trouble; of each such edge it has a callee's share of the blame
- *   onset      its signs began before those of the others; a bit at most
+ *   onset      its signs began before those of the others, by more than a window; a bit at most
  *   change     it changed (new templates at once, without errors) shortly before
- *   explained  below 0: what of the above those it names itself answer for
+ *   explained  below 0: what of its signs and of what is said of it those answer for that it complains of
+ *   answers    the same at their end, and so on along the chain: blame moves, none is lost
  *   said       somebody said that it was, or was not, the cause: of this incident, or of one that looked like it
  *
  * Pure. */
@@ -18,6 +19,8 @@
 #include "coordinator/analysis/incident/topology.h"
 
 enum { OPS_CULPRITS_MAX = 8 };
+/* A cause below this many bits is what quiet systems show too; `incidents` has the same bar. */
+#define OPS_CULPRIT_CLEAR_BITS 4.0
 
 typedef enum ops_culprit_kind {
     OPS_CULPRIT_SIGNS,
@@ -25,6 +28,7 @@ typedef enum ops_culprit_kind {
     OPS_CULPRIT_ONSET,
     OPS_CULPRIT_CHANGE,
     OPS_CULPRIT_EXPLAINED,
+    OPS_CULPRIT_ANSWERS,
     OPS_CULPRIT_SAID,
     OPS_CULPRIT_KINDS
 } ops_culprit_kind;
