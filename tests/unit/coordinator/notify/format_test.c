@@ -230,9 +230,55 @@ static void long_text_is_cut_between_characters(void **state)
     ops_strbuf_done(&b);
 }
 
+/* An incident says that it is one, and what is likely its cause; everything else is as with a finding. */
+static void an_incident_has_its_own_name_and_link(void **state)
+{
+    (void)state;
+    struct sample s;
+    ops_strbuf b;
+    Ops__V1__Label cause = OPS__V1__LABEL__INIT, *labels[] = {&cause};
+    make(&s);
+    cause.name = TEXT("cause");
+    cause.value = TEXT("db");
+    s.f.labels = labels;
+    s.f.n_labels = 1;
+    s.f.id = TEXT("i-0123456789abcdef");
+    s.f.kind = OPS__V1__FINDING_KIND__FINDING_KIND_INCIDENT;
+    s.f.statistic = NULL;
+    ops_strbuf_init(&b, 1 << 20);
+    const ops_notify_item item = {
+        .f = &s.f, .number = 17, .time_ns = 1764000002000000000, .end_ns = 1764000240000000000};
+    ops_notify_format_alertmanager(&item, 1, "https://ops.example", &b);
+    json_t *all = load(&b), *a = json_array_get(all, 0), *l = json_object_get(a, "labels");
+    assert_int_equal(json_object_size(l), 5); /* the cause may change: no label */
+    assert_string_equal(str(l, "incident"), "i-0123456789abcdef");
+    assert_null(json_object_get(l, "finding"));
+    assert_string_equal(str(json_object_get(a, "annotations"), "cause"), "db");
+    assert_string_equal(str(a, "generatorURL"), "https://ops.example/incidents/i-0123456789abcdef");
+    json_decref(all);
+    ops_strbuf_clear(&b);
+    ops_notify_format_webhook(&item, "pager", "https://ops.example", &b);
+    json_t *j = load(&b);
+    assert_null(json_object_get(j, "finding"));
+    assert_string_equal(str(json_object_get(j, "incident"), "cause"), "db");
+    assert_string_equal(str(json_object_get(j, "incident"), "kind"), "incident");
+    assert_string_equal(str(j, "dedupe_key"), "acme/i-0123456789abcdef");
+    assert_string_equal(str(j, "link"), "https://ops.example/incidents/i-0123456789abcdef");
+    json_decref(j);
+    ops_strbuf_clear(&b);
+    ops_notify_format_slack(&item, "", &b);
+    j = load(&b);
+    json_t *fields = json_object_get(json_array_get(json_object_get(j, "attachments"), 0), "fields");
+    assert_string_equal(str(json_array_get(fields, 2), "title"), "cause");
+    assert_string_equal(str(json_array_get(fields, 2), "value"), "db");
+    json_decref(j);
+    ops_strbuf_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_incident_has_its_own_name_and_link),
         cmocka_unit_test(alertmanager_body),
         cmocka_unit_test(a_rule_goes_under_its_own_labels),
         cmocka_unit_test(webhook_body),

@@ -32,6 +32,7 @@ struct world {
     ops_notify_receiver receiver;
     ops_notify_lane *lane;
     bool silent;
+    ops_status (*firing)(void *u, ops_notify_firing_fn fn, void *fu, ops_err *reterr);
 };
 
 static bool silenced(void *u, const Ops__V1__Finding *f, int64_t now_ns)
@@ -52,6 +53,7 @@ static void start_lane(struct world *w)
                                        .resend_ms = 60000,
                                        .age_max_ms = 3600 * 1000,
                                        .timeout_ms = 1000,
+                                       .firing = w->firing,
                                        .silenced = silenced,
                                        .u = w};
     assert_int_equal(ops_notify_lane_new(&conf, &w->lane, NULL), OPS_OK);
@@ -129,6 +131,34 @@ static void happens(struct world *w, const char *id, int severity, bool open)
     assert_int_equal(ops_repo_commit_tenant(w->repo, &c, NULL, NULL), OPS_OK);
 }
 
+/* An incident, in the shape that its owner writes notices in. */
+static ops_slice incident(const char *id, const char *origin, bool open, uint8_t body[512])
+{
+    Ops__V1__Finding f = OPS__V1__FINDING__INIT;
+    Ops__V1__Label l = OPS__V1__LABEL__INIT, *labels[] = {&l};
+    l.name = TEXT("origin");
+    l.value = TEXT(origin);
+    f.id = TEXT(id);
+    f.tenant = TEXT("acme");
+    f.kind = OPS__V1__FINDING_KIND__FINDING_KIND_INCIDENT;
+    f.severity = OPS__V1__LEVEL__LEVEL_ERROR;
+    f.state =
+        open ? OPS__V1__FINDING_STATE__FINDING_STATE_OPEN : OPS__V1__FINDING_STATE__FINDING_STATE_CLOSED;
+    f.labels = labels;
+    f.n_labels = 1;
+    f.start_time_unix_nano = START_NS - SECOND_NS;
+    return ops_slice_of(body, ops__v1__finding__pack(&f, body));
+}
+
+static void incident_happens(struct world *w, const char *id, const char *origin)
+{
+    uint8_t body[512];
+    const ops_slice notice = incident(id, origin, true, body);
+    const ops_incident_commit c = {
+        .tenant = OPS_SLICE("acme"), .notices = &notice, .notice_count = 1, .notice_ns = w->clock.wall_ns};
+    assert_int_equal(ops_repo_commit_incidents(w->repo, &c, 1, 0, NULL, NULL), OPS_OK);
+}
+
 static uint64_t fate(struct world *w, const char *what)
 {
     const ops_slice labels[] = {OPS_SLICE("r"), ops_slice_str(what)};
@@ -162,6 +192,42 @@ static void each_change_is_told_once_in_order(void **state)
     (void)ops_notify_lane_turn(w->lane);
     assert_int_equal(w->script.asked, 3);
     assert_true(fate(w, "delivered") == 3);
+}
+
+/* What holds nothing but an Alertmanager's own alerts does not go back to one. */
+static void an_alertmanager_hears_of_incidents_that_are_news(void **state)
+{
+    struct world *w = *state;
+    incident_happens(w, "i-1", "alerts");
+    incident_happens(w, "i-2", "opsd");
+    (void)ops_notify_lane_turn(w->lane);
+    pass(w, 60001);
+    (void)ops_notify_lane_turn(w->lane); /* it goes on */
+    assert_true(w->script.asked >= 2);
+    for (size_t i = 0; i < w->script.asked; i++)
+        assert_true(body_has(w, i, "\"incident\":\"i-2\"") && !body_has(w, i, "i-1"));
+    assert_true(fate(w, "not_for_it") == 1 && fate(w, "delivered") == 1);
+}
+
+static ops_status firing(void *u, ops_notify_firing_fn fn, void *fu, ops_err *reterr)
+{
+    uint8_t body[512];
+    (void)u;
+    ops_status st = fn(fu, incident("i-7", "opsd", true, body), reterr);
+    if (st == OPS_OK)
+        st = fn(fu, incident("i-8", "opsd", false, body), reterr);
+    return st == OPS_OK ? fn(fu, incident("i-9", "alerts", true, body), reterr) : st;
+}
+
+static void after_a_restart_what_fires_is_asked_for(void **state)
+{
+    struct world *w = *state;
+    w->firing = firing;
+    restart(w);
+    pass(w, 60001);
+    (void)ops_notify_lane_turn(w->lane);
+    assert_int_equal(w->script.asked, 1);
+    assert_true(body_has(w, 0, "i-7") && !body_has(w, 0, "i-8") && !body_has(w, 0, "i-9"));
 }
 
 static void what_was_not_delivered_survives_a_restart(void **state)
@@ -578,6 +644,8 @@ int main(void)
         W(a_new_receiver_hears_from_now_on),
         W(the_queue_has_a_bound),
         W(an_allocation_that_fails_loses_nothing),
+        A(an_alertmanager_hears_of_incidents_that_are_news),
+        A(after_a_restart_what_fires_is_asked_for),
         A(an_allocation_that_fails_loses_nothing),
         W(an_allocation_that_fails_keeps_back_all_the_same),
         A(a_lane_that_can_not_begin_leaves_nothing),
