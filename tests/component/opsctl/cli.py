@@ -30,6 +30,23 @@ class Dispatch(unittest.TestCase):
         self.assertEqual(got.returncode, 2)
         self.assertIn("'offlin'", got.stderr.decode())
 
+    def test_verbs_of_incidents_say_what_they_need_before_they_dial(self):
+        english, chinese = run("help").stdout.decode(), run("help", LC_ALL="zh_CN.UTF-8").stdout.decode()
+        script = run("completion", "bash").stdout.decode()
+        for verb in ("get incidents", "describe incident", "watch incidents", "ack incident", "resolve incident", "reopen incident", "merge incident",
+                     "split incident", "feedback incident", "get acts"):
+            for text in (english, chinese, script):
+                self.assertIn(verb, text)
+            self.assertIn("--server", run(*verb.split(), "--help").stdout.decode() + script)
+        for words, said in ((("ack", "incident"), "which incident?"), (("describe", "incident"), "which incident?"), (("merge", "incident", "i-1"), "are needed"),
+                            (("split", "incident", "i-1"), "are needed"), (("feedback", "incident", "i-1", "fine"), "right-cause"),
+                            (("get", "incidents", "more"), "one word too many"), (("get", "incidents", "--fail-on", "x"), "only 'incidents'")):
+            got = run(*words, "--server", "127.0.0.1:1")
+            self.assertEqual(got.returncode, 2, words)
+            self.assertIn(said, got.stderr.decode())
+        got = run("get", "incidents", "--server", "127.0.0.1:1", "--timeout", "2s")
+        self.assertEqual(got.returncode, 7, got.stderr)
+
     def test_what_is_not_built_says_so_and_fails(self):
         for verb in ("search", "answer"):
             got = run("offline", verb)

@@ -37,7 +37,8 @@ def test_what_belongs_together_is_one_incident_with_a_cause_and_its_terms(opsd):
     got = one(opsd, 3)
     assert got["state"] == "INCIDENT_STATE_OPEN" and got["severity"] == "LEVEL_ERROR" and got["tenant"] == "default"
     assert sorted(got["services"]) == ["proxy", "redis", "shop"]
-    assert got["causes"][0]["component"] == "redis" and "shop names it" in got["causes"][0]["reason"]
+    terms = {t["name"]: t["text"] for t in got["causes"][0]["terms"]}
+    assert got["causes"][0]["component"] == "redis" and "shop names it" in terms["named"] and "answers for" in terms["answers"]
     for cause in got["causes"]:
         assert cause["score"] == pytest.approx(sum(t["bits"] for t in cause["terms"])) and all(t["text"] for t in cause["terms"])
     kinds = [e["kind"] for e in got["timeline"]]
@@ -247,3 +248,62 @@ def test_a_silence_of_a_service_holds_for_its_incident(opsd, hook):
     one(opsd, 1)
     assert wait(lambda: opsd.metric("opsd_notify_notices_total", fate="silenced") == 1, 20), opsd.text()
     assert hook.got == []
+
+
+class Client:
+    """A gRPC client of IncidentService whose messages come from the daemon's own reflection."""
+
+    def __init__(self, opsd):
+        import grpc
+        from google.protobuf import message_factory
+        from google.protobuf.descriptor_pool import DescriptorPool
+        from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+        self.channel = grpc.insecure_channel(opsd.at("api"))
+        self.pool = DescriptorPool(ProtoReflectionDescriptorDatabase(self.channel))
+        self.make = message_factory.GetMessageClass
+        self.service = self.pool.FindServiceByName("ops.v1.IncidentService")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.channel.close()
+
+    def call(self, method, **fields):
+        m = self.service.FindMethodByName(method)
+        how = self.channel.unary_stream if method.startswith("Watch") else self.channel.unary_unary
+        do = how(f"/ops.v1.IncidentService/{method}", request_serializer=lambda x: x.SerializeToString(),
+                 response_deserializer=self.make(m.output_type).FromString)
+        return do(self.make(m.input_type)(**fields), timeout=20)
+
+
+def test_a_python_client_lists_watches_acts_and_is_refused_with_details(opsd):
+    import grpc
+    from google.rpc import error_details_pb2, status_pb2
+    opsd.start()
+    alert(opsd, "Down", "redis", "redis does not answer")
+    name = one(opsd, 1)["id"]
+    with Client(opsd) as client:
+        listed = client.call("ListIncidents", page_size=10, filter="state=open")
+        assert [i.id for i in listed.incidents] == [name] and listed.revision == listed.incidents[0].revision
+        watch = client.call("WatchIncidents", from_revision=listed.revision)
+        acked = client.call("AcknowledgeIncident", id=name, comment="on it", request_id="r-1")
+        seen = next(m for m in watch if m.HasField("incident"))
+        assert seen.incident.id == name and seen.incident.acknowledged_by == "anonymous" and seen.revision > listed.revision
+        again = client.call("AcknowledgeIncident", id=name, comment="on it", request_id="r-1")
+        assert again.version == acked.version  # the same request changed nothing
+        watch.cancel()
+        with pytest.raises(grpc.RpcError) as conflict:
+            client.call("ReopenIncident", id=name)
+        assert conflict.value.code() == grpc.StatusCode.ABORTED and "is acknowledged, not resolved" in conflict.value.details()
+        with pytest.raises(grpc.RpcError) as wrong:
+            client.call("SplitIncident", id=name, finding_ids=["f-1"])
+        assert wrong.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+        fields, raw = error_details_pb2.BadRequest(), dict(wrong.value.trailing_metadata())["grpc-status-details-bin"]
+        assert any(d.Unpack(fields) for d in status_pb2.Status.FromString(raw).details if d.Is(fields.DESCRIPTOR))
+        assert fields.field_violations[0].field == "finding_ids"
+        with pytest.raises(grpc.RpcError) as absent:
+            client.call("GetIncident", id="i-1")
+        assert absent.value.code() == grpc.StatusCode.NOT_FOUND
+        acts = client.call("ListIncidentActs").acts
+        assert [(a.act, a.who, a.incident_id, a.text) for a in acts] == [("acknowledge", "anonymous", name, "on it")]
