@@ -86,10 +86,13 @@ EOF
 "${ctl[@]}" get status "${server[@]}"
 echo
 "${ctl[@]}" get findings "${server[@]}"
-first=$("${ctl[@]}" get findings "${server[@]}" -o name --limit 1)
+echo
+echo "== what of it belongs together, and the likeliest cause:"
+"${ctl[@]}" get incidents "${server[@]}"
+first=$("${ctl[@]}" get incidents "${server[@]}" -o name --limit 1)
 if [ -n "$first" ]; then
     echo
-    "${ctl[@]}" describe finding "${first#finding/}" "${server[@]}"
+    "${ctl[@]}" describe incident "$first" "${server[@]}"
 fi
 
 echo
@@ -98,6 +101,7 @@ if [ "$keep" = 1 ]; then
     echo "  $bin/opsctl get streams --server $api"
     echo "  $bin/opsctl logs --server $api --severity error --limit 20"
     echo "  $bin/opsctl get templates --server $api"
+    [ -z "$first" ] || echo "  $bin/opsctl ack ${first/\// } --comment 'on it' --server $api"
     echo "  kill $daemon; rm -rf $work        # when done"
 else
     echo "  scripts/demo.sh --keep            # the same, and opsd stays to be asked"
