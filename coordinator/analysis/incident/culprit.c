@@ -112,6 +112,29 @@ static ops_status judge_signs(bench *b, uint32_t component, part *scratch)
     return st;
 }
 
+static bool calls(const bench *b, uint32_t caller, uint32_t callee)
+{
+    for (size_t i = 0; i < b->c->sign_count; i++)
+        if (service_of(b, &b->c->signs[i], 0) == caller &&
+            ops_sign_calls(&b->c->signs[i], name_of(b, callee)))
+            return true;
+    return false;
+}
+
+/* Two that name each other: a server's log names its clients too. Where a failed call says who called, the other way is no
+ * complaint. */
+static void settle_mutual(bench *b)
+{
+    for (size_t i = 0; i < b->edges.n; i++) {
+        const ops_edge *e = &b->edges.v[i];
+        if (e->bits <= 0 || !calls(b, e->caller, e->callee) || calls(b, e->callee, e->caller))
+            continue;
+        for (size_t k = 0; k < b->edges.n; k++)
+            if (b->edges.v[k].caller == e->callee && b->edges.v[k].callee == e->caller)
+                b->edges.v[k].bits = 0;
+    }
+}
+
 /* Who names whom in trouble, as strongly as the sign that does. A call known from before that nobody complains of is fine, and
  * clears its ends where they are in trouble elsewhere. */
 static ops_status list_edges(bench *b)
@@ -134,6 +157,7 @@ static ops_status list_edges(bench *b)
             }
         }
     }
+    settle_mutual(b);
     for (size_t i = 0; i < ops_topology_call_count(t); i++) {
         const ops_topology_call *c = ops_topology_call_at(t, i);
         if (ops_edges_of(&b->edges, c->caller, c->callee) == NULL)

@@ -5,6 +5,7 @@
 #ifndef OPS_INCIDENT_SIGN_H
 #define OPS_INCIDENT_SIGN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,6 +43,9 @@ typedef struct ops_lesson {
 
 /* How much a sign says by itself, in bits: by how unusual it is, at least what its level is worth. */
 double ops_sign_bits(const ops_sign *s);
+/* Does one of its failed calls name the component? A failed span is read as "NAME failed ..." (coordinator/ingest/otlp_spans.h), and a
+ * span is of the caller: unlike other words this says who called whom. Pieces of evidence are parted by '|'. */
+bool ops_sign_calls(const ops_sign *s, ops_slice component);
 /* Somebody said that the like of it is noise, and it is no graver than that was; NULL: nobody did. */
 const ops_lesson *ops_lesson_of_noise(const ops_lesson *lessons, size_t count, const ops_sign *s);
 

@@ -73,6 +73,23 @@ static void the_end_of_a_chain_is_the_cause(void **state)
     assert_true(ops_slice_find(w.v[0].terms[OPS_CULPRIT_NAMED].text, OPS_SLICE("shop names it")) == 0);
 }
 
+static void a_server_that_names_its_clients_complains_of_nobody(void **state)
+{
+    ops_sign signs[] = {
+        sign("f-1", &shop, 0, "redis GET failed: no space | ERROR shop: POST /orders failed: no space"),
+        sign("f-2", &redis, 0, "[17] shop@shop ERROR: no space left")};
+    signs[0].score = 300;
+    rank(*state, signs, 2, NULL, 0);
+    expect_first(redis);
+    assert_true(w.v[0].terms[OPS_CULPRIT_EXPLAINED].bits == 0);
+    signs[0].text = OPS_SLICE("ERROR shop: redis has no space"); /* words alone do not say who called */
+    rank(*state, signs, 2, NULL, 0);
+    assert_true(w.v[0].terms[OPS_CULPRIT_EXPLAINED].bits < 0 && w.v[1].terms[OPS_CULPRIT_EXPLAINED].bits < 0);
+    signs[0].text =
+        OPS_SLICE("what the shop asked of a machine that is called redis by those who keep it has failed");
+    assert_false(ops_sign_calls(&signs[0], redis)); /* a sentence, no call */
+}
+
 static void who_is_named_by_many_needs_no_signs_of_its_own(void **state)
 {
     const ops_sign signs[] = {sign("f-1", &proxy, 0, "redis: no route to host"),
@@ -190,6 +207,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_end_of_a_chain_is_the_cause, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_server_that_names_its_clients_complains_of_nobody, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(who_is_named_by_many_needs_no_signs_of_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(how_unusual_it_is_counts_and_more_of_it_counts_less, set_up,
                                         tear_down),
