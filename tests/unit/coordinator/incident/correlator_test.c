@@ -240,7 +240,7 @@ static void the_longest_untouched_makes_room(void **state)
     (void)state;
     w.conf.open_max = 2;
     for (int i = 0; i < 3; i++) {
-        char id[8], service[8];
+        char id[16], service[16];
         (void)snprintf(id, sizeof id, "f-%d", i);
         (void)snprintf(service, sizeof service, "app%d", i);
         happens((what){.id = id,
