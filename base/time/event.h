@@ -1,8 +1,15 @@
-/* Event time as it stands now: the newest that was seen, moved on by the clock while nothing arrives. One owner. */
+/* Times of events, and event time as it stands now: the newest that was seen, moved on by the clock while nothing arrives. One owner. */
 #ifndef OPS_BASE_EVENT_H
 #define OPS_BASE_EVENT_H
 
 #include <stdint.h>
+
+/* How much later than `b` is `a`; times of others may lie centuries apart, so it saturates. */
+static inline int64_t ops_time_after(int64_t a, int64_t b)
+{
+    int64_t d;
+    return __builtin_sub_overflow(a, b, &d) ? (a > b ? INT64_MAX : INT64_MIN) : d;
+}
 
 typedef struct ops_event_time {
     int64_t seen_ns, mono_ns;

@@ -90,7 +90,8 @@ static bool may_take(const incident_tenant *t, const Ops__V1__Incident *m, int64
     if (incident_is_live(m))
         return true;
     return m->state == OPS__V1__INCIDENT_STATE__INCIDENT_STATE_RESOLVED &&
-           start_ns - m->last_time_unix_nano <= t->c->conf.resolve_after_ns + t->c->conf.reopen_within_ns;
+           ops_time_after(start_ns, m->last_time_unix_nano) <=
+               t->c->conf.resolve_after_ns + t->c->conf.reopen_within_ns;
 }
 
 /* The incident it belongs to most; false: none. */
@@ -144,7 +145,7 @@ static ops_status gather_loose(incident_tenant *t, incident_draft *d, ops_err *r
         if (!incident_sign(&t->arena, m, &s) || incident_relate(t, &d->m, &s, terms, &bits) != OPS_OK)
             return ops_fail(reterr, OPS_ENOMEM, "incident %s", d->m.id);
         if (bits < OPS_RELATE_JOINS_BITS ||
-            d->m.start_time_unix_nano - m->last_time_unix_nano > t->c->conf.reopen_within_ns) {
+            ops_time_after(d->m.start_time_unix_nano, m->last_time_unix_nano) > t->c->conf.reopen_within_ns) {
             i++;
             continue;
         }
@@ -220,8 +221,9 @@ static ops_status is_clear(incident_tenant *t, const ops_sign *s, bool *ret, ops
         if (!incident_sign(&t->arena, m->loose[i], &signs[c.sign_count]) ||
             ops_relate(&near, &signs[c.sign_count], &t->arena, terms, &bits) != OPS_OK)
             return OPS_ENOMEM;
-        c.sign_count += bits >= OPS_RELATE_JOINS_BITS && !ops_slice_eq(signs[c.sign_count].id, s->id) &&
-                        s->start_ns - signs[c.sign_count].last_ns <= t->c->conf.reopen_within_ns;
+        c.sign_count +=
+            bits >= OPS_RELATE_JOINS_BITS && !ops_slice_eq(signs[c.sign_count].id, s->id) &&
+            ops_time_after(s->start_ns, signs[c.sign_count].last_ns) <= t->c->conf.reopen_within_ns;
     }
     ops_status st = ops_culprits_rank(&c, &t->arena, found, &n, reterr);
     /* Who was first says who, and not that there is something. */

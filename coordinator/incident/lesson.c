@@ -96,7 +96,7 @@ bool incident_loose_del(incident_tenant *t, size_t i)
 /* Each counts half after a day; so the sum times ln 2 is what a day brings. */
 static double decayed(const Ops__V1__IncidentMemory *m, int64_t now_ns)
 {
-    const double days = (double)(now_ns - m->opened_time_unix_nano) / 1e9 / day_s;
+    const double days = (double)ops_time_after(now_ns, m->opened_time_unix_nano) / 1e9 / day_s;
     return days > 0 ? m->opened * exp2(-days) : m->opened;
 }
 

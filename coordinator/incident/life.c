@@ -27,8 +27,8 @@ static bool out_of_reach(const incident_tenant *t, const Ops__V1__Incident *m, i
         return false;
     if (m->state == OPS__V1__INCIDENT_STATE__INCIDENT_STATE_MERGED)
         return true;
-    return !any_open(m) &&
-           now_ns - m->last_time_unix_nano > t->c->conf.resolve_after_ns + t->c->conf.reopen_within_ns;
+    return !any_open(m) && ops_time_after(now_ns, m->last_time_unix_nano) >
+                               t->c->conf.resolve_after_ns + t->c->conf.reopen_within_ns;
 }
 
 /* Of what is in memory only because its findings are still open, the oldest gives way. */
@@ -61,7 +61,7 @@ ops_status incident_tick(incident_tenant *t, int64_t now_ns, ops_err *reterr)
     for (size_t i = 0; st == OPS_OK && i < t->live.n; i++) {
         const Ops__V1__Incident *m = incident_now(t, i);
         if (incident_is_live(m) && m->reopened_by[0] == '\0' && !any_open(m) &&
-            now_ns - m->last_time_unix_nano >= t->c->conf.resolve_after_ns)
+            ops_time_after(now_ns, m->last_time_unix_nano) >= t->c->conf.resolve_after_ns)
             st = resolve(t, i, now_ns, "all of its findings are over", reterr);
     }
     return st;

@@ -105,7 +105,8 @@ static bool may_change(const ops_correlator *c, const Ops__V1__Incident *m)
     for (size_t i = 0; i < m->n_findings; i++)
         if (m->findings[i]->state == OPS__V1__FINDING_STATE__FINDING_STATE_OPEN)
             return true;
-    return c->newest_ns - m->last_time_unix_nano <= c->conf.resolve_after_ns + c->conf.reopen_within_ns;
+    return ops_time_after(c->newest_ns, m->last_time_unix_nano) <=
+           c->conf.resolve_after_ns + c->conf.reopen_within_ns;
 }
 
 static ops_status keep(incident_tenant *t, Ops__V1__Incident *take_m, ops_err *reterr)

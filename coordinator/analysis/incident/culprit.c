@@ -1,4 +1,5 @@
 #include "coordinator/analysis/incident/culprit.h"
+#include "base/time/event.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -291,18 +292,19 @@ static ops_status judge_onset(bench *b)
             with++;
         }
     ops_status st = OPS_OK;
-    for (uint32_t i = 0; st == OPS_OK && with > 1 && last - first >= (int64_t)(grain_s * 1e9) && i < b->n;
+    for (uint32_t i = 0;
+         st == OPS_OK && with > 1 && ops_time_after(last, first) >= (int64_t)(grain_s * 1e9) && i < b->n;
          i++) {
         if (b->first_ns[i] == INT64_MAX)
             continue;
-        const double behind_s = (double)(b->first_ns[i] - first) / 1e9,
-                     span_s = fmin(onset_s, (double)(last - first) / 1e9);
+        const double behind_s = (double)ops_time_after(b->first_ns[i], first) / 1e9,
+                     span_s = fmin(onset_s, (double)ops_time_after(last, first) / 1e9);
         const double bits = behind_s < grain_s ? 1 : fmax(0, 1 - behind_s / span_s);
-        st = behind_s < grain_s
-                 ? say(b, i, OPS_CULPRIT_ONSET, bits, b->first_ns[i],
-                       "it was among the first, %.0f s before the last", (double)(last - first) / 1e9)
-                 : say(b, i, OPS_CULPRIT_ONSET, bits, b->first_ns[i], "it began %.0f s after the first",
-                       behind_s);
+        st = behind_s < grain_s ? say(b, i, OPS_CULPRIT_ONSET, bits, b->first_ns[i],
+                                      "it was among the first, %.0f s before the last",
+                                      (double)ops_time_after(last, first) / 1e9)
+                                : say(b, i, OPS_CULPRIT_ONSET, bits, b->first_ns[i],
+                                      "it began %.0f s after the first", behind_s);
     }
     return st;
 }
@@ -316,7 +318,7 @@ static ops_status judge_change(bench *b)
     for (size_t i = 0; st == OPS_OK && i < b->c->sign_count; i++) {
         const ops_sign *s = &b->c->signs[i];
         const uint32_t at = service_of(b, s, 0);
-        const double before_s = (double)(first - s->start_ns) / 1e9;
+        const double before_s = (double)ops_time_after(first, s->start_ns) / 1e9;
         if (s->kind != OPS_CANDIDATE_CHANGE || at == OPS_TOPOLOGY_NONE || first == INT64_MAX ||
             before_s < -onset_s || before_s > change_s || b->all[at].terms[OPS_CULPRIT_CHANGE].bits > 0)
             continue;

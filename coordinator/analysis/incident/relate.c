@@ -96,7 +96,7 @@ static ops_status time_term(const ops_relate_case *c, const ops_sign *s, ops_are
 {
     double gap_s = HUGE_VAL;
     for (size_t i = 0; i < c->member_count; i++)
-        gap_s = fmin(gap_s, fabs((double)(c->members[i].start_ns - s->start_ns)) / 1e9);
+        gap_s = fmin(gap_s, fabs((double)c->members[i].start_ns - (double)s->start_ns) / 1e9);
     const double rate = fmax(c->incidents_per_day, per_day_min);
     /* -expm1(-x): what is left of a Poisson process having none. */
     const double chance = -expm1(-rate * (gap_s + grain_s) / day_s);
