@@ -10,6 +10,7 @@
 #include "base/mem/alloc.h"
 #include "base/sched/mailbox.h"
 #include "base/sched/pool.h"
+#include "base/sched/reply.h"
 #include "base/sched/thread.h"
 
 static void full_by_count_and_bytes(void **state)
@@ -137,9 +138,41 @@ static void no_memory_at_any_step(void **state)
     assert_true(nth > 5);
 }
 
+static void answer(void *u)
+{
+    ops_reply *r = u;
+    ops_err err;
+    ops_strbuf_str(ops_reply_out(r), "i-1");
+    ops_reply_give(r, ops_fail(&err, OPS_ECONFLICT, "it is resolved"), &err);
+    ops_reply_unref(r);
+}
+
+static void a_reply_is_waited_for_and_nobody_need_stay(void **state)
+{
+    (void)state;
+    ops_reply *r;
+    ops_thread *t;
+    ops_err err = {0};
+    assert_int_equal(ops_reply_new(16, &r, &err), OPS_OK);
+    assert_int_equal(ops_reply_wait(r, 1, &err),
+                     OPS_ETIMEOUT); /* who waits no longer lets go; the giver still may give */
+    assert_int_equal(ops_thread_start(answer, ops_reply_ref(r), "answer", &t, NULL), OPS_OK);
+    assert_int_equal(ops_reply_wait(r, 10000, &err), OPS_ECONFLICT);
+    assert_string_equal(err.msg, "it is resolved");
+    assert_string_equal(ops_reply_out(r)->p, "i-1");
+    ops_thread_join(t);
+    ops_reply_unref(r);
+    assert_int_equal(ops_reply_new(16, &r, NULL), OPS_OK);
+    assert_int_equal(ops_thread_start(answer, ops_reply_ref(r), "answer", &t, NULL), OPS_OK);
+    ops_reply_unref(r);
+    ops_thread_join(t);
+    assert_int_equal(ops_alloc_live(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reply_is_waited_for_and_nobody_need_stay),
         cmocka_unit_test(full_by_count_and_bytes),
         cmocka_unit_test(every_sender_in_its_order),
         cmocka_unit_test(pool_says_full_and_finishes),
