@@ -87,6 +87,11 @@ static ops_status open_stores(opsd_daemon *d, ops_err *reterr)
     return opsd_stores_open(d->options->data, &lc, &d->stores, reterr);
 }
 
+static void on_call(void *u, ops_slice tenant, ops_slice caller, ops_slice callee)
+{
+    ops_correlator_call(((opsd_daemon *)u)->incidents, tenant, caller, callee);
+}
+
 static ops_status open_intake(opsd_daemon *d, ops_err *reterr)
 {
     const ops_conf *c = d->conf;
@@ -97,6 +102,8 @@ static ops_status open_intake(opsd_daemon *d, ops_err *reterr)
                           .partitions = (uint32_t)ops_conf_uint(c, KEY_STORAGE_PARTITIONS),
                           .threads = (unsigned)ops_conf_uint(c, KEY_INGEST_THREADS),
                           .queue_max = ops_conf_uint(c, KEY_INGEST_QUEUE),
+                          .on_call = on_call,
+                          .u = d,
                           .zone_offset_s = d->options->zone_offset_s};
     ops_ingest_limits_default(&ic.limits);
     ops_sample_limits_default(&ic.sample_limits);

@@ -52,12 +52,14 @@ static void reply_page(ops_api *a, ops_rpc_call *c, const page *p)
     char token[32];
     bool more = true;
     api_rows_init(&rows, 0, n);
-    for (size_t i = 0; more && i < n; i++)
-        more = api_rows_add(&rows, p->ring[(p->count - 1 - i) % p->size]);
+    for (size_t i = 0; more && i < n; i++) {
+        const ProtobufCMessage *m = p->ring[(p->count - 1 - i) % p->size];
+        more = api_rows_add(&rows, m);
+        rows.last = p->kind->revision_of(m);
+    }
     tail.revision = p->kind->newest(a);
     if (p->count > p->size) {
-        (void)snprintf(token, sizeof token, "%" PRIu64,
-                       p->kind->revision_of(p->ring[(p->count - n) % p->size]));
+        (void)snprintf(token, sizeof token, "%" PRIu64, rows.last);
         tail.next_page_token = token;
     }
     api_rows_reply(&rows, c, OPS_OK, &none, &tail.base);

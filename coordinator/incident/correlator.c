@@ -12,7 +12,8 @@ enum {
     MAIL_MAX = 1024,
     MAIL_BYTES_MAX = 16 << 20,
     ACT_WAIT_MS = 10000,
-    ID_BYTES_MAX = 512
+    ID_BYTES_MAX = 512,
+    CALLS_MAX = 8192
 };
 
 /* Posted when there is something new; one in the box is enough, and it is never freed. */
@@ -240,9 +241,26 @@ static ops_status act_now(ops_correlator *c, const ops_incident_act *act, ops_st
     return settle(c, st);
 }
 
+static void take_call(ops_correlator *c, const incident_mail *m)
+{
+    ops_err err = {0};
+    incident_tenant *t = NULL;
+    ops_status st = OPS_OK;
+    if (c->tenants == NULL)
+        st = incident_tenants_load(c, &err);
+    if (st == OPS_OK)
+        st = incident_tenant_open(c, m->act.tenant, &t, &err);
+    if (st == OPS_OK)
+        st = incident_call(t, m->caller, m->callee, &err);
+    if (st != OPS_OK)
+        OPS_LOG(OPS_LOG_WARN, "call_not_learnt", OPS_KV_STR("why", err.msg));
+}
+
 static void open_mail(ops_correlator *c, incident_mail *m)
 {
     ops_err err = {0};
+    if (m->callee.n > 0)
+        take_call(c, m);
     if (m->reply != NULL) {
         ops_strbuf *out = ops_reply_out(m->reply);
         ops_status st = act_now(c, &m->act, out, &err);
@@ -280,6 +298,8 @@ ops_status ops_correlator_new(const ops_correlator_conf *conf, ops_correlator **
     c->conf = *conf;
     c->clock = conf->clock != NULL ? conf->clock : ops_clock_system();
     c->newest_ns = INT64_MIN;
+    if ((c->calls = ops_map_new()) == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "incidents");
     c->event = (ops_event_time)OPS_EVENT_TIME;
     if (c->conf.tenants_max == 0)
         c->conf.tenants_max = 64;
@@ -324,6 +344,7 @@ void ops_correlator_free(ops_correlator *c)
         ops_mailbox_free(c->mail);
     }
     incident_tenants_forget(c);
+    ops_map_free(c->calls);
     (void)pthread_mutex_destroy(&c->lock);
     ops_free(c);
 }
@@ -346,6 +367,43 @@ static bool copy(ops_arena *a, ops_slice from, ops_slice *ret)
 {
     *ret = ops_arena_dup(a, ops_slice_of(from.p != NULL ? from.p : "", from.n));
     return ret->p != NULL;
+}
+
+static incident_mail *call_mail(ops_slice tenant, ops_slice caller, ops_slice callee)
+{
+    incident_mail *m = ops_calloc(1, sizeof *m);
+    if (m == NULL)
+        return NULL;
+    ops_arena_init(&m->text, 1 << 16);
+    if (copy(&m->text, tenant, &m->act.tenant) && copy(&m->text, caller, &m->caller) &&
+        copy(&m->text, callee, &m->callee))
+        return m;
+    incident_mail_free(m);
+    return NULL;
+}
+
+void ops_correlator_call(ops_correlator *c, ops_slice tenant, ops_slice caller, ops_slice callee)
+{
+    ops_strbuf key;
+    incident_mail *m = NULL;
+    ops_strbuf_init(&key, 4 * OPS_REPO_NAME_BYTES_MAX);
+    ops_strbuf_slice(&key, tenant);
+    ops_strbuf_char(&key, '\0');
+    ops_strbuf_slice(&key, caller);
+    ops_strbuf_char(&key, '\0');
+    ops_strbuf_slice(&key, callee);
+    (void)pthread_mutex_lock(&c->lock);
+    const bool news = !key.failed && caller.n > 0 && callee.n > 0 && ops_map_count(c->calls) < CALLS_MAX &&
+                      !ops_map_has(c->calls, ops_strbuf_get(&key));
+    if (news && ops_map_put(c->calls, ops_strbuf_get(&key), c, NULL) == OPS_OK) {
+        m = call_mail(tenant, caller, callee);
+        if (m == NULL || ops_mailbox_post(c->mail, m, ops_arena_bytes(&m->text)) != OPS_OK) {
+            incident_mail_free(m);
+            (void)ops_map_del(c->calls, ops_strbuf_get(&key));
+        }
+    }
+    (void)pthread_mutex_unlock(&c->lock);
+    ops_strbuf_done(&key);
 }
 
 static incident_mail *act_mail(const ops_incident_act *act, ops_reply *reply)

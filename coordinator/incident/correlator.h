@@ -67,6 +67,10 @@ void ops_correlator_wake(ops_correlator *c);
 /* A stored incident as a notice of it: appended, in the shape of an ops.v1.Finding of kind INCIDENT. @thread any */
 OPS_MUST_USE ops_status ops_incident_as_notice(ops_slice body, ops_strbuf *out, ops_err *reterr);
 
+/* Spans showed a call. What was told before costs a look-up; beyond 8,192 calls, or when too much waits, it is left for another
+ * time. Never blocks. @thread any */
+void ops_correlator_call(ops_correlator *c, ops_slice tenant, ops_slice caller, ops_slice callee);
+
 typedef enum ops_incident_act_kind {
     OPS_INCIDENT_ACKNOWLEDGE,
     OPS_INCIDENT_RESOLVE,

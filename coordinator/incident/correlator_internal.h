@@ -72,11 +72,13 @@ struct ops_correlator {
     uint64_t position;                /* as stored */
     bool catching_up;                 /* nothing was ever taken in: what closed before makes no incidents */
     pthread_mutex_t lock;             /* stats */
+    ops_map *calls;                   /* tenant 0 caller 0 callee, that were posted; under the lock */
     ops_correlator_stats stats, turn; /* turn: what the turn under way adds */
 };
 
 typedef struct incident_mail {
-    ops_reply *reply; /* NULL: only to wake */
+    ops_reply *reply; /* of an act; NULL: a call that spans told of, or only to wake */
+    ops_slice caller, callee;
     ops_incident_act act;
     ops_arena text; /* what `act` points to */
 } incident_mail;
@@ -136,6 +138,8 @@ bool incident_count_opened(incident_tenant *t, int64_t now_ns);
 double incident_per_day(const incident_tenant *t, int64_t now_ns);
 ops_status incident_memory_load(incident_tenant *t, ops_err *reterr);
 ops_status incident_memory_pack(incident_tenant *t, ops_err *reterr);
+/* Spans told of a call. */
+ops_status incident_call(incident_tenant *t, ops_slice caller, ops_slice callee, ops_err *reterr);
 /* Components and calls that a finding tells of. */
 ops_status incident_hear(incident_tenant *t, const Ops__V1__Finding *f, ops_err *reterr);
 

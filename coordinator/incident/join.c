@@ -226,9 +226,10 @@ static ops_status is_clear(incident_tenant *t, const ops_sign *s, bool *ret, ops
             ops_time_after(s->start_ns, signs[c.sign_count].last_ns) <= t->c->conf.reopen_within_ns;
     }
     ops_status st = ops_culprits_rank(&c, &t->arena, found, &n, reterr);
-    /* Who was first says who, and not that there is something. */
+    /* Who was first and what others may owe it say who it is, and not that there is something. */
     for (size_t i = 0; st == OPS_OK && !*ret && i < n; i++)
-        *ret = found[i].score - found[i].terms[OPS_CULPRIT_ONSET].bits >= OPS_CULPRIT_CLEAR_BITS;
+        *ret = found[i].terms[OPS_CULPRIT_SIGNS].bits + found[i].terms[OPS_CULPRIT_NAMED].bits >=
+               OPS_CULPRIT_CLEAR_BITS;
     return st;
 }
 

@@ -131,6 +131,19 @@ static ops_status hear(incident_tenant *t, ops_slice component, const char *text
     return st;
 }
 
+ops_status incident_call(incident_tenant *t, ops_slice caller, ops_slice callee, ops_err *reterr)
+{
+    bool fresh = false;
+    ops_status st = add(t, caller, NULL, reterr);
+    if (st == OPS_OK)
+        st = add(t, callee, NULL, reterr);
+    const uint32_t a = ops_topology_find(t->topology, caller), b = ops_topology_find(t->topology, callee);
+    if (st == OPS_OK && a != OPS_TOPOLOGY_NONE && b != OPS_TOPOLOGY_NONE && a != b)
+        st = ops_topology_add_sure(t->topology, a, b, &fresh, reterr);
+    t->topology_changed = t->topology_changed || fresh;
+    return st;
+}
+
 /* What was said before its name was known. */
 static ops_status hear_again(incident_tenant *t, ops_err *reterr)
 {
@@ -211,8 +224,11 @@ static ops_status load_topology(incident_tenant *t, ops_err *reterr)
     for (size_t i = 0; st == OPS_OK && i < m->n_calls; i++) {
         const uint32_t caller = ops_topology_find(t->topology, ops_slice_str(m->calls[i]->caller)),
                        callee = ops_topology_find(t->topology, ops_slice_str(m->calls[i]->callee));
-        if (caller != OPS_TOPOLOGY_NONE && callee != OPS_TOPOLOGY_NONE && caller != callee)
-            st = ops_topology_add_call(t->topology, caller, callee, m->calls[i]->seen, reterr);
+        if (caller == OPS_TOPOLOGY_NONE || callee == OPS_TOPOLOGY_NONE || caller == callee)
+            continue;
+        st = ops_topology_add_call(t->topology, caller, callee, m->calls[i]->seen, reterr);
+        if (st == OPS_OK && m->calls[i]->sure)
+            st = ops_topology_add_sure(t->topology, caller, callee, NULL, reterr);
     }
     return st;
 }
@@ -250,6 +266,7 @@ static bool put_topology(incident_tenant *t, Ops__V1__IncidentMemory *m)
         to->caller = m->components[from->caller];
         to->callee = m->components[from->callee];
         to->seen = from->seen;
+        to->sure = from->sure;
         m->calls[i] = to;
     }
     return true;

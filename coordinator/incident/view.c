@@ -33,13 +33,15 @@ static void add_text(ops_strbuf *b, const char *text)
     ops_strbuf_slice(b, ops_slice_sub(ops_slice_str(text), 0, INCIDENT_TEXT_MAX / 2));
 }
 
-/* What its evidence says; without any, what it says of itself. */
+/* What its evidence says, that of the service it began with: what the others say is not its complaint. Without any, what it says of
+ * itself. */
 static char *evidence_text(ops_arena *a, const Ops__V1__Finding *f)
 {
     ops_strbuf b;
     ops_strbuf_init(&b, 1 << 16);
     for (size_t i = 0; i < f->n_evidence; i++)
-        if (incident_says(f->evidence[i]))
+        if (incident_says(f->evidence[i]) &&
+            (f->n_services == 0 || strcmp(f->evidence[i]->service, f->services[0]) == 0))
             add_text(&b, f->evidence[i]->text);
     if (b.n == 0) {
         add_text(&b, f->words[0] != '\0' ? f->words : f->summary);

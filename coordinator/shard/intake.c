@@ -9,6 +9,7 @@
 #include "coordinator/ingest/journal.h"
 #include "coordinator/ingest/line.h"
 #include "coordinator/ingest/loki.h"
+#include "coordinator/ingest/otlp_calls.h"
 #include "coordinator/ingest/otlp_logs.h"
 #include "coordinator/ingest/otlp_signals_json.h"
 #include "coordinator/ingest/otlp_spans.h"
@@ -18,7 +19,7 @@
 enum { RETRY_MS = 1000, RETRY_FULL_DISK_MS = 30000 };
 
 /* Payload tag of what is kept as it came; a record batch starts with its version, 1. */
-enum { TAG_TRACES = 'T' };
+enum { TAG_TRACES = 'T', CALLS_EVERY_NS = 250000000 };
 
 ops_status ops_intake_new(const ops_intake_conf *conf, ops_intake **ret, ops_err *reterr)
 {
@@ -315,6 +316,23 @@ static ops_status decode_failed_spans(request *q, ops_packer *p, ops_err *reterr
     return OPS_OK;
 }
 
+static void on_call(void *u, ops_slice caller, ops_slice callee)
+{
+    const request *q = u;
+    q->in->conf.on_call(q->in->conf.u, ops_slice_str(q->tenant), caller, callee);
+}
+
+/* A few requests tell who calls whom; all of them would tell no more, at twice the cost. */
+static ops_status learn_calls(request *q, ops_err *reterr)
+{
+    int_least64_t due = atomic_load(&q->in->calls_due_ns);
+    const int64_t now = ops_clock_mono_ns(q->in->clock);
+    if (q->in->conf.on_call == NULL || now < due ||
+        !atomic_compare_exchange_strong(&q->in->calls_due_ns, &due, now + CALLS_EVERY_NS))
+        return OPS_OK;
+    return ops_otlp_calls((const uint8_t *)q->body.p, q->body.n, &q->in->conf.limits, on_call, q, reterr);
+}
+
 static ops_status decode_traces(request *q, ops_packer *p, ops_err *reterr)
 {
     ops_walk_limits limits;
@@ -330,6 +348,8 @@ static ops_status decode_traces(request *q, ops_packer *p, ops_err *reterr)
     ops_walk_free(w);
     if (st == OPS_OK && q->in->conf.failed_spans)
         st = decode_failed_spans(q, p, reterr);
+    if (st == OPS_OK)
+        st = learn_calls(q, reterr);
     if (st == OPS_OK)
         ops_ledger_count(q->in->conf.ledger, OPS_LEDGER_SIGNALS, "spans", q->signals);
     return st;

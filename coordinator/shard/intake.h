@@ -33,10 +33,14 @@ typedef struct ops_intake_conf {
     ops_redactor *redactor; /* a reference is taken; NULL: nothing is redacted */
     ops_ingest_limits limits;
     uint32_t partitions;
-    unsigned threads;                /* 1..64; default 2 */
-    size_t queue_max;                /* requests waiting for a thread; default 256; beyond: OPS_EAGAIN */
-    size_t inline_bytes_max;         /* bodies up to this are decoded on the caller's thread; default 1 MiB */
-    bool failed_spans;               /* failed spans become records too */
+    unsigned threads;        /* 1..64; default 2 */
+    size_t queue_max;        /* requests waiting for a thread; default 256; beyond: OPS_EAGAIN */
+    size_t inline_bytes_max; /* bodies up to this are decoded on the caller's thread; default 1 MiB */
+    bool failed_spans;       /* failed spans become records too */
+    /* Who calls whom, learnt from some of the requests of traces (four a second at most). NULL: nobody asks. Must not block.
+     * @thread any */
+    void (*on_call)(void *u, ops_slice tenant, ops_slice caller, ops_slice callee);
+    void *u;
     int32_t zone_offset_s;           /* for raw lines without a zone */
     size_t series_max;               /* of a tenant, those of the last one to two hours; default 20,000 */
     ops_sample_limits sample_limits; /* labels_max 0: the defaults */

@@ -16,7 +16,8 @@ struct ops_intake {
     ops_intake_conf conf;
     ops_clock *clock;
     ops_pool *pool;
-    pthread_mutex_t lock; /* everything below */
+    atomic_int_least64_t calls_due_ns; /* the next request of traces that is read for calls */
+    pthread_mutex_t lock;              /* everything below */
     pthread_cond_t idle;
     ops_redactor *redactor;
     ops_cardinality *series; /* has a lock of its own */

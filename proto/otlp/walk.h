@@ -187,7 +187,7 @@ typedef struct ops_walk_write_visitor {
 OPS_MUST_USE ops_status ops_walk_write(ops_walk *w, ops_slice msg, unsigned version,
                                        const ops_walk_write_visitor *visitor, void *u, ops_err *reterr);
 
-/* A span whose status is ERROR. */
+/* A span. */
 typedef struct ops_walk_span {
     uint64_t start_ns, end_ns;
     uint32_t kind;                          /* SpanKind: 0 unspecified .. 5 consumer */
@@ -207,6 +207,9 @@ typedef struct ops_walk_span_visitor {
 /* ExportTraceServiceRequest; spans that did not fail are stepped over. */
 OPS_MUST_USE ops_status ops_walk_failed_spans(ops_walk *w, ops_slice msg,
                                               const ops_walk_span_visitor *visitor, void *u, ops_err *reterr);
+/* The same with every span. */
+OPS_MUST_USE ops_status ops_walk_spans(ops_walk *w, ops_slice msg, const ops_walk_span_visitor *visitor,
+                                       void *u, ops_err *reterr);
 
 /* Every text (and every other leaf of bytes) of one batch.raw that a walk handed out, `key` being the attribute's for the
  * values of attributes. Slices point into raw. OPS_EINVAL: raw is not what such a walk handed out. */

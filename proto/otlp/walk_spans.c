@@ -7,6 +7,7 @@ enum { STATUS_ERROR = 2 }; /* opentelemetry.proto.trace.v1.Status.StatusCode */
 struct spans_ctx {
     const ops_walk_span_visitor *visitor;
     void *u;
+    bool all;
 };
 
 static bool status_field(ops_walk *w, const walk_field *status, ops_walk_span *s, uint64_t *code)
@@ -117,7 +118,7 @@ static bool one_span(ops_walk *w, const walk_field *msg, const struct spans_ctx 
     w->path = "resource_spans.scope_spans.spans";
     if (!walk_count(w, "spans") || !failed(w, msg, &s, &wanted))
         return false;
-    if (!wanted)
+    if (!wanted && !ctx->all)
         return true;
     walk_attrs_clear(&w->record);
     while (walk_next(w, &c, &f)) {
@@ -178,7 +179,15 @@ static bool resource_spans(ops_walk *w, const walk_field *msg, void *arg)
 ops_status ops_walk_failed_spans(ops_walk *w, ops_slice msg, const ops_walk_span_visitor *visitor, void *u,
                                  ops_err *reterr)
 {
-    struct spans_ctx ctx = {visitor, u};
+    struct spans_ctx ctx = {visitor, u, false};
+
+    return walk_request(w, msg, "ExportTraceServiceRequest", reterr, resource_spans, &ctx);
+}
+
+ops_status ops_walk_spans(ops_walk *w, ops_slice msg, const ops_walk_span_visitor *visitor, void *u,
+                          ops_err *reterr)
+{
+    struct spans_ctx ctx = {visitor, u, true};
 
     return walk_request(w, msg, "ExportTraceServiceRequest", reterr, resource_spans, &ctx);
 }

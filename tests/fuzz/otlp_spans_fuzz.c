@@ -1,8 +1,9 @@
 /* Trace exports, once as protobuf and once as JSON. Whatever the JSON form is written over to must read as protobuf;
- * records of failed spans must be UTF-8 and add up. */
+ * records of failed spans must be UTF-8 and add up, calls go from one service to another. */
 #include <stdlib.h>
 
 #include "base/text/utf8.h"
+#include "coordinator/ingest/otlp_calls.h"
 #include "coordinator/ingest/otlp_signals_json.h"
 #include "coordinator/ingest/otlp_spans.h"
 #include "proto/otlp/walk.h"
@@ -18,6 +19,13 @@ static ops_status keep(void *u, const ops_record *r, ops_err *reterr)
     return OPS_OK;
 }
 
+static void on_call(void *u, ops_slice caller, ops_slice callee)
+{
+    (void)u;
+    if (caller.n == 0 || callee.n == 0 || ops_slice_eq(caller, callee))
+        abort();
+}
+
 static void records_of(ops_slice request, const ops_ingest_limits *limits, bool must)
 {
     ops_ingest_counters c = {0};
@@ -25,6 +33,10 @@ static void records_of(ops_slice request, const ops_ingest_limits *limits, bool 
     const ops_status st = ops_otlp_failed_spans((const uint8_t *)request.p, request.n, limits,
                                                 1764000000000000000, keep, NULL, NULL, &c, &err);
     if (must && st == OPS_EINVAL)
+        abort();
+    const ops_status calls =
+        ops_otlp_calls((const uint8_t *)request.p, request.n, limits, on_call, NULL, &err);
+    if (must && calls == OPS_EINVAL)
         abort();
     if (st == OPS_OK && (c.received != c.accepted || c.rejected != 0))
         abort();

@@ -13,6 +13,8 @@
 
 /* As `rank` has it: callees never explain all. */
 static const double explained_share = 0.75;
+/* Who complains of nobody, but calls somebody in trouble: as likely as not that is why. */
+static const double quiet_share = 0.5;
 static const double prior_callee = 1, prior_caller = 0.5; /* as `edges` has them */
 /* Signs are no finer than the windows they come from. */
 static const double onset_s = 60, grain_s = 10, change_bits = 1.5, change_s = 900;
@@ -115,6 +117,8 @@ static ops_status judge_signs(bench *b, uint32_t component, part *scratch)
 
 static bool calls(const bench *b, uint32_t caller, uint32_t callee)
 {
+    if (ops_topology_calls(b->c->topology, caller, callee))
+        return true;
     for (size_t i = 0; i < b->c->sign_count; i++)
         if (service_of(b, &b->c->signs[i], 0) == caller &&
             ops_sign_calls(&b->c->signs[i], name_of(b, callee)))
@@ -245,12 +249,56 @@ static const ops_edge *complaint_of(const bench *b, uint32_t component, double *
     return most;
 }
 
+/* A sign began with it: it speaks for itself. One that a sign only reached keeps what is put on it. */
+static bool speaks(const bench *b, uint32_t component)
+{
+    for (size_t i = 0; i < b->c->sign_count; i++)
+        if (service_of(b, &b->c->signs[i], 0) == component)
+            return true;
+    return false;
+}
+
+/* Known by spans to be called by it, and in trouble itself: the most of them. OPS_TOPOLOGY_NONE: none. */
+static uint32_t quiet_callee_of(const bench *b, uint32_t component)
+{
+    uint32_t most = OPS_TOPOLOGY_NONE;
+    double bits = 0;
+    for (size_t i = 0; i < ops_topology_call_count(b->c->topology); i++) {
+        const ops_topology_call *c = ops_topology_call_at(b->c->topology, i);
+        const double of = b->own[c->callee] + b->all[c->callee].terms[OPS_CULPRIT_NAMED].bits;
+        if (c->sure && c->caller == component && of > bits) {
+            bits = of;
+            most = c->callee;
+        }
+    }
+    return most;
+}
+
+static ops_status pass_on_quietly(bench *b, uint32_t from, double bits, double *next)
+{
+    const uint32_t to = speaks(b, from) ? quiet_callee_of(b, from) : OPS_TOPOLOGY_NONE;
+    const double moved = explained_share * quiet_share * bits;
+    if (to == OPS_TOPOLOGY_NONE || moved <= 0)
+        return OPS_OK;
+    next[to] += moved;
+    ops_status st = say(b, from, OPS_CULPRIT_EXPLAINED, -moved, 0,
+                        "it calls " OPS_SLICE_FMT ", which is in trouble itself and may answer for it",
+                        OPS_SLICE_ARG(name_of(b, to)));
+    if (st == OPS_OK)
+        st = say(b, to, OPS_CULPRIT_ANSWERS, moved, 0,
+                 OPS_SLICE_FMT " calls it, is in trouble and names nobody else",
+                 OPS_SLICE_ARG(name_of(b, from)));
+    return st;
+}
+
 static ops_status pass_on(bench *b, uint32_t from, double bits, double *next)
 {
     double share = 0;
     const ops_edge *e = complaint_of(b, from, &share);
     const double moved = explained_share * share * bits;
-    if (e == NULL || moved <= 0)
+    if (e == NULL)
+        return pass_on_quietly(b, from, bits, next);
+    if (moved <= 0)
         return OPS_OK;
     const ops_slice to = name_of(b, e->callee), by = name_of(b, from);
     const int64_t since_ns = (int64_t)(e->since_s * 1e9);

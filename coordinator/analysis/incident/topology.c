@@ -67,7 +67,8 @@ static void make_room(ops_topology *t)
 {
     size_t least = 0;
     for (size_t i = 1; i < t->calls.n; i++)
-        if (t->calls.v[i].seen < t->calls.v[least].seen)
+        if (t->calls.v[i].sure == t->calls.v[least].sure ? t->calls.v[i].seen < t->calls.v[least].seen
+                                                         : t->calls.v[least].sure)
             least = i;
     t->calls.v[least] = t->calls.v[--t->calls.n];
 }
@@ -85,9 +86,21 @@ ops_status ops_topology_add_call(ops_topology *t, uint32_t caller, uint32_t call
     }
     if (t->calls.n == OPS_TOPOLOGY_CALLS_MAX)
         make_room(t);
-    return ops_vec_push(&t->calls, ((ops_topology_call){caller, callee, seen}))
+    return ops_vec_push(&t->calls, ((ops_topology_call){.caller = caller, .callee = callee, .seen = seen}))
                ? OPS_OK
                : ops_fail(reterr, OPS_ENOMEM, "topology");
+}
+
+ops_status ops_topology_add_sure(ops_topology *t, uint32_t caller, uint32_t callee, bool *ret_new,
+                                 ops_err *reterr)
+{
+    const bool known = ops_topology_calls(t, caller, callee);
+    ops_status st = ops_topology_add_call(t, caller, callee, 1, reterr);
+    if (st == OPS_OK)
+        call_of(t, caller, callee)->sure = true;
+    if (st == OPS_OK && ret_new != NULL)
+        *ret_new = !known;
+    return st;
 }
 
 ops_status ops_topology_hear(ops_topology *t, ops_slice component, ops_slice text, bool *ret_new,
@@ -127,6 +140,12 @@ size_t ops_topology_call_count(const ops_topology *t)
 const ops_topology_call *ops_topology_call_at(const ops_topology *t, size_t i)
 {
     return &t->calls.v[i];
+}
+
+bool ops_topology_calls(const ops_topology *t, uint32_t caller, uint32_t callee)
+{
+    const ops_topology_call *c = call_of(t, caller, callee);
+    return c != NULL && c->sure;
 }
 
 bool ops_topology_near(const ops_topology *t, uint32_t a, uint32_t b)

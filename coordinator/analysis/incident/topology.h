@@ -21,6 +21,7 @@ typedef struct ops_topology ops_topology;
 
 typedef struct ops_topology_call {
     uint32_t caller, callee, seen;
+    bool sure; /* spans said so: caller and callee are what they are called here */
 } ops_topology_call;
 
 OPS_MUST_USE ops_status ops_topology_new(ops_topology **ret, ops_err *reterr);
@@ -36,12 +37,18 @@ OPS_MUST_USE ops_status ops_topology_add_call(ops_topology *t, uint32_t caller, 
 OPS_MUST_USE ops_status ops_topology_hear(ops_topology *t, ops_slice component, ops_slice text, bool *ret_new,
                                           ops_err *reterr);
 
+/* Spans told of a call. *ret_new (may be NULL): it was not known for sure. */
+OPS_MUST_USE ops_status ops_topology_add_sure(ops_topology *t, uint32_t caller, uint32_t callee,
+                                              bool *ret_new, ops_err *reterr);
+
 uint32_t ops_topology_find(const ops_topology *t, ops_slice name);
 size_t ops_topology_count(const ops_topology *t);
 ops_slice ops_topology_name(const ops_topology *t, uint32_t id);
 size_t ops_topology_call_count(const ops_topology *t);
 const ops_topology_call *ops_topology_call_at(const ops_topology *t, size_t i);
 /* Either calls the other. */
+/* The one calls the other, for sure. */
+bool ops_topology_calls(const ops_topology *t, uint32_t caller, uint32_t callee);
 bool ops_topology_near(const ops_topology *t, uint32_t a, uint32_t b);
 
 #endif

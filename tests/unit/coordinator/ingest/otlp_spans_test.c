@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem/alloc.h"
+#include "coordinator/ingest/otlp_calls.h"
 #include "coordinator/ingest/otlp_signals_json.h"
 #include "coordinator/ingest/otlp_spans.h"
 #include "proto/otlp/walk.h"
@@ -313,9 +314,69 @@ static void survives_every_failed_allocation(void **state)
     assert_int_equal(st, OPS_OK);
 }
 
+#define OF(service, spans)                                                                                   \
+    "{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":\"" service         \
+    "\"}}]},\"scopeSpans\":[{\"spans\":[" spans "]}]}"
+
+static void on_call(void *u, ops_slice caller, ops_slice callee)
+{
+    ops_strbuf_printf(u, OPS_SLICE_FMT ">" OPS_SLICE_FMT " ", OPS_SLICE_ARG(caller), OPS_SLICE_ARG(callee));
+}
+
+static void calls_are_spans_under_those_of_others(void **state)
+{
+    static const struct {
+        const char *json, *want;
+    } rows[] = {
+        {"{\"resourceSpans\":[" OF(
+             "shop", SPAN("00000000000000b1", "00000000000000a1", "POST", "") "," SPAN(
+                         "00000000000000b2", "00000000000000a1", "GET",
+                         "")) "," OF("proxy", SPAN("00000000000000a1", "", "POST",
+                                                   "")) "," OF("redis",
+                                                               SPAN("00000000000000c1", "00000000000000b2",
+                                                                    "SET", FAILED)) "]}",
+         "proxy>shop shop>redis "},
+        {"{\"resourceSpans\":[" OF("shop", SPAN("00000000000000b1", "00000000000000a1", "POST", "")) "]}",
+         ""},
+        {"{\"resourceSpans\":[" OF(
+             "shop", SPAN("00000000000000b1", "", "POST", "") "," SPAN(
+                         "00000000000000b2", "00000000000000b1", "GET",
+                         "")) "," OF("shop", SPAN("00000000000000b3", "00000000000000b1", "GET", "")) "]}",
+         ""}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ops_ingest_limits limits;
+        ops_strbuf in, got;
+        ops_status st = OPS_ENOMEM;
+        ops_ingest_limits_default(&limits);
+        ops_strbuf_init(&in, 1 << 20);
+        assert_int_equal(ops_otlp_signals_from_json(OPS_OTLP_JSON_TRACES, (const uint8_t *)rows[i].json,
+                                                    strlen(rows[i].json), &limits, &in, NULL),
+                         OPS_OK);
+        for (long nth = 1; st != OPS_OK; nth++) {
+            ops_strbuf_init(&got, 1 << 16);
+            ops_strbuf_str(&got, "");
+            ops_alloc_fail_at(nth);
+            st = ops_otlp_calls((const uint8_t *)in.p, in.n, &limits, on_call, &got, NULL);
+            ops_alloc_fail_at(0);
+            assert_true(st == OPS_OK || st == OPS_ENOMEM);
+            if (st == OPS_OK && !got.failed)
+                assert_string_equal(got.p, rows[i].want);
+            else if (st == OPS_OK)
+                st = OPS_ENOMEM; /* it was ours that failed */
+            ops_strbuf_done(&got);
+        }
+        assert_int_equal(
+            ops_otlp_calls((const uint8_t *)in.p, in.n > 3 ? in.n - 3 : 0, &limits, on_call, NULL, NULL),
+            OPS_EINVAL); /* cut short */
+        ops_strbuf_done(&in);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_are_spans_under_those_of_others),
         cmocka_unit_test(a_failed_span_names_whom_it_called),
         cmocka_unit_test(what_did_not_fail_is_no_record),
         cmocka_unit_test(of_a_chain_the_deepest_failure_is_told),

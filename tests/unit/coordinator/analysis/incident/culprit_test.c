@@ -90,6 +90,31 @@ static void a_server_that_names_its_clients_complains_of_nobody(void **state)
     assert_false(ops_sign_calls(&signs[0], redis)); /* a sentence, no call */
 }
 
+/* An access log names nobody; spans know whom it asks. */
+static void a_quiet_caller_passes_on_to_whom_spans_say_it_calls(void **state)
+{
+    ops_topology *t = *state;
+    const ops_sign signs[] = {sign("f-1", &proxy, 0, "GET / 504"),
+                              sign("f-2", &shop, 0, "no worker became free")};
+    const uint32_t a = ops_topology_find(t, proxy), b = ops_topology_find(t, shop);
+    bool fresh = false;
+    rank(t, signs, 2, NULL, 0);
+    assert_true(w.v[0].score == w.v[1].score); /* nothing to tell them apart */
+    assert_int_equal(ops_topology_add_call(t, a, b, 9, NULL), OPS_OK);
+    rank(t, signs, 2, NULL, 0);
+    assert_true(w.v[0].score == w.v[1].score); /* words alone do not say which way */
+    assert_int_equal(ops_topology_add_sure(t, a, b, &fresh, NULL), OPS_OK);
+    assert_true(fresh && ops_topology_calls(t, a, b) && !ops_topology_calls(t, b, a));
+    assert_int_equal(ops_topology_add_sure(t, a, b, &fresh, NULL), OPS_OK);
+    assert_false(fresh);
+    rank(t, signs, 2, NULL, 0);
+    expect_first(shop);
+    assert_true(fabs(w.v[0].score + w.v[1].score - 6) < 1e-9); /* blame moves, none is lost */
+    rank(t, signs, 1, NULL, 0);
+    expect_first(proxy); /* who is called is fine */
+    assert_true(w.n == 1);
+}
+
 static void who_is_named_by_many_needs_no_signs_of_its_own(void **state)
 {
     const ops_sign signs[] = {sign("f-1", &proxy, 0, "redis: no route to host"),
@@ -208,6 +233,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_end_of_a_chain_is_the_cause, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_server_that_names_its_clients_complains_of_nobody, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_quiet_caller_passes_on_to_whom_spans_say_it_calls, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(who_is_named_by_many_needs_no_signs_of_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(how_unusual_it_is_counts_and_more_of_it_counts_less, set_up,
