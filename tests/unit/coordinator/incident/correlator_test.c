@@ -464,6 +464,26 @@ static void an_act_that_fails_leaves_no_half(void **state)
     ops__v1__incident__free_unpacked(m, NULL);
 }
 
+/* Spans told of a call; it is remembered over lives, and decides between two that say nothing of each other. */
+static void calls_that_spans_showed_are_kept(void **state)
+{
+    (void)state;
+    ops_correlator *c = begin();
+    for (int i = 0; i < 3; i++)
+        ops_correlator_call(c, OPS_SLICE("acme"), OPS_SLICE("proxy"), OPS_SLICE("zebra"));
+    ops_correlator_call(c, OPS_SLICE("acme"), OPS_SLICE("self"), OPS_SLICE("self"));
+    ops_correlator_call(c, OPS_SLICE("acme"), OPS_SLICE(""), OPS_SLICE("zebra"));
+    ops_correlator_stop(c);
+    ops_correlator_free(c);
+    happens((what){.id = "f-1", .service = "proxy", .text = "504"});
+    happens((what){.id = "f-2", .service = "zebra", .text = "no worker"});
+    assert_int_equal(live(), OPS_OK);
+    Ops__V1__Incident *m = newest();
+    assert_string_equal(m->causes[0]->component, "zebra"); /* by name the other would be first */
+    assert_true(m->causes[0]->score > m->causes[1]->score);
+    ops__v1__incident__free_unpacked(m, NULL);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -479,6 +499,7 @@ int main(void)
         TEST(a_failed_write_loses_and_doubles_nothing),
         TEST(acts_are_kept_with_who_did_them),
         TEST(an_act_that_fails_leaves_no_half),
+        TEST(calls_that_spans_showed_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
