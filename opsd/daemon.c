@@ -158,6 +158,7 @@ static ops_status open_finder(opsd_daemon *d, ops_err *reterr)
                    .close_after_ns = (int64_t)ops_conf_uint(c, KEY_FINDINGS_CLOSE) * NS_PER_MS},
         .partitions = (uint32_t)ops_conf_uint(c, KEY_STORAGE_PARTITIONS),
         .notices = receivers > 0 && ops_conf_uint(c, KEY_NOTIFY_TELL) != OPSD_TELL_INCIDENTS,
+        .rule_notices = receivers > 0,
         .alerts_open_max = ops_conf_uint(c, KEY_ALERTS_OPEN),
         .alerts_stale_ns = (int64_t)ops_conf_uint(c, KEY_ALERTS_STALE) * NS_PER_MS,
         .event_ns = event_ns,
@@ -223,10 +224,10 @@ static ops_status open_deadletters(opsd_daemon *d, ops_err *reterr)
 
 /* In the order in which each needs the ones before. */
 static ops_status (*const steps[])(opsd_daemon *d, ops_err *reterr) = {
-    read_tls,         open_stores,       open_deadletters, open_intake,        open_owners,
-    opsd_pins_open,   opsd_notify_open,  open_incidents,   open_finder,        opsd_rules_open,    opsd_models_open,
-    opsd_gauges_new,  opsd_door_web,     opsd_door_otlp,   opsd_door_otlp_rpc, opsd_door_api,
-    opsd_lines_start, opsd_scrape_start,
+    read_tls,         open_stores,      open_deadletters,  open_intake,    open_owners,
+    opsd_pins_open,   opsd_notify_open, open_incidents,    open_finder,    opsd_rules_open,
+    opsd_models_open, opsd_gauges_new,  opsd_door_web,     opsd_door_otlp, opsd_door_otlp_rpc,
+    opsd_door_api,    opsd_lines_start, opsd_scrape_start,
 };
 
 void opsd_http_conf(const opsd_daemon *d, size_t address_key, ops_http_conf *ret)

@@ -262,11 +262,12 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
                               .help_zh = "事件与发现的接收方，每行一个：名称 alertmanager|webhook|slack "
                                          "URL，可加 secret_file=、token_file=、"
                                          "url_file=、ca_file=、tenant=名称、severity>=级别。"},
-    [KEY_NOTIFY_TELL] =
-        {"notify.tell", OPS_CONF_CHOICE, "incidents", .choices = "incidents|findings|both",
-         .help =
-             "What receivers are told of: incidents, so that one fault is one message; each finding; both.",
-         .help_zh = "通知接收方的内容：事件（一次故障一条消息）、逐个发现，或两者。"},
+    [KEY_NOTIFY_TELL] = {"notify.tell", OPS_CONF_CHOICE, "incidents", .choices = "incidents|findings|both",
+                         .help = "What receivers are told of: incidents, so that one fault is one message; "
+                                 "each finding; both. An "
+                                 "Alertmanager gets what rules fire in any case, and groups it itself.",
+                         .help_zh = "通知接收方的内容：事件（一次故障一条消息）、逐个发现，或两者。规则触发的"
+                                    "告警总会发往 Alertmanager，由其自行分组。"},
     [KEY_NOTIFY_WINDOWS] =
         {"notify.windows", OPS_CONF_LIST, "",
          .help = "Maintenance windows that come back every week, one a line: NAME DAYS HH:MM-HH:MM ZONE "

@@ -99,6 +99,12 @@ static ops_status tell_finding(void *u, ops_slice tenant, uint64_t revision, con
     return t->fn(t->fu, f->body, reterr);
 }
 
+static ops_status tell_rule(void *u, ops_slice tenant, uint64_t revision, const ops_repo_finding *f,
+                            ops_err *reterr)
+{
+    return ops_slice_starts(f->id, OPS_SLICE("r-")) ? tell_finding(u, tenant, revision, f, reterr) : OPS_OK;
+}
+
 static ops_status tell_incident(void *u, ops_slice tenant, uint64_t revision, const ops_repo_finding *f,
                                 ops_err *reterr)
 {
@@ -117,9 +123,8 @@ static ops_status firing(void *u, ops_notify_firing_fn fn, void *fu, ops_err *re
     opsd_daemon *d = u;
     struct telling t = {fn, fu};
     const uint64_t tell = ops_conf_uint(d->conf, KEY_NOTIFY_TELL);
-    ops_status st = OPS_OK;
-    if (tell != OPSD_TELL_INCIDENTS)
-        st = ops_repo_findings_since(d->stores.repo, 0, tell_finding, &t, reterr);
+    ops_status st = ops_repo_findings_since(
+        d->stores.repo, 0, tell == OPSD_TELL_INCIDENTS ? tell_rule : tell_finding, &t, reterr);
     if (st == OPS_OK && tell != OPSD_TELL_FINDINGS)
         st = ops_repo_incidents_since(d->stores.repo, 0, tell_incident, &t, reterr);
     return st;
@@ -159,6 +164,7 @@ ops_status opsd_notify_open(opsd_daemon *d, ops_err *reterr)
                                 .age_max_ms = (int64_t)ops_conf_uint(c, KEY_NOTIFY_AGE),
                                 .timeout_ms = (unsigned)ops_conf_uint(c, KEY_NOTIFY_TIMEOUT),
                                 .queue_max = ops_conf_uint(c, KEY_NOTIFY_QUEUE),
+                                .rules_grouped = ops_conf_uint(c, KEY_NOTIFY_TELL) == OPSD_TELL_INCIDENTS,
                                 .firing = firing,
                                 .silenced = silenced,
                                 .u = d};

@@ -36,11 +36,12 @@ static bool put_evidence(ops_arena *a, const Ops__V1__Incident *m, Ops__V1__Find
     return f->evidence != NULL;
 }
 
-/* All of it came from other systems' alerts: an Alertmanager need not hear that again. */
+/* All of it is alerts, of another system or of operators' own rules: an Alertmanager has those one by one. */
 static const char *origin_of(const Ops__V1__Incident *m)
 {
     for (size_t i = 0; i < m->n_findings; i++)
-        if (m->findings[i]->kind != OPS__V1__FINDING_KIND__FINDING_KIND_ALERT)
+        if (m->findings[i]->kind != OPS__V1__FINDING_KIND__FINDING_KIND_ALERT &&
+            m->findings[i]->kind != OPS__V1__FINDING_KIND__FINDING_KIND_RULE)
             return "opsd";
     return "alerts";
 }

@@ -107,7 +107,9 @@ static ops_status look_at(void *u, const ops_repo_notice *n, ops_err *reterr)
     uint64_t *why = NULL;
     if (m == NULL)
         why = &s->damaged;
-    else if (!ops_notify_lane_wants(l, m) || (l->open != NULL && ops_notify_is_echo(m)))
+    else if (!ops_notify_lane_wants(l, m) || (l->open != NULL && ops_notify_is_echo(m)) ||
+             (l->open == NULL && l->conf.rules_grouped &&
+              m->kind == OPS__V1__FINDING_KIND__FINDING_KIND_RULE))
         why = &s->passed;
     else if (now_ns - n->time_ns > l->conf.age_max_ms * NS_PER_MS)
         why = &s->expired;

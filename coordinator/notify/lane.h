@@ -46,6 +46,9 @@ typedef struct ops_notify_lane_conf {
     unsigned timeout_ms;
     /* What fires now, handed over as ops.v1.Finding bodies; NULL: the open findings of the store. @thread at the start */
     ops_status (*firing)(void *u, ops_notify_firing_fn fn, void *fu, ops_err *reterr);
+    /* What an operators' rule fired is told by its incident; but an Alertmanager gets it as it is: it groups by itself, by labels that
+     * people wrote. */
+    bool rules_grouped;
     /* Is the finding silenced now? NULL: never. @thread the lane's */
     bool (*silenced)(void *u, const Ops__V1__Finding *f, int64_t now_ns);
     void *u;

@@ -61,6 +61,7 @@ static ops_status open_runner(ops_notify *n, size_t i, ops_err *reterr)
                                      .resend_ms = n->conf.resend_ms,
                                      .age_max_ms = n->conf.age_max_ms,
                                      .timeout_ms = n->conf.timeout_ms,
+                                     .rules_grouped = n->conf.rules_grouped,
                                      .firing = n->conf.firing,
                                      .silenced = n->conf.silenced,
                                      .u = n->conf.u};

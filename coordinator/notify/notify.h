@@ -22,6 +22,7 @@ typedef struct ops_notify_conf {
     size_t queue_max;                     /* default 10,000 */
     const ops_notify_port *ports;         /* one a receiver; NULL: libcurl */
     /* As ops_notify_lane_conf has them. */
+    bool rules_grouped;
     ops_status (*firing)(void *u, ops_notify_firing_fn fn, void *fu, ops_err *reterr);
     bool (*silenced)(void *u, const Ops__V1__Finding *f, int64_t now_ns);
     void *u;

@@ -22,6 +22,7 @@ typedef struct ops_finder_conf {
     ops_finding_limits limits; /* tenant, on_change and u are not looked at */
     uint32_t partitions;
     bool notices;            /* write a notice whenever a finding opens, closes or changes its severity */
+    bool rule_notices;       /* of what operators' own rules fire, whatever `notices` says */
     size_t alerts_open_max;  /* of a tenant, default 1,000 */
     int64_t alerts_stale_ns; /* an alert not heard of for so long is closed; 0: never */
     size_t tenants_max; /* books in memory, default 64; candidates of further tenants wait in the outbox */

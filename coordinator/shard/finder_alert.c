@@ -145,7 +145,9 @@ static ops_status keep(ops_finder_tenant *t, const Ops__V1__Finding *m, bool cha
     ops_strbuf body;
     ops_strbuf_init(&body, FINDER_BODY_BYTES_MAX);
     ops_status st = repack(m, &body);
-    if (st == OPS_OK && changed && t->finder->conf.notices)
+    if (st == OPS_OK && changed &&
+        (t->finder->conf.notices ||
+         (t->finder->conf.rule_notices && m->kind == OPS__V1__FINDING_KIND__FINDING_KIND_RULE)))
         st = ops_finder_keep_notice(t, &body);
     if (st == OPS_OK)
         st = ops_finder_keep_change(t, ops_slice_str(m->id), &body);
