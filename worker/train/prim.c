@@ -3,33 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-typedef float lane __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t ints __attribute__((vector_size(64), aligned(4), may_alias));
-enum { WIDTH = 16 };
+#include "worker/train/prim_lanes_internal.h"
 
-/* Vectors go through pointers: by value their passing depends on the instruction set.
- * exp to about one part in 10^7: 2^n e^r with |r| <= ln 2 / 2, e^r by its Taylor series to the sixth power. */
-static inline __attribute__((always_inline)) void exp_lane(lane *px)
-{
-    lane x = *px;
-    const lane low = (lane){0} - 87.0f, high = (lane){0} + 87.0f;
-    ints under = x<low, over = x> high;
-    x = (lane)(((ints)x & ~under) | ((ints)low & under));
-    x = (lane)(((ints)x & ~over) | ((ints)high & over));
-    const float round = 12582912.0f; /* 1.5 * 2^23: what is added and taken away leaves a whole number */
-    lane n = x * 1.44269504f + round - round;
-    lane r = x - n * 0.693359375f - n * -2.12194440e-4f;
-    lane p = 1.0f / 720 * r + 1.0f / 120;
-    p = p * r + 1.0f / 24;
-    p = p * r + 1.0f / 6;
-    p = p * r + 0.5f;
-    p = p * r + 1.0f;
-    p = p * r + 1.0f;
-    ints power = __builtin_convertvector(n, ints);
-    *px = (lane)((ints)p + (power << 23));
-}
-
-static inline __attribute__((always_inline)) void gelu_lane(const float *x, float *y)
+LANES void gelu_lane(const float *x, float *y)
 {
     const lane v = *(const lane *)x;
     lane e = -2.0f * 0.7978845608f * (v + 0.044715f * v * v * v);
@@ -37,19 +13,8 @@ static inline __attribute__((always_inline)) void gelu_lane(const float *x, floa
     *(lane *)y = v / (1.0f + e);
 }
 
-/* Sum of a lane's numbers, by halves: a chain of additions would wait for each. */
-static inline __attribute__((always_inline)) float across(const lane *v)
-{
-    float t[WIDTH];
-    memcpy(t, v, sizeof t);
-    for (int w = WIDTH / 2; w > 0; w /= 2)
-        for (int k = 0; k < w; k++)
-            t[k] += t[k + w];
-    return t[0];
-}
-
 /* What is left of a row beyond whole lanes goes through a buffer. */
-static inline __attribute__((always_inline)) void gelu_body(size_t n, const float *x, float *y)
+LANES void gelu_body(size_t n, const float *x, float *y)
 {
     size_t i = 0;
     for (; i + WIDTH <= n; i += WIDTH)
@@ -61,32 +26,9 @@ static inline __attribute__((always_inline)) void gelu_body(size_t n, const floa
         memcpy(y + i, rest, (n - i) * sizeof *y);
     }
 }
+BY_LEVEL(gelu, (size_t n, const float *x, float *y), (n, x, y))
 
-static inline __attribute__((always_inline)) void softmax_body(size_t n, float *x, float top, float *ret_sum)
-{
-    lane sum = {0};
-    float total = 0;
-    size_t i = 0;
-    for (; i + WIDTH <= n; i += WIDTH) {
-        lane e = *(lane *)(x + i) - top;
-        exp_lane(&e);
-        *(lane *)(x + i) = e;
-        sum += e;
-    }
-    if (i < n) {
-        lane e = {0};
-        memcpy(&e, x + i, (n - i) * sizeof *x);
-        e -= top;
-        exp_lane(&e);
-        memcpy(x + i, &e, (n - i) * sizeof *x);
-        for (size_t k = i; k < n; k++)
-            total += x[k];
-    }
-    *ret_sum = total + across(&sum);
-}
-
-/* Sum of x, or of (x - from)^2. */
-static inline __attribute__((always_inline)) float sum_body(size_t n, const float *x)
+LANES float sum_of(size_t n, const float *x)
 {
     lane sum = {0};
     size_t i = 0;
@@ -98,7 +40,8 @@ static inline __attribute__((always_inline)) float sum_body(size_t n, const floa
     return total;
 }
 
-static inline __attribute__((always_inline)) float squares_body(size_t n, const float *x, float from)
+/* Sum of (x - from)^2. */
+LANES float squares(size_t n, const float *x, float from)
 {
     lane sum = {0};
     size_t i = 0;
@@ -112,46 +55,48 @@ static inline __attribute__((always_inline)) float squares_body(size_t n, const 
     return total;
 }
 
-static inline __attribute__((always_inline)) void norm_body(size_t n, const float *x, const float *gain,
-                                                            const float *shift, float *y, float stat[2])
+LANES void norm_row(size_t n, const float *x, const float *gain, const float *shift, float *y, float *stat)
 {
-    const float mean = sum_body(n, x) / (float)n;
-    const float scale = 1 / sqrtf(squares_body(n, x, mean) / (float)n + 1e-5f);
-    for (size_t j = 0; j < n; j++)
-        y[j] = (x[j] - mean) * scale * gain[j] + shift[j];
+    const float mean = sum_of(n, x) / (float)n;
+    const float scale = 1 / sqrtf(squares(n, x, mean) / (float)n + 1e-5f);
+    size_t i = 0;
+    for (; i + WIDTH <= n; i += WIDTH)
+        *(lane *)(y + i) =
+            (*(const lane *)(x + i) - mean) * scale * *(const lane *)(gain + i) + *(const lane *)(shift + i);
+    for (; i < n; i++)
+        y[i] = (x[i] - mean) * scale * gain[i] + shift[i];
     stat[0] = mean;
     stat[1] = scale;
 }
 
-#if defined(__x86_64__)
-#define WIDE __attribute__((target("avx2,fma")))
-WIDE static void gelu_wide(size_t n, const float *x, float *y)
+LANES void norm_body(int m, size_t n, const float *x, const float *gain, const float *shift, float *y,
+                     float *stat)
 {
-    gelu_body(n, x, y);
+    for (int i = 0; i < m; i++, x += n, y += n, stat += 2)
+        norm_row(n, x, gain, shift, y, stat);
 }
-WIDE static void softmax_wide(size_t n, float *x, float top, float *ret_sum)
+BY_LEVEL(norm,
+         (int m, size_t n, const float *x, const float *gain, const float *shift, float *y, float *stat),
+         (m, n, x, gain, shift, y, stat))
+
+LANES void chances_body(int m, int n, size_t row, float *logits, const int32_t *target, float *surprise)
 {
-    softmax_body(n, x, top, ret_sum);
+    for (int i = 0; i < m; i++, logits += row) {
+        const float of = logits[target[i]];
+        float top, sum;
+        softmax_lanes((size_t)n, logits, &top, &sum);
+        surprise[i] = logf(sum) + top - of;
+        const float scale = 1 / sum;
+        for (int j = 0; j < n; j += WIDTH)
+            *(lane *)(logits + j) *= scale;
+    }
 }
-WIDE static void norm_wide(size_t n, const float *x, const float *gain, const float *shift, float *y,
-                           float stat[2])
-{
-    norm_body(n, x, gain, shift, y, stat);
-}
-#define HAVE_WIDE (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-#else
-#define gelu_wide    gelu_body
-#define softmax_wide softmax_body
-#define norm_wide    norm_body
-#define HAVE_WIDE    0
-#endif
+BY_LEVEL(chances, (int m, int n, size_t row, float *logits, const int32_t *target, float *surprise),
+         (m, n, row, logits, target, surprise))
 
 void ops_prim_gelu(size_t n, const float *x, float *y)
 {
-    if (HAVE_WIDE)
-        gelu_wide(n, x, y);
-    else
-        gelu_body(n, x, y);
+    gelu(n, x, y);
 }
 
 void ops_prim_gelu_back(size_t n, const float *x, const float *dy, float *dx)
@@ -164,30 +109,9 @@ void ops_prim_gelu_back(size_t n, const float *x, const float *dy, float *dx)
     }
 }
 
-/* Softmax in place; returns the sum of exp(x - top). */
-static float softmax(size_t n, float *x, float *ret_top)
-{
-    float top = x[0], sum;
-    for (size_t i = 1; i < n; i++)
-        top = x[i] > top ? x[i] : top;
-    if (HAVE_WIDE)
-        softmax_wide(n, x, top, &sum);
-    else
-        softmax_body(n, x, top, &sum);
-    float scale = 1 / sum;
-    for (size_t i = 0; i < n; i++)
-        x[i] *= scale;
-    *ret_top = top;
-    return sum;
-}
-
 void ops_prim_norm(int m, int n, const float *x, const float *gain, const float *shift, float *y, float *stat)
 {
-    for (int i = 0; i < m; i++, x += n, y += n, stat += 2)
-        if (HAVE_WIDE)
-            norm_wide((size_t)n, x, gain, shift, y, stat);
-        else
-            norm_body((size_t)n, x, gain, shift, y, stat);
+    norm(m, (size_t)n, x, gain, shift, y, stat);
 }
 
 void ops_prim_norm_back(int m, int n, const float *x, const float *gain, const float *stat, const float *dy,
@@ -233,92 +157,11 @@ void ops_prim_embed_back(int n, const int32_t *ids, const int32_t *starts, int s
         }
 }
 
-size_t ops_prim_attend_shares(const int32_t *starts, int seqs, int heads)
+void ops_prim_surprise(int m, int n, size_t row, float *logits, const int32_t *target, float *surprise,
+                       int grad)
 {
-    size_t sum = 0;
-    for (int s = 0; s < seqs; s++) {
-        size_t n = (size_t)(starts[s + 1] - starts[s]);
-        sum += n * (n + 1) / 2;
-    }
-    return sum * (size_t)heads;
-}
-
-static float dot(int n, const float *a, const float *b)
-{
-    float sum[4] = {0};
-    int i = 0;
-    for (; i + 4 <= n; i += 4)
-        for (int k = 0; k < 4; k++)
-            sum[k] += a[i + k] * b[i + k];
-    for (; i < n; i++)
-        sum[0] += a[i] * b[i];
-    return sum[0] + sum[1] + sum[2] + sum[3];
-}
-
-static void add_scaled(int n, float scale, const float *x, float *y)
-{
-    for (int i = 0; i < n; i++)
-        y[i] += scale * x[i];
-}
-
-void ops_prim_attend(int n, int heads, const int32_t *starts, int seqs, const float *qkv, float *y,
-                     float *share, float *work)
-{
-    const int width = n / heads;
-    const size_t row = 3 * (size_t)n;
-    const float scale = 1 / sqrtf((float)width);
-    for (int s = 0; s < seqs; s++)
-        for (int h = 0; h < heads; h++)
-            for (int i = 0; i < starts[s + 1] - starts[s]; i++) {
-                const float *first = qkv + (size_t)starts[s] * row + (size_t)h * width;
-                const float *q = first + (size_t)i * row;
-                float *p = share != NULL ? share : work,
-                      *to = y + (size_t)(starts[s] + i) * n + (size_t)h * width;
-                float top;
-                for (int j = 0; j <= i; j++)
-                    p[j] = scale * dot(width, q, first + (size_t)j * row + n);
-                (void)softmax((size_t)i + 1, p, &top);
-                memset(to, 0, (size_t)width * sizeof *to);
-                for (int j = 0; j <= i; j++)
-                    add_scaled(width, p[j], first + (size_t)j * row + 2 * n, to);
-                if (share != NULL)
-                    share += i + 1;
-            }
-}
-
-void ops_prim_attend_back(int n, int heads, const int32_t *starts, int seqs, const float *qkv,
-                          const float *share, const float *dy, float *dqkv, float *work)
-{
-    const int width = n / heads;
-    const size_t row = 3 * (size_t)n;
-    const float scale = 1 / sqrtf((float)width);
-    for (int s = 0; s < seqs; s++)
-        for (int h = 0; h < heads; h++)
-            for (int i = 0; i < starts[s + 1] - starts[s]; i++) {
-                const size_t at = (size_t)starts[s] * row + (size_t)h * width;
-                const float *first = qkv + at, *d = dy + (size_t)(starts[s] + i) * n + (size_t)h * width;
-                float *dfirst = dqkv + at, mean = 0;
-                for (int j = 0; j <= i; j++) {
-                    work[j] = dot(width, d, first + (size_t)j * row + 2 * n);
-                    mean += share[j] * work[j];
-                    add_scaled(width, share[j], d, dfirst + (size_t)j * row + 2 * n);
-                }
-                for (int j = 0; j <= i; j++) {
-                    float g = share[j] * (work[j] - mean) * scale;
-                    add_scaled(width, g, first + (size_t)j * row + n, dfirst + (size_t)i * row);
-                    add_scaled(width, g, first + (size_t)i * row, dfirst + (size_t)j * row + n);
-                }
-                share += i + 1;
-            }
-}
-
-void ops_prim_surprise(int m, int n, float *logits, const int32_t *target, float *surprise, int grad)
-{
-    for (int i = 0; i < m; i++, logits += n) {
-        float of = logits[target[i]], top, sum = softmax((size_t)n, logits, &top);
-        surprise[i] = logf(sum) + top - of;
-        if (!grad)
-            continue;
+    chances(m, n, row, logits, target, surprise);
+    for (int i = 0; grad && i < m; i++, logits += row) {
         logits[target[i]] -= 1;
         for (int j = 0; j < n; j++)
             logits[j] /= (float)m;

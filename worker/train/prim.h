@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* c[m,n] (+)= a b, where a[i,p] is a[i * a_row + p * a_col] and b[p,j] is b[p * b_row + j * b_col]. `work` has room for
- * OPS_PRIM_WORK(k) floats. */
-#define OPS_PRIM_WORK(k) ((size_t)(k)*16)
+/* c[m,n] (+)= a b, where a[i,p] is a[i * a_row + p * a_col] and b[p,j] is b[p * b_row + j * b_col]. `work`, here and
+ * below, has room for OPS_PRIM_WORK floats. */
+enum { OPS_PRIM_WORK = 32768, OPS_PRIM_LANE = 16, OPS_PRIM_ROWS = 64 };
 typedef struct ops_prim_matrix {
     const float *at;
     size_t row, col;
@@ -20,7 +20,7 @@ typedef struct ops_prim_matrix {
 void ops_prim_gemm(int m, int n, int k, ops_prim_matrix a, ops_prim_matrix b, float *c, size_t c_row, int add,
                    float *work);
 
-/* y[m,n] = x[m,k] w[k,n] + b[n]; b may be NULL. `work`: OPS_PRIM_WORK(max(m, n, k)). */
+/* y[m,n] = x[m,k] w[k,n] + b[n]; b may be NULL. */
 void ops_prim_linear(int m, int n, int k, const float *x, const float *w, const float *b, float *y,
                      float *work);
 void ops_prim_linear_back(int m, int n, int k, const float *x, const float *w, const float *dy, float *dx,
@@ -33,7 +33,7 @@ void ops_prim_norm_back(int m, int n, const float *x, const float *gain, const f
                         float *dx, float *dgain, float *dshift);
 
 /* y = x / (1 + exp(-2 u)), u = sqrt(2 / pi) (x + 0.044715 x^3): the tanh form of GELU (Hendrycks and Gimpel 2016), as
- * GPT-2 has it. */
+ * GPT-2 has it; y may be x. */
 void ops_prim_gelu(size_t n, const float *x, float *y);
 void ops_prim_gelu_back(size_t n, const float *x, const float *dy, float *dx);
 
@@ -45,15 +45,18 @@ void ops_prim_embed_back(int n, const int32_t *ids, const int32_t *starts, int s
 
 /* Causal attention within each sequence. qkv[m, 3n] holds q, k, v side by side; y[m,n]. `share` keeps the softmax: for
  * each sequence and head a lower triangle, ops_prim_attend_shares() floats in all; NULL when no backward pass follows.
- * `work`: 2 x the longest sequence, rounded up to 16. */
+ * `rows`: OPS_PRIM_ROWS times the longest sequence, rounded up to a lane. */
 size_t ops_prim_attend_shares(const int32_t *starts, int seqs, int heads);
 void ops_prim_attend(int n, int heads, const int32_t *starts, int seqs, const float *qkv, float *y,
-                     float *share, float *work);
+                     float *share, float *rows, float *work);
+/* `work`: the longest sequence. */
 void ops_prim_attend_back(int n, int heads, const int32_t *starts, int seqs, const float *qkv,
                           const float *share, const float *dy, float *dqkv, float *work);
 
-/* surprise[i] = -log softmax(logits[i])[target[i]]. With `grad` != 0 the logits become their gradient of the mean. */
-void ops_prim_surprise(int m, int n, float *logits, const int32_t *target, float *surprise, int grad);
+/* surprise[i] = -log softmax(logits[i])[target[i]]; each row of logits is `row` long, n rounded up to a lane or more. The
+ * logits become their chances, or with `grad` != 0 their gradient of the mean; what is beyond n is lost. */
+void ops_prim_surprise(int m, int n, size_t row, float *logits, const int32_t *target, float *surprise,
+                       int grad);
 
 /* AdamW (Loshchilov and Hutter, ICLR 2019): step counts from 1; decay is decoupled. */
 typedef struct ops_prim_adamw {

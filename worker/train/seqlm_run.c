@@ -10,9 +10,10 @@ typedef struct run {
     ops_seqlm *m;
     const ops_seqlm_batch *b;
     int tokens, n; /* n: dim */
+    size_t row;    /* of logits: kinds, rounded up to a lane */
     seqlm_trace *trace;
-    float *out, *last, *stat, *logits; /* after the layers: m n, m n, 2 m, m kinds */
-    float *work;
+    float *out, *last, *stat, *logits; /* after the layers: m n, m n, 2 m, m row */
+    float *work, *rows;
     float *d, *d_wide, *d_part; /* backward: m n, 4 m n, m n */
 } run;
 
@@ -46,7 +47,7 @@ static float *cut(cutter *c, size_t n)
     return p;
 }
 
-static void cut_layer(cutter *c, seqlm_trace *t, size_t m, size_t n, size_t shares)
+static void cut_layer(cutter *c, seqlm_trace *t, size_t m, size_t n, size_t shares, bool back)
 {
     t->normed1 = cut(c, m * n);
     t->stat1 = cut(c, 2 * m);
@@ -56,20 +57,20 @@ static void cut_layer(cutter *c, seqlm_trace *t, size_t m, size_t n, size_t shar
     t->normed2 = cut(c, m * n);
     t->stat2 = cut(c, 2 * m);
     t->up = cut(c, 4 * m * n);
-    t->gelu = cut(c, 4 * m * n);
+    t->gelu = back ? cut(c, 4 * m * n) : t->up;
     t->mid = cut(c, m * n);
 }
 
 /* Without the backward pass all layers share one trace, and the stream flows through two buffers. */
 static void cut_all(run *r, cutter *c, bool back)
 {
-    const size_t m = (size_t)r->tokens, n = (size_t)r->n, kinds = (size_t)r->m->c.kinds;
-    const size_t deep = m > 4 * n ? m : 4 * n;
+    const size_t m = (size_t)r->tokens, n = (size_t)r->n;
     const size_t shares = back ? ops_prim_attend_shares(r->b->starts, r->b->seqs, r->m->c.heads) : 0;
-    r->work = cut(c, OPS_PRIM_WORK(deep > kinds ? deep : kinds) + 2 * (size_t)r->m->c.context);
+    r->work = cut(c, OPS_PRIM_WORK);
+    r->rows = cut(c, OPS_PRIM_ROWS * ((size_t)r->m->c.context + OPS_PRIM_LANE));
     for (int i = 0; i < r->m->c.layers; i++) {
         if (back || i == 0)
-            cut_layer(c, &r->trace[i], m, n, shares);
+            cut_layer(c, &r->trace[i], m, n, shares, back);
         else
             r->trace[i] = r->trace[0];
         r->trace[i].in = back || i < 2 ? cut(c, m * n) : r->trace[i - 2].in;
@@ -77,7 +78,7 @@ static void cut_all(run *r, cutter *c, bool back)
     r->out = cut(c, m * n);
     r->last = cut(c, m * n);
     r->stat = cut(c, 2 * m);
-    r->logits = cut(c, m * kinds);
+    r->logits = cut(c, m * r->row);
     if (back) {
         r->d = cut(c, m * n);
         r->d_part = cut(c, m * n);
@@ -125,7 +126,7 @@ static void layer_forward(run *r, int l, float *out)
     const int m = r->tokens, n = r->n;
     ops_prim_norm(m, n, t->in, weight(r, l, NORM1_W), weight(r, l, NORM1_B), t->normed1, t->stat1);
     ops_prim_linear(m, 3 * n, n, t->normed1, weight(r, l, QKV_W), weight(r, l, QKV_B), t->qkv, r->work);
-    ops_prim_attend(n, r->m->c.heads, r->b->starts, r->b->seqs, t->qkv, t->mixed, t->share, r->work);
+    ops_prim_attend(n, r->m->c.heads, r->b->starts, r->b->seqs, t->qkv, t->mixed, t->share, r->rows, r->work);
     ops_prim_linear(m, n, n, t->mixed, weight(r, l, PROJ_W), weight(r, l, PROJ_B), t->mid, r->work);
     add((size_t)m * (size_t)n, t->in, t->mid);
     ops_prim_norm(m, n, t->mid, weight(r, l, NORM2_W), weight(r, l, NORM2_B), t->normed2, t->stat2);
@@ -145,8 +146,7 @@ static void forward(run *r)
         layer_forward(r, l, l + 1 < layers ? r->trace[l + 1].in : r->out);
     ops_prim_norm(m, n, r->out, seqlm_weight(r->m, end), seqlm_weight(r->m, end + 1), r->last, r->stat);
     ops_prim_gemm(m, r->m->c.kinds, n, (ops_prim_matrix){r->last, (size_t)n, 1},
-                  (ops_prim_matrix){seqlm_weight(r->m, TABLE), 1, (size_t)n}, r->logits,
-                  (size_t)r->m->c.kinds, 0, r->work);
+                  (ops_prim_matrix){seqlm_weight(r->m, TABLE), 1, (size_t)n}, r->logits, r->row, 0, r->work);
 }
 
 static void zero(float *p, size_t n)
@@ -191,9 +191,9 @@ static void backward(run *r)
     const size_t end = r->m->slots - 2, mn = (size_t)m * (size_t)n;
     const float *table = seqlm_weight(r->m, TABLE);
     zero(r->m->grad, r->m->weights);
-    ops_prim_gemm(m, n, kinds, (ops_prim_matrix){r->logits, (size_t)kinds, 1},
+    ops_prim_gemm(m, n, kinds, (ops_prim_matrix){r->logits, r->row, 1},
                   (ops_prim_matrix){table, (size_t)n, 1}, r->d_part, (size_t)n, 0, r->work);
-    ops_prim_gemm(kinds, n, m, (ops_prim_matrix){r->logits, 1, (size_t)kinds},
+    ops_prim_gemm(kinds, n, m, (ops_prim_matrix){r->logits, 1, r->row},
                   (ops_prim_matrix){r->last, (size_t)n, 1}, seqlm_grad(r->m, TABLE), (size_t)n, 1, r->work);
     zero(r->d, mn);
     ops_prim_norm_back(m, n, r->out, seqlm_weight(r->m, end), r->stat, r->d_part, r->d, seqlm_grad(r->m, end),
@@ -211,36 +211,59 @@ static ops_status begin(run *r, ops_seqlm *m, const ops_seqlm_batch *b, seqlm_tr
     if (st != OPS_OK)
         return st;
     *r = (run){.m = m, .b = b, .tokens = b->starts[b->seqs], .n = m->c.dim, .trace = trace};
+    r->row = ((size_t)m->c.kinds + OPS_PRIM_LANE - 1) / OPS_PRIM_LANE * OPS_PRIM_LANE;
     return reserve(r, back, reterr);
 }
+
+/* The chances of what follows each of the batch's ids, in r->logits, and the surprise at what did. */
+static ops_status look(run *r, ops_seqlm *m, const ops_seqlm_batch *b, float *ret_surprise, ops_err *reterr)
+{
+    seqlm_trace trace[OPS_SEQLM_LAYERS_MAX] = {0};
+    ops_status st = begin(r, m, b, trace, false, reterr);
+    if (st != OPS_OK)
+        return st;
+    forward(r);
+    r->trace = NULL;
+    ops_prim_surprise(r->tokens, m->c.kinds, r->row, r->logits, b->target, ret_surprise, 0);
+    return OPS_OK;
+}
+
+/* A batch is scored in parts whose numbers stay in the processor's cache from one operation to the next; no part is
+ * larger than a sequence more than PART tokens. */
+enum { PART = 128 };
 
 ops_status ops_seqlm_score(ops_seqlm *m, const ops_seqlm_batch *b, float *ret_surprise, ops_err *reterr)
 {
     run r;
-    seqlm_trace trace[OPS_SEQLM_LAYERS_MAX] = {0};
-    ops_status st = begin(&r, m, b, trace, false, reterr);
-    if (st != OPS_OK)
-        return st;
-    forward(&r);
-    ops_prim_surprise(r.tokens, m->c.kinds, r.logits, b->target, ret_surprise, 0);
-    return OPS_OK;
+    int32_t starts[PART + 1] = {0};
+    ops_status st = check(m, b, reterr);
+    for (int s = 0; st == OPS_OK && s < b->seqs;) {
+        const int32_t at = b->starts[s];
+        ops_seqlm_batch part = {b->ids + at, b->target + at, starts, 0};
+        while (s < b->seqs && starts[part.seqs] < PART)
+            starts[++part.seqs] = b->starts[++s] - at;
+        st = look(&r, m, &part, ret_surprise + at, reterr);
+    }
+    return st;
 }
 
 ops_status ops_seqlm_expect(ops_seqlm *m, const ops_seqlm_batch *b, int at, float *ret, ops_err *reterr)
 {
     run r;
-    float unused;
-    seqlm_trace trace[OPS_SEQLM_LAYERS_MAX] = {0};
-    ops_status st = begin(&r, m, b, trace, false, reterr);
+    float surprise[OPS_SEQLM_CONTEXT_MAX];
+    ops_status st = check(m, b, reterr);
     if (st != OPS_OK)
         return st;
-    if (at < 0 || at >= r.tokens)
-        return ops_fail(reterr, OPS_EINVAL, "batch: place %d of %d", at, r.tokens);
-    forward(&r);
-    float *logits = r.logits + (size_t)at * (size_t)m->c.kinds;
-    ops_prim_surprise(1, m->c.kinds, logits, b->target + at, &unused, 0);
-    memcpy(ret, logits, (size_t)m->c.kinds * sizeof *ret);
-    return OPS_OK;
+    if (at < 0 || at >= b->starts[b->seqs])
+        return ops_fail(reterr, OPS_EINVAL, "batch: place %d of %d", at, b->starts[b->seqs]);
+    int s = 0;
+    while (b->starts[s + 1] <= at)
+        s++;
+    const int32_t from = b->starts[s], starts[2] = {0, b->starts[s + 1] - from};
+    st = look(&r, m, &(ops_seqlm_batch){b->ids + from, b->target + from, starts, 1}, surprise, reterr);
+    if (st == OPS_OK)
+        memcpy(ret, r.logits + (size_t)(at - from) * r.row, (size_t)m->c.kinds * sizeof *ret);
+    return st;
 }
 
 static ops_status ready_to_train(ops_seqlm *m, ops_err *reterr)
@@ -262,7 +285,7 @@ ops_status ops_seqlm_gradient(ops_seqlm *m, const ops_seqlm_batch *b, double *re
     if (st != OPS_OK)
         return st;
     forward(&r);
-    ops_prim_surprise(r.tokens, m->c.kinds, r.logits, b->target, r.d_wide, 1);
+    ops_prim_surprise(r.tokens, m->c.kinds, r.row, r.logits, b->target, r.d_wide, 1);
     double sum = 0;
     for (int i = 0; i < r.tokens; i++)
         sum += r.d_wide[i];

@@ -37,7 +37,7 @@ enum { SIDE = 37 };
 static void products_are_sums_of_products(void **state)
 {
     (void)state;
-    static float a[SIDE * SIDE], b[SIDE * SIDE], c[SIDE * SIDE], want[SIDE * SIDE], work[OPS_PRIM_WORK(SIDE)];
+    static float a[SIDE * SIDE], b[SIDE * SIDE], c[SIDE * SIDE], want[SIDE * SIDE], work[OPS_PRIM_WORK];
     for (int round = 0; round < 300; round++) {
         const int m = 1 + (int)rng(SIDE), n = 1 + (int)rng(SIDE), k = 1 + (int)rng(SIDE);
         const int turn_a = (int)rng(2), turn_b = (int)rng(2), add = (int)rng(2);
@@ -64,7 +64,7 @@ static void products_are_sums_of_products(void **state)
 static void gelu_and_surprise_are_their_formulas(void **state)
 {
     (void)state;
-    float x[77], y[77], logits[3 * 45], copy[3 * 45], surprise[3];
+    float x[77], y[77], logits[3 * 48], copy[3 * 48], surprise[3];
     int32_t target[3] = {0, 44, 7};
     for (size_t i = 0; i < 77; i++)
         x[i] = 8 * real();
@@ -74,17 +74,60 @@ static void gelu_and_surprise_are_their_formulas(void **state)
                want = v / 2 * (1 + tanh(sqrt(2 / 3.14159265358979) * (v + 0.044715 * v * v * v)));
         assert_true(fabs((double)y[i] - want) < 2e-6);
     }
-    for (size_t i = 0; i < 3 * 45; i++)
+    for (size_t i = 0; i < 3 * 48; i++)
         copy[i] = logits[i] = 30 * real();
-    ops_prim_surprise(3, 45, logits, target, surprise, 0);
+    ops_prim_surprise(3, 45, 48, logits, target, surprise, 0);
     for (size_t r = 0; r < 3; r++) {
         double sum = 0;
         for (size_t i = 0; i < 45; i++)
-            sum += exp((double)copy[r * 45 + i]);
-        assert_true(fabs((double)surprise[r] - log(sum) + (double)copy[r * 45 + (size_t)target[r]]) < 1e-4);
+            sum += exp((double)copy[r * 48 + i]);
+        assert_true(fabs((double)surprise[r] - log(sum) + (double)copy[r * 48 + (size_t)target[r]]) < 1e-4);
         for (size_t i = 0; i < 45; i++)
-            assert_true(fabs((double)logits[r * 45 + i] - exp((double)copy[r * 45 + i]) / sum) < 1e-6);
+            assert_true(fabs((double)logits[r * 48 + i] - exp((double)copy[r * 48 + i]) / sum) < 1e-6);
     }
+}
+
+/* One row of one head in double: the softmax of q k^T / sqrt(width) over the keys up to its own, and what it mixes. */
+static void attend_row(int n, int width, const float *first, int i, double *ret_share, double *ret)
+{
+    double sum = 0;
+    for (int j = 0; j <= i; j++) {
+        double dot = 0;
+        for (int d = 0; d < width; d++)
+            dot += (double)first[i * 3 * n + d] * (double)first[j * 3 * n + n + d];
+        sum += ret_share[j] = exp(dot / sqrt(width));
+    }
+    for (int d = 0; d < width; d++)
+        ret[d] = 0;
+    for (int j = 0; j <= i; j++)
+        for (int d = 0; d < width; d++)
+            ret[d] += (ret_share[j] /= d == 0 ? sum : 1) * (double)first[j * 3 * n + 2 * n + d];
+}
+
+enum { LONG = 300, LONG_DIM = 24 };
+
+static void attention_is_its_formula(void **state)
+{
+    (void)state;
+    static float qkv[LONG * 3 * LONG_DIM], y[LONG * LONG_DIM], share[LONG * LONG * 2], work[OPS_PRIM_WORK],
+        rows[OPS_PRIM_ROWS * (LONG + OPS_PRIM_LANE)];
+    const int32_t cuts[] = {0, 150, 153, 217, 282, LONG};
+    const int heads = 2, width = LONG_DIM / heads;
+    randoms(qkv, sizeof qkv / sizeof *qkv);
+    memset(rows, 0xff, sizeof rows); /* what scratch holds is not a number */
+    ops_prim_attend(LONG_DIM, heads, cuts, 5, qkv, y, share, rows, work);
+    const float *p = share;
+    for (int s = 0; s < 5; s++)
+        for (int h = 0; h < heads; h++)
+            for (int i = 0; i < cuts[s + 1] - cuts[s]; i++) {
+                double want_share[LONG], want[LONG_DIM];
+                attend_row(LONG_DIM, width, qkv + cuts[s] * 3 * LONG_DIM + h * width, i, want_share, want);
+                for (int j = 0; j <= i; j++)
+                    assert_true(fabs((double)*p++ - want_share[j]) < 1e-6);
+                for (int d = 0; d < width; d++)
+                    assert_true(fabs((double)y[(cuts[s] + i) * LONG_DIM + h * width + d] - want[d]) < 1e-5);
+            }
+    assert_int_equal(p - share, ops_prim_attend_shares(cuts, 5, heads));
 }
 
 static ops_seqlm *small(uint64_t seed)
@@ -217,6 +260,38 @@ static void batch_mates_and_the_future_change_nothing(void **state)
     ops_seqlm_free(m);
 }
 
+/* A batch that is scored in several parts, with sequences longer than a part. */
+static void large_batches_are_the_same_as_small_ones(void **state)
+{
+    (void)state;
+    enum { SEQS = 9, CONTEXT = 200, TOKENS = SEQS * CONTEXT };
+    static int32_t many[TOKENS], after[TOKENS];
+    static float together[TOKENS], alone[CONTEXT];
+    const ops_seqlm_config c = {.kinds = 33, .dim = 20, .heads = 4, .layers = 2, .context = CONTEXT};
+    int32_t cuts[SEQS + 1] = {0};
+    ops_seqlm *m = NULL;
+    assert_int_equal(ops_seqlm_new(&c, 4, &m, NULL), OPS_OK);
+    for (int s = 0; s < SEQS; s++)
+        cuts[s + 1] = cuts[s] + (s % 3 == 0 ? CONTEXT : 1 + (int32_t)rng(90));
+    for (int i = 0; i < TOKENS; i++) {
+        many[i] = (int32_t)rng(33);
+        after[i] = (int32_t)rng(33);
+    }
+    assert_int_equal(ops_seqlm_score(m, &(ops_seqlm_batch){many, after, cuts, SEQS}, together, NULL), OPS_OK);
+    for (int s = 0; s < SEQS; s++) {
+        const int32_t one[2] = {0, cuts[s + 1] - cuts[s]};
+        const ops_seqlm_batch b = {many + cuts[s], after + cuts[s], one, 1};
+        float chance[33];
+        assert_int_equal(ops_seqlm_score(m, &b, alone, NULL), OPS_OK);
+        assert_memory_equal(alone, together + cuts[s], (size_t)one[1] * sizeof *alone);
+        assert_int_equal(
+            ops_seqlm_expect(m, &(ops_seqlm_batch){many, after, cuts, SEQS}, cuts[s + 1] - 1, chance, NULL),
+            OPS_OK);
+        assert_true(fabsf(-logf(chance[after[cuts[s + 1] - 1]]) - together[cuts[s + 1] - 1]) < 1e-4f);
+    }
+    ops_seqlm_free(m);
+}
+
 static void files_come_back(void **state)
 {
     (void)state;
@@ -313,10 +388,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_are_sums_of_products),
         cmocka_unit_test(gelu_and_surprise_are_their_formulas),
+        cmocka_unit_test(attention_is_its_formula),
         cmocka_unit_test(gradients_are_slopes),
         cmocka_unit_test(adamw_is_its_formula),
         cmocka_unit_test(training_learns_and_repeats),
         cmocka_unit_test(batch_mates_and_the_future_change_nothing),
+        cmocka_unit_test(large_batches_are_the_same_as_small_ones),
         cmocka_unit_test(files_come_back),
         cmocka_unit_test(bad_batches_are_named),
         cmocka_unit_test(every_allocation_fails_once),
