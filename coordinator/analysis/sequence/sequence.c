@@ -123,6 +123,8 @@ ops_status ops_sequence_judge(ops_sequence *s, const uint64_t *events, size_t n,
         v.anomalous = true;
         v.score += s->info.threshold; /* above everything that is no alarm */
     }
+    if (v.anomalous)
+        v.place = seq_order_judge(&s->order, x->ev.v, x->ev.n).worst;
     *ret = v;
     return OPS_OK;
 }

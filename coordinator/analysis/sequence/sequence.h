@@ -48,6 +48,7 @@ typedef struct ops_sequence_verdict {
     bool anomalous; /* score above the model's threshold, or an event never seen before */
     double level
         [OPS_SEQUENCE_PARTS]; /* -log10 of the share of normal sessions at least this odd; 0: nothing odd */
+    size_t place;             /* of the event that surprised most, of an anomalous one; n: the end */
     size_t new_kinds;         /* distinct events never learnt */
     bool cut;                 /* longer than OPS_SEQUENCE_EVENTS_MAX */
 } ops_sequence_verdict;
