@@ -136,7 +136,9 @@ static ops_status open_owners(opsd_daemon *d, ops_err *reterr)
         .commit_interval_ns = (int64_t)ops_conf_uint(c, KEY_ANALYSIS_COMMIT) * NS_PER_MS,
         .limits = {.streams_max = ops_conf_uint(c, KEY_ANALYSIS_STREAMS),
                    .templates_per_tenant_max = ops_conf_uint(c, KEY_ANALYSIS_TEMPLATES),
-                   .lateness_ns = (int64_t)ops_conf_uint(c, KEY_ANALYSIS_LATENESS) * NS_PER_MS},
+                   .lateness_ns = (int64_t)ops_conf_uint(c, KEY_ANALYSIS_LATENESS) * NS_PER_MS,
+                   .watches_max = ops_conf_uint(c, KEY_ANALYSIS_SESSIONS),
+                   .sessions_ignored = ops_conf_uint(c, KEY_ANALYSIS_SESSIONS) == 0},
         /* What the intake let in within two generations may have come and gone. */
         .series_max = 2 * ops_conf_uint(c, KEY_METRICS_SERIES),
         .on_effects = on_effects,

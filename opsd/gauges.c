@@ -16,6 +16,7 @@ enum {
     ROW_LAG,
     ROW_STREAMS,
     ROW_TEMPLATES,
+    ROW_WATCHES,
     ROW_SERIES,
     ROW_SERIES_BYTES,
     ROW_SERIES_ADMITTED,
@@ -51,6 +52,8 @@ static const ops_metric_desc rows[ROW_COUNT] = {
                  OPS_METRIC_GAUGE, .labels = {"partition"}, .series_max = 256},
     [ROW_STREAMS] = {"opsd_streams", "Streams known.", OPS_METRIC_GAUGE},
     [ROW_TEMPLATES] = {"opsd_templates", "Templates alive.", OPS_METRIC_GAUGE},
+    [ROW_WATCHES] = {"opsd_session_streams", "Streams whose sessions are watched, or learnt to that end.",
+                     OPS_METRIC_GAUGE},
     [ROW_SERIES] = {"opsd_series", "Series of metrics known.", OPS_METRIC_GAUGE},
     [ROW_SERIES_BYTES] = {"opsd_series_bytes", "Memory of their baselines.", OPS_METRIC_GAUGE},
     [ROW_SERIES_ADMITTED] = {"opsd_series_admitted",
@@ -122,7 +125,7 @@ static void set(opsd_daemon *d, size_t row, const char *label, double value)
 
 static void partitions(opsd_daemon *d)
 {
-    double streams = 0, templates = 0, limited = 0, off = 0, series = 0, bytes = 0;
+    double streams = 0, templates = 0, watches = 0, limited = 0, off = 0, series = 0, bytes = 0;
     uint32_t n = (uint32_t)ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
     for (uint32_t i = 0; i < n; i++) {
         ops_partition_info info;
@@ -135,6 +138,7 @@ static void partitions(opsd_daemon *d)
         set(d, ROW_LAG, label, (double)info.lag_ns / 1e9);
         streams += (double)info.stats.streams;
         templates += (double)info.stats.templates;
+        watches += (double)info.stats.watches;
         series += (double)info.series.series;
         bytes += (double)info.series.baseline_bytes;
         limited += (double)info.pins.limited;
@@ -142,6 +146,7 @@ static void partitions(opsd_daemon *d)
     }
     set(d, ROW_STREAMS, NULL, streams);
     set(d, ROW_TEMPLATES, NULL, templates);
+    set(d, ROW_WATCHES, NULL, watches);
     set(d, ROW_SERIES, NULL, series);
     set(d, ROW_SERIES_BYTES, NULL, bytes);
     set(d, ROW_SERIES_ADMITTED, NULL, (double)ops_intake_series(d->intake));

@@ -191,6 +191,12 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
     [KEY_ANALYSIS_LATENESS] = {"analysis.lateness", OPS_CONF_DURATION, "3s", .max = 10 * MINUTE_MS,
                                .help = "How long a window waits for records that come late.",
                                .help_zh = "窗口等待迟到记录的时长。"},
+    [KEY_ANALYSIS_SESSIONS] =
+        {"analysis.session_streams", OPS_CONF_UINT, "32", .max = 4096,
+         .help = "Streams of a partition whose sessions (the lines of one request) are learnt and watched; "
+                 "up to 5 MiB each; 0: none.",
+         .help_zh =
+             "每个分区中学习并监视会话（同一请求的日志行）的流数量上限，每个最多占 5 MiB；0 表示不启用。"},
     [KEY_ANALYSIS_PINS] =
         {"analysis.template_pins", OPS_CONF_STR, "", .traits = OPS_CONF_RELOAD,
          .help = "YAML file of what operators say about templates: one, apart, slots; read again when "

@@ -4,6 +4,7 @@
 
 #include "base/log/log.h"
 #include "base/mem/alloc.h"
+#include "coordinator/analysis/session/key.h"
 #include "coordinator/shard/candidate_codec.h"
 #include "coordinator/shard/owner_internal.h"
 #include "proto/codec/sample.h"
@@ -105,6 +106,17 @@ static void tell_new_template(partition *p, ops_slice tenant, ops_slice service,
         c->on_template(c->u, tenant, service, hit->id, info.text);
 }
 
+/* What the record's lines are one session by, as far as it says so itself. */
+static ops_slice session_of(const ops_record *r)
+{
+    if (r->trace_id.n > 0)
+        return r->trace_id;
+    for (uint32_t i = 0; i < r->attr_count; i++)
+        if (r->attrs[i].val.n > 0 && ops_session_key_name(r->attrs[i].key))
+            return r->attrs[i].val;
+    return ops_slice_of("", 0);
+}
+
 static ops_status analyse(void *u, ops_slice tenant, uint32_t index, const ops_record *r)
 {
     struct stretch *s = u;
@@ -112,6 +124,7 @@ static ops_status analyse(void *u, ops_slice tenant, uint32_t index, const ops_r
     const ops_event e = {.tenant = tenant,
                          .service = r->service,
                          .message = r->message,
+                         .session = session_of(r),
                          .time_ns = r->time_ns,
                          .recv_ns = r->recv_ns,
                          .severity = r->severity,

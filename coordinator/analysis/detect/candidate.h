@@ -24,6 +24,7 @@ typedef enum ops_candidate_kind {
     OPS_CANDIDATE_CHANGE,         /* many new templates at once, no rise of errors: a deploy, a new role */
     OPS_CANDIDATE_METRIC =
         9, /* a series of numbers left what is usual for it; 8 is what the API calls alerts */
+    OPS_CANDIDATE_SEQUENCE, /* sessions are unlike those of normal traffic: other lines, another order, other numbers */
     OPS_CANDIDATE_KIND_COUNT
 } ops_candidate_kind;
 

@@ -64,7 +64,7 @@ static void add_evidence(const ops_pipeline *p, const stream *s, ops_candidate *
 {
     bool errors = c->kind != OPS_CANDIDATE_CHANGE, taken[EVIDENCE_RING] = {false};
     const ops_miner *m = p->tenants.v[s->tenant]->miner;
-    for (int again = 0; again < 2; again++)
+    for (int again = c->evidence_count > 0 ? 2 : 0; again < 2; again++)
         for (uint32_t i = 0; i < EVIDENCE_RING && c->evidence_count < OPS_CANDIDATE_EVIDENCE_MAX; i++) {
             const piece *e = &s->ring[(s->ring_at + EVIDENCE_RING - 1 - i) % EVIDENCE_RING];
             if (e->text == NULL || taken[i] || e->time_ns < c->start_ns || e->error != errors)
@@ -89,7 +89,7 @@ static void add_evidence(const ops_pipeline *p, const stream *s, ops_candidate *
     }
 }
 
-static void tell(ops_pipeline *p, stream *s, ops_candidate *c)
+void ops_stream_tell(ops_pipeline *p, stream *s, ops_candidate *c)
 {
     const tenant *t = p->tenants.v[s->tenant];
     c->tenant = ops_slice_of(t->name, t->name_n);
@@ -160,7 +160,7 @@ static void tell_episode(ops_pipeline *p, stream *s, int64_t w)
                       ep->best_high, odds(c.p_value, chance));
     if (t.text.n > 0)
         ops_strbuf_printf(&p->words, ": " OPS_SLICE_FMT, t.text.n > 200 ? 200 : (int)t.text.n, t.text.p);
-    tell(p, s, &c);
+    ops_stream_tell(p, s, &c);
     s->ep.told = true;
     s->ep.told_w = w;
 }
@@ -351,7 +351,7 @@ static void judge_birth(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
     ops_strbuf_printf(&p->words,
                       OPS_SLICE_FMT ": a service not seen before, and %.0f %% of its records are errors",
                       (int)s->service_n, s->service, 100 * c.value);
-    tell(p, s, &c);
+    ops_stream_tell(p, s, &c);
 }
 
 static void judge_load(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
@@ -390,7 +390,7 @@ static void judge_load(ops_pipeline *p, stream *s, const slot *sl, int64_t w)
     ops_strbuf_printf(&p->words,
                       OPS_SLICE_FMT ": %.0f records in 10 s where %.0f to %.0f are usual, for %u s now",
                       (int)s->service_n, s->service, x, c.expected_low, c.expected_high, run * 10);
-    tell(p, s, &c);
+    ops_stream_tell(p, s, &c);
 }
 
 /* The template that the stream spoke last, for want of a line that is not there. */
@@ -430,7 +430,7 @@ static void tell_silence(ops_pipeline *p, stream *s, double windows, double chan
                       OPS_SLICE_FMT ": no record for %.0f s, where about %.1f in 10 s are usual and it was "
                                     "never silent for more than %u s",
                       (int)s->service_n, s->service, windows * 10, s->total.mean, s->total.gap_max * 10);
-    tell(p, s, &c);
+    ops_stream_tell(p, s, &c);
 }
 
 static void judge_silence(ops_pipeline *p, stream *s, int64_t w, bool others_alive)
@@ -487,7 +487,7 @@ static void judge_change(ops_pipeline *p, stream *s, int64_t w)
                       ": %u kinds of message not seen here before that stay, within a minute and without "
                       "more errors: a deploy or a change of role",
                       (int)s->service_n, s->service, s->new_recent);
-    tell(p, s, &c);
+    ops_stream_tell(p, s, &c);
 }
 
 static void learn(stream *s, slot *sl, int64_t w)
@@ -570,6 +570,7 @@ static void close_one(ops_pipeline *p, stream *s, int64_t w, bool others_alive)
     } else {
         judge_birth(p, s, sl, w);
     }
+    ops_stream_sessions_close(p, s, w);
     learn(s, own, w);
     p->stats.windows_closed++;
     s->dirty = true;

@@ -21,6 +21,7 @@ ops_status ops_pipeline_new(const ops_pipeline_limits *limits, ops_pipeline **re
     if (l->streams_max < 2 * l->tenants_max)
         l->streams_max = 2 * l->tenants_max;
     l->series_per_stream_max = l->series_per_stream_max != 0 ? l->series_per_stream_max : 2048;
+    l->watches_max = l->watches_max != 0 ? l->watches_max : 32;
     l->lateness_ns = l->lateness_ns > 0 ? l->lateness_ns : 3 * second_ns;
     l->lateness_ns = l->lateness_ns < WINDOW_NS ? l->lateness_ns : WINDOW_NS - 1;
     p->event_ns = p->alive_ns = INT64_MIN;
@@ -47,6 +48,7 @@ void ops_pipeline_free(ops_pipeline *p)
     }
     ops_vec_done(&p->streams);
     ops_vec_done(&p->tenants);
+    ops_pipeline_sessions_free(p);
     ops_map_free(p->tenant_of);
     ops_map_free(p->stream_of);
     ops_strbuf_done(&p->text);
@@ -141,6 +143,8 @@ static void count(ops_pipeline *p, stream *s, const ops_event *e, uint64_t id)
     if (young || (error && (r == NULL || r->count[k] <= 2)))
         ops_stream_keep(s, e, id, error);
     s->dirty = true;
+    if (s->watch != NULL && !e->echo)
+        ops_stream_sessions_add(s, e, id, w, words != OPS_FAILURE_NONE);
     if (another_second && s->ep.on && !s->ep.told)
         ops_stream_judge_open(p, s, w, e->time_ns);
 }
@@ -280,6 +284,7 @@ void ops_pipeline_stats_get(const ops_pipeline *p, ops_pipeline_stats *ret)
     *ret = p->stats;
     ret->streams = p->streams.n;
     ret->tenants = p->tenants.n;
+    ret->watches = p->watches;
     ret->templates = 0;
     for (size_t i = 0; i < p->tenants.n; i++) {
         ops_miner_stats st;

@@ -36,12 +36,15 @@ typedef struct ops_pipeline_limits {
         series_per_stream_max; /* (stream, template) pairs; default 2,048; further ones count in the stream only */
     size_t templates_per_tenant_max; /* default 16,384 */
     int64_t lateness_ns;             /* default 3 s */
+    size_t watches_max;    /* streams whose sessions are watched; default 32; those learnt later are not */
+    bool sessions_ignored; /* no sessions at all */
     ops_pipeline_on_candidate on_candidate;
     void *u;
 } ops_pipeline_limits;
 
 typedef struct ops_event {
     ops_slice tenant, service, message;
+    ops_slice session;        /* key of the request or trace it belongs to; empty: the message may name one */
     int64_t time_ns, recv_ns; /* unix ns */
     uint8_t severity; /* OpenTelemetry severity number: 0 unknown, 1..24; 13 WARN, 17 ERROR, 21 FATAL */
     bool
@@ -61,6 +64,7 @@ typedef struct ops_stream_info {
 typedef struct ops_pipeline_stats {
     uint64_t records, late, clamped, series_full, streams_full, candidates, windows_closed;
     size_t streams, tenants, templates;
+    size_t watches; /* streams whose sessions are watched, or learnt to that end */
 } ops_pipeline_stats;
 
 OPS_MUST_USE ops_status ops_pipeline_new(const ops_pipeline_limits *limits, ops_pipeline **ret,

@@ -7,6 +7,7 @@
 #include "base/text/strbuf.h"
 #include "coordinator/analysis/detect/failure_words.h"
 #include "coordinator/analysis/pipeline/pipeline.h"
+#include "coordinator/analysis/session/watch.h"
 #include "coordinator/analysis/window/series.h"
 
 #define SECOND_NS ((int64_t)1000000000)
@@ -104,6 +105,7 @@ typedef struct stream {
     episode ep;
     piece ring[EVIDENCE_RING];
     uint32_t ring_at;
+    ops_session_watch *watch; /* NULL: its sessions are not watched */
     bool dirty;
 } stream;
 
@@ -121,6 +123,8 @@ struct ops_pipeline {
     ops_strbuf text, words;
     ops_pin_set pins; /* the caller's */
     bool pinned;
+    size_t watches;
+    ops_map64 *loading; /* stream's key -> watch, between load and load_done */
 };
 
 static inline int64_t window_of(int64_t ns)
@@ -149,7 +153,18 @@ void ops_stream_close(ops_pipeline *p, stream *s, int64_t upto_w, bool others_al
 void ops_stream_judge_open(ops_pipeline *p, stream *s, int64_t w, int64_t time_ns);
 /* Nothing came for quiet_ns of the event clock: too early for a finding of its own, soon enough to bear out another. */
 void ops_stream_judge_hush(ops_pipeline *p, stream *s, int64_t quiet_ns);
+/* Adds who it is of and evidence, and hands the candidate out; its words are in p->words. */
+void ops_stream_tell(ops_pipeline *p, stream *s, ops_candidate *c);
 /* Errors are judged from here on. */
 bool ops_stream_judged(const stream *s, int64_t w);
+
+/* sessions.c */
+/* A line of window w, which is open. */
+void ops_stream_sessions_add(stream *s, const ops_event *e, uint64_t id, int64_t w, bool failure);
+void ops_stream_sessions_close(ops_pipeline *p, stream *s, int64_t w);
+ops_status ops_stream_sessions_save(stream *s, ops_miner_emit emit, void *u);
+ops_status ops_pipeline_sessions_load(ops_pipeline *p, ops_slice key, ops_slice val);
+ops_status ops_pipeline_sessions_load_done(ops_pipeline *p);
+void ops_pipeline_sessions_free(ops_pipeline *p);
 
 #endif

@@ -1,11 +1,13 @@
-/* A pipeline as records. Keys: "x" meta; "n" + tenant index; "s" + stream key (8 bytes); "k" + tenant index + a key of its miner. */
+/* A pipeline as records. Keys: "x" meta; "n" + tenant index; "s" + stream key (8 bytes); "k" + tenant index + a key of its miner; "q" + stream key +
+ * a key of the watch over its sessions. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/pipeline/state.h"
 
-enum { RECORD_VERSION = 2, TEXT_MAX = 4096 };
+/* Version 2 had no watches. */
+enum { RECORD_VERSION = 3, READ_FROM = 2, TEXT_MAX = 4096 };
 
 typedef struct forward {
     ops_miner_emit emit;
@@ -296,9 +298,12 @@ ops_status ops_pipeline_save_dirty(ops_pipeline *p, ops_miner_emit emit, void *u
     ops_status st = OPS_OK;
     for (uint32_t i = 0; i < p->tenants.n && st == OPS_OK; i++)
         st = save_tenant(p, i, emit, u, reterr);
-    for (size_t i = 0; i < p->streams.n && st == OPS_OK; i++)
+    for (size_t i = 0; i < p->streams.n && st == OPS_OK; i++) {
         if (p->streams.v[i]->dirty)
             st = save_stream(p, p->streams.v[i], emit, u);
+        if (st == OPS_OK)
+            st = ops_stream_sessions_save(p->streams.v[i], emit, u);
+    }
     if (st == OPS_OK) {
         ops_strbuf_clear(&p->text);
         ops_record_u(&p->text, RECORD_VERSION);
@@ -404,7 +409,8 @@ static ops_status load_stream(ops_pipeline *p, uint64_t key, ops_record_reader *
 
 static ops_status load_meta(ops_pipeline *p, ops_record_reader *r)
 {
-    bool known = ops_record_get_u(r) == RECORD_VERSION;
+    const uint64_t version = ops_record_get_u(r);
+    const bool known = version >= READ_FROM && version <= RECORD_VERSION;
     p->event_ns = ops_record_get_i(r);
     p->alive_ns = ops_record_get_i(r);
     uint64_t *n[] = {&p->stats.records,       &p->stats.late,         &p->stats.clamped,
@@ -426,6 +432,8 @@ ops_status ops_pipeline_load(ops_pipeline *p, ops_slice key, ops_slice val, ops_
         st = load_stream(p, ops_get_be64(key.p + 1), &r);
     else if (key.n == 1 && key.p[0] == 'x')
         st = load_meta(p, &r);
+    else if (key.n > 9 && key.p[0] == 'q')
+        st = ops_pipeline_sessions_load(p, key, val);
     else if (key.n > 5 && key.p[0] == 'k') {
         uint32_t i = ops_get_be32(key.p + 1);
         tenant *t = tenant_at(p, i);
@@ -454,6 +462,9 @@ ops_status ops_pipeline_load_done(ops_pipeline *p, ops_err *reterr)
         st = ops_miner_load_done(p->tenants.v[i]->miner, reterr);
     if (st != OPS_OK)
         return st;
+    st = ops_pipeline_sessions_load_done(p);
+    if (st != OPS_OK)
+        return ops_fail(reterr, st, "the sessions of a stream");
     if (p->streams.n > 0)
         qsort(p->streams.v, p->streams.n, sizeof p->streams.v[0], by_first);
     /* keys in stream_of were made with the tenants' names of that moment */

@@ -73,6 +73,7 @@ void ops_stream_free(stream *s)
         ops_vec_done(&s->slots[i].rows);
     for (size_t i = 0; i < EVIDENCE_RING; i++)
         ops_free(s->ring[i].text);
+    ops_session_watch_free(s->watch);
     ops_free(s->service);
     ops_free(s);
 }
