@@ -12,6 +12,7 @@ const char *ops_candidate_kind_name(ops_candidate_kind kind)
         [OPS_CANDIDATE_CHANGE] = "change",
         [OPS_CANDIDATE_METRIC] = "metric",
         [OPS_CANDIDATE_SEQUENCE] = "sequence",
+        [OPS_CANDIDATE_RUNOUT] = "runout",
     };
     return kind > 0 && kind < OPS_CANDIDATE_KIND_COUNT && names[kind] != NULL ? names[kind] : "unknown";
 }

@@ -25,6 +25,7 @@ typedef enum ops_candidate_kind {
     OPS_CANDIDATE_METRIC =
         9, /* a series of numbers left what is usual for it; 8 is what the API calls alerts */
     OPS_CANDIDATE_SEQUENCE, /* sessions are unlike those of normal traffic: other lines, another order, other numbers */
+    OPS_CANDIDATE_RUNOUT, /* something is on its way into a limit: full, used up */
     OPS_CANDIDATE_KIND_COUNT
 } ops_candidate_kind;
 

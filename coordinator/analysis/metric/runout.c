@@ -121,7 +121,8 @@ void ops_runout_ask(const ops_runout *r, double limit, bool falling, ops_runout_
     l.slope *= sign;
     ret->per_s = sign * l.slope;
     ret->reached = l.at >= to;
-    double var = variance(r, &alike) * alike;
+    double var = variance(r, &alike) * alike, error = sqrt(fmax(var * l.var_slope, 0));
+    ret->sure = error > 0 ? l.slope / error : 0;
     if (ret->reached || !(l.slope > Z95 * sqrt(var * l.var_slope)))
         return;
     ret->in_s = (to - l.at) / l.slope;

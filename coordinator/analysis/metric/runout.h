@@ -37,6 +37,7 @@ typedef struct ops_runout_forecast {
     double in_s;          /* seconds after the newest sample; valid when certain */
     double low_s, high_s; /* 95 % interval of it; high_s may be infinite */
     double per_s;         /* growth per second */
+    double sure;          /* of it, in its own standard errors; 0: not known */
 } ops_runout_forecast;
 
 /* `memory` samples tell the slope, 20 and more; 0 takes 240 (an hour of 15 s, ten hours of 150 s). */

@@ -137,6 +137,8 @@ static ops_status judge(ops_monitor *m, series *s, const ops_monitor_sample *x, 
 {
     ops_baseline_verdict v;
     ops_status st = ops_monitor_baseline(s, reterr);
+    if (st == OPS_OK)
+        st = ops_monitor_fill_new(s, reterr);
     if (st == OPS_OK && ops_baseline_add(s->baseline, x->time_ns, value, &v) != OPS_OK)
         st = ops_fail(reterr, OPS_ENOMEM, "a series' baseline");
     if (st != OPS_OK)
@@ -151,6 +153,8 @@ static ops_status judge(ops_monitor *m, series *s, const ops_monitor_sample *x, 
     s->score = v.score;
     if (v.alert)
         tell(m, s, x, &v);
+    if (s->fill != NULL)
+        ops_monitor_fill(m, s, x);
     return OPS_OK;
 }
 
@@ -176,6 +180,9 @@ static ops_status add(ops_monitor *m, const ops_monitor_sample *x, ops_monitor_f
     if (s->kind != x->kind) { /* what it is was told otherwise: begins anew as that */
         s->kind = (uint8_t)x->kind;
         s->has_last = false;
+        ops_free(s->fill);
+        s->fill = NULL;
+        s->asked = false;
     }
     *ret = !in_order  ? (x->time_ns == s->last_ns ? OPS_MONITOR_REPEATED : OPS_MONITOR_LATE)
            : x->stale ? OPS_MONITOR_ENDED

@@ -12,6 +12,7 @@ void ops_monitor_series_free(series *s)
         return;
     ops_baseline_free(s->baseline);
     ops_free(s->tail);
+    ops_free(s->fill);
     ops_free(s->name);
     ops_free(s);
 }
@@ -162,9 +163,9 @@ void ops_monitor_weigh(ops_monitor *m, series *s)
 /* What saving the series will take: its record, and the baseline's when that is due. */
 void ops_monitor_touch(ops_monitor *m, series *s)
 {
-    enum { RECORD_BYTES = 256 + OPS_MONITOR_TAIL * 18, WHOLE_BYTES = 8192 };
+    enum { RECORD_BYTES = 256 + OPS_MONITOR_TAIL * 18, FILL_BYTES = 300, WHOLE_BYTES = 8192 };
     if (!s->dirty)
-        m->dirty_bytes += RECORD_BYTES + name_of(s).n;
+        m->dirty_bytes += RECORD_BYTES + (s->fill != NULL ? FILL_BYTES : 0) + name_of(s).n;
     s->dirty = true;
     if (s->tail_n == OPS_MONITOR_TAIL && !s->whole) {
         s->whole = true;

@@ -6,6 +6,7 @@
 #include "base/coll/vec.h"
 #include "base/text/strbuf.h"
 #include "coordinator/analysis/metric/baseline.h"
+#include "coordinator/analysis/metric/runout.h"
 #include "coordinator/analysis/monitor/monitor.h"
 
 enum {
@@ -19,6 +20,15 @@ typedef struct point {
     int64_t time_ns;
     double value;
 } point;
+
+/* A gauge that may run into a limit. */
+typedef struct filling {
+    ops_runout line, late; /* `late` remembers a quarter of what `line` does: does it still go on? */
+    double far,
+        block_far; /* nearest to the limit, before the block of samples at hand and in it; greater is nearer */
+    uint32_t block_n, sure_n, quiet_n;
+    double told_s; /* time left when it was last told; 0: not told */
+} filling;
 
 typedef struct series {
     uint64_t id; /* of its records */
@@ -37,6 +47,8 @@ typedef struct series {
     double judged, low, high, score; /* of the newest judged sample */
     ops_baseline *baseline;          /* NULL: nothing was judged yet */
     size_t bytes;                    /* of the baseline, as the sum has it */
+    bool asked;                      /* whether its name tells of a limit */
+    filling *fill;                   /* NULL: nothing it could run into */
     uint32_t tail_n;                 /* judged since the baseline was written */
     point *tail;                     /* OPS_MONITOR_TAIL of them; made with the baseline */
 } series;
@@ -79,6 +91,23 @@ void ops_monitor_weigh(ops_monitor *m, series *s);
 void ops_monitor_touch(ops_monitor *m, series *s);
 /* The series of that name, or NULL. */
 series *ops_monitor_series_find(ops_monitor *m, ops_slice tenant, ops_slice service, ops_slice text);
+
+/* limit.c */
+typedef struct ops_monitor_bound {
+    double limit;
+    bool falling; /* runs down to it */
+} ops_monitor_bound;
+/* By its name a series of that text could run into something. */
+bool ops_monitor_may_fill(ops_slice text);
+/* What the series runs into now, after its newest judged value; false: nothing known, or it is beyond. Uses m->text. */
+bool ops_monitor_limit(ops_monitor *m, const series *s, ops_monitor_bound *ret);
+
+/* fill.c */
+void ops_monitor_fill_init(filling *f);
+/* Gives the series a forecast, if its name tells of a limit. */
+ops_status ops_monitor_fill_new(series *s, ops_err *reterr);
+/* A judged sample of a series that has s->fill. */
+void ops_monitor_fill(ops_monitor *m, series *s, const ops_monitor_sample *x);
 
 /* mean.c */
 /* X_sum or X_count was judged: when both were at this time, what X_mean is then. False: there is none. `ret_text` takes

@@ -5,7 +5,8 @@
 #include "coordinator/analysis/monitor/state.h"
 #include "coordinator/analysis/window/record.h"
 
-enum { VERSION = 1, ID_KEY_BYTES = 10 };
+/* Of a series, version 1 had no forecast. */
+enum { VERSION = 1, SERIES_VERSION = 2, ID_KEY_BYTES = 10 };
 
 static ops_slice id_key(char buf[static ID_KEY_BYTES], char what, uint64_t id)
 {
@@ -15,14 +16,60 @@ static ops_slice id_key(char buf[static ID_KEY_BYTES], char what, uint64_t id)
     return ops_slice_of(buf, ID_KEY_BYTES);
 }
 
+static void put_line(ops_strbuf *b, const ops_runout *l)
+{
+    const double v[] = {l->n,  l->t,   l->x,    l->tt,        l->tx,      l->n2,
+                        l->t2, l->tt2, l->base, l->last_left, l->left_sq, l->left_next};
+    ops_record_u(b, l->samples);
+    ops_record_i(b, l->last_ns);
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
+        ops_record_f(b, v[i]);
+}
+
+static void get_line(ops_runout *l, ops_record_reader *r)
+{
+    double *const v[] = {&l->n,  &l->t,   &l->x,    &l->tt,        &l->tx,      &l->n2,
+                         &l->t2, &l->tt2, &l->base, &l->last_left, &l->left_sq, &l->left_next};
+    l->samples = ops_record_get_u(r);
+    l->last_ns = ops_record_get_i(r);
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
+        *v[i] = ops_record_get_f(r);
+}
+
+static void put_fill(ops_strbuf *b, const filling *f)
+{
+    put_line(b, &f->line);
+    put_line(b, &f->late);
+    ops_record_u(b, f->block_n);
+    ops_record_u(b, f->sure_n);
+    ops_record_u(b, f->quiet_n);
+    ops_record_f(b, f->far);
+    ops_record_f(b, f->block_far);
+    ops_record_f(b, f->told_s);
+}
+
+static bool get_fill(filling *f, ops_record_reader *r)
+{
+    get_line(&f->line, r);
+    get_line(&f->late, r);
+    const uint64_t block_n = ops_record_get_u(r), sure_n = ops_record_get_u(r), quiet_n = ops_record_get_u(r);
+    f->block_n = (uint32_t)block_n;
+    f->sure_n = (uint32_t)sure_n;
+    f->quiet_n = (uint32_t)quiet_n;
+    f->far = ops_record_get_f(r);
+    f->block_far = ops_record_get_f(r);
+    f->told_s = ops_record_get_f(r);
+    return !r->bad && block_n < UINT16_MAX && sure_n < UINT16_MAX && quiet_n < UINT16_MAX;
+}
+
 static void put_series(ops_strbuf *b, const series *s)
 {
-    ops_record_u(b, VERSION);
+    ops_record_u(b, SERIES_VERSION);
     ops_record_s(b, series_tenant(s));
     ops_record_s(b, series_service(s));
     ops_record_s(b, series_text(s));
     ops_record_u(b, s->kind);
-    ops_record_u(b, s->stale * 4u + s->has_last * 2u + (s->baseline != NULL));
+    ops_record_u(b, (s->fill != NULL) * 8u + s->stale * 4u + s->has_last * 2u + (s->baseline != NULL));
     const uint64_t n[] = {s->samples, s->late, s->repeated, s->resets};
     for (size_t i = 0; i < sizeof n / sizeof *n; i++)
         ops_record_u(b, n[i]);
@@ -37,6 +84,8 @@ static void put_series(ops_strbuf *b, const series *s)
         ops_record_i(b, s->tail[i].time_ns);
         ops_record_f(b, s->tail[i].value);
     }
+    if (s->fill != NULL)
+        put_fill(b, s->fill);
 }
 
 static ops_status save_series(ops_monitor *m, series *s, ops_monitor_emit emit, void *u)
@@ -118,7 +167,7 @@ static bool get_numbers(series *s, ops_record_reader *r)
         s->tail[i].value = ops_record_get_f(r);
     }
     s->tail_n = (uint32_t)tail;
-    return ops_record_whole(r);
+    return (s->fill == NULL || get_fill(s->fill, r)) && ops_record_whole(r);
 }
 
 static ops_status corrupt(ops_slice key, ops_err *reterr)
@@ -136,8 +185,9 @@ static ops_status load_series(ops_monitor *m, uint64_t id, ops_slice key, ops_sl
                     service = ops_record_get_s(&r, NAME_BYTES_MAX),
                     text = ops_record_get_s(&r, SERIES_BYTES_MAX);
     const uint64_t kind = ops_record_get_u(&r), flags = ops_record_get_u(&r);
-    if (r.bad || version != VERSION || kind < OPS_MONITOR_GAUGE || kind >= OPS_MONITOR_KIND_COUNT ||
-        flags > 7 || ops_map64_has(m->by_id, id))
+    if (r.bad || version < VERSION || version > SERIES_VERSION || kind < OPS_MONITOR_GAUGE ||
+        kind >= OPS_MONITOR_KIND_COUNT || flags > (version == VERSION ? 7 : 15) ||
+        ops_map64_has(m->by_id, id))
         return corrupt(key, reterr);
     const size_t before = m->all.n;
     series *s = ops_monitor_series_put(m, tenant, service, text);
@@ -151,6 +201,11 @@ static ops_status load_series(ops_monitor *m, uint64_t id, ops_slice key, ops_sl
     s->tail = s->known ? ops_calloc(OPS_MONITOR_TAIL, sizeof *s->tail) : NULL;
     if (s->known && s->tail == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a series' samples");
+    s->fill = (flags & 8) != 0 ? ops_calloc(1, sizeof *s->fill) : NULL;
+    if ((flags & 8) != 0 && s->fill == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "a series' forecast");
+    if (s->fill != NULL)
+        ops_monitor_fill_init(s->fill);
     return get_numbers(s, &r) ? OPS_OK : corrupt(key, reterr);
 }
 
