@@ -199,6 +199,8 @@ static entry *group_of(const ops_finding_book *b, const ops_candidate *c)
         if (c->start_ns - e->f.last_ns > b->lim.group_gap_ns &&
             c->end_ns - e->f.last_ns > b->lim.group_gap_ns)
             continue;
+        if ((e->f.kind == OPS_CANDIDATE_RUNOUT) != (c->kind == OPS_CANDIDATE_RUNOUT))
+            continue; /* what is to come is told beside what is odd now, never under it */
         if (has_service(e, c->service) ||
             mean_the_same(b, e->f.template_ids, e->f.template_count, c->template_ids, c->template_count))
             return e;

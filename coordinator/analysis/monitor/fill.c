@@ -1,6 +1,6 @@
 /* Gauges on their way into a limit: what is told of them, and when.
  *
- * A forecast is a straight line's; what keeps it quiet is asked of it here. The growth must be certain to five of its
+ * A forecast is a straight line's, with a long memory or, where it bent, a short one; what keeps it quiet is asked of it here. The growth must be certain to five of its
  * standard errors and still go on of late; the hit lies no further ahead than three times what the line remembers, a
  * quarter of that while the series may be on the way up of its first day, and half of the time it has been known; the
  * interval is no wider than the time to the hit; the series stands where it never stood in what is remembered of it (what goes
@@ -57,21 +57,32 @@ static void remember(filling *f, double value, double toward)
     f->block_n = 0;
 }
 
-/* What slows down may never get there. */
-static bool slows_down(const filling *f, const ops_monitor_bound *to, const ops_runout_forecast *c)
+typedef struct asked {
+    double at;         /* value, greater is nearer */
+    double interval_s; /* from sample to sample */
+    double known_s;    /* since the first */
+} asked;
+
+static bool convincing(const ops_runout_forecast *c, const asked *q, double far, double memory)
 {
-    ops_runout_forecast late;
-    ops_runout_ask(&f->late, to->limit, to->falling, &late);
-    return !late.certain || late.low_s > c->high_s || fabs(late.per_s) < still * fabs(c->per_s);
+    return c->certain && c->sure >= sure_z && isfinite(c->high_s) && c->high_s - c->low_s <= c->in_s &&
+           c->in_s <= (q->known_s >= days_known_s ? ahead : ahead_new) * memory * q->interval_s &&
+           2 * c->in_s <= q->known_s && q->at > far;
 }
 
-static bool convincing(const filling *f, const ops_runout_forecast *c, double at, double interval_s,
-                       double known_s)
+/* By the long line, or where it bent by the short one. What slows down may never get there. */
+static bool forecast(const filling *f, const ops_monitor_bound *to, const asked *q, ops_runout_forecast *ret)
 {
-    return f->line.samples >= SAMPLES_MIN && c->certain && c->sure >= sure_z && isfinite(c->high_s) &&
-           c->high_s - c->low_s <= c->in_s &&
-           c->in_s <= (known_s >= days_known_s ? ahead : ahead_new) * LINE_MEMORY * interval_s &&
-           2 * c->in_s <= known_s && at > f->far;
+    ops_runout_forecast late;
+    ops_runout_ask(&f->line, to->limit, to->falling, ret);
+    ops_runout_ask(&f->late, to->limit, to->falling, &late);
+    if (f->line.samples < SAMPLES_MIN || !late.certain || (ret->certain && late.low_s > ret->high_s) ||
+        fabs(late.per_s) < still * fabs(ret->per_s))
+        return false;
+    if (convincing(ret, q, f->far, LINE_MEMORY))
+        return true;
+    *ret = late;
+    return convincing(&late, q, f->far, LATE_MEMORY);
 }
 
 static void tell(ops_monitor *m, const series *s, const ops_monitor_sample *x, const ops_monitor_bound *to,
@@ -125,11 +136,11 @@ void ops_monitor_fill(ops_monitor *m, series *s, const ops_monitor_sample *x)
     }
     const double toward = to.falling ? -1 : 1;
     remember(f, x->value, toward);
-    ops_runout_ask(&f->line, to.limit, to.falling, &c);
     ops_baseline_stats_get(s->baseline, &b);
-    const double known_s = ((double)x->time_ns - (double)s->first_ns) / 1e9;
-    if (!convincing(f, &c, toward * x->value, (double)b.interval_ns / 1e9, known_s) ||
-        slows_down(f, &to, &c)) {
+    const asked q = {.at = toward * x->value,
+                     .interval_s = (double)b.interval_ns / 1e9,
+                     .known_s = ((double)x->time_ns - (double)s->first_ns) / 1e9};
+    if (!forecast(f, &to, &q, &c)) {
         f->sure_n = 0;
         f->quiet_n += f->quiet_n < QUIET_SAMPLES;
         if (f->quiet_n == QUIET_SAMPLES)

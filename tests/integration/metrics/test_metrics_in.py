@@ -184,3 +184,20 @@ def test_otlp_json_and_partial_success(opsd):
     assert int(partial["rejectedDataPoints"]) == 2
     assert "temporality: 1 samples; s: " in partial["errorMessage"] and "histogram_form: 1 samples; h: " in partial["errorMessage"]
     assert until(lambda: set(series(opsd)) == {"g", 'g{a="5"}'})
+
+
+def test_a_disk_that_fills_is_a_finding_hours_before(opsd):
+    opsd.start("--ingest-past-max", "30d")
+    rnd = random.Random(3)
+    start = now_ms() - 3_600 * 60_000
+    name = {"__name__": "node_filesystem_avail_bytes", "job": "db", "mountpoint": "/"}
+
+    def left(i):  # two days and a half of calm, then full within eight hours
+        return 1e11 - max(0, i - 3000) * 1e11 / 480 + rnd.gauss(0, 2e7)
+
+    for i in range(0, 3400, 400):
+        rows = [(left(k), start + k * 60_000) for k in range(i, min(i + 400, 3400))]
+        assert wire.write(opsd, wire.series(name, rows))[0] == 204
+    found = until(lambda: [f for f in opsd.rows("get", "findings") if "full in" in f["summary"]])
+    assert found and found[0]["services"] == ["db"]
+    assert "node_filesystem_avail_bytes" in found[0]["summary"] and "towards 0" in found[0]["summary"]

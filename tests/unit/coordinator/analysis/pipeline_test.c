@@ -534,6 +534,29 @@ static void requests_that_lack_a_step_are_found(void **state)
     }
 }
 
+static void what_is_to_come_is_told_beside_what_is_odd(void **state)
+{
+    (void)state;
+    world w;
+    begin(&w, 1);
+    const ops_candidate_kind kinds[] = {OPS_CANDIDATE_METRIC, OPS_CANDIDATE_RUNOUT, OPS_CANDIDATE_METRIC,
+                                        OPS_CANDIDATE_RUNOUT};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const ops_candidate c = {.kind = kinds[i],
+                                 .severity = OPS_LEVEL_WARNING,
+                                 .tenant = OPS_SLICE("t"),
+                                 .service = OPS_SLICE("db"),
+                                 .statistic = "x",
+                                 .score = 12 - (double)i,
+                                 .words = OPS_SLICE("words"),
+                                 .start_ns = START,
+                                 .end_ns = START + SECOND};
+        assert_int_equal(ops_finding_book_add(w.book, &c, START, NULL), OPS_OK);
+    }
+    assert_int_equal(w.s.opened, 2);
+    end(&w);
+}
+
 static ops_finding_book *book_of(const struct saved *s, size_t vectors_max)
 {
     ops_finding_book *b = NULL;
@@ -706,6 +729,7 @@ int main(void)
         cmocka_unit_test(a_silence_bears_out_the_failure_of_others),
         cmocka_unit_test(new_kinds_are_a_change_only_when_they_stay),
         cmocka_unit_test(a_restart_of_opsd_changes_nothing),
+        cmocka_unit_test(what_is_to_come_is_told_beside_what_is_odd),
         cmocka_unit_test(requests_that_lack_a_step_are_found),
         cmocka_unit_test(meanings_survive_and_the_oldest_makes_room),
         cmocka_unit_test(failed_spans_are_found_and_double_no_count),
