@@ -1,4 +1,5 @@
-/* Does a message speak of failure? General words of English and Chinese, matched in any case at word starts. Used where
+/* Does a message speak of failure? General words of English and Chinese, matched in any case at word starts,
+ * written in words, with hyphens, underscores or capitals. Used where
  * nobody said a severity, and to tell what is critical. */
 #ifndef OPS_ANALYSIS_FAILURE_WORDS_H
 #define OPS_ANALYSIS_FAILURE_WORDS_H
