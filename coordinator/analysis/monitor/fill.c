@@ -1,11 +1,11 @@
 /* Gauges on their way into a limit: what is told of them, and when.
  *
- * A forecast is a straight line's, with a long memory or, where it bent, a short one; what keeps it quiet is asked of it here. The growth must be certain to five of its
- * standard errors and still go on of late; the hit lies no further ahead than three times what the line remembers, a
- * quarter of that while the series may be on the way up of its first day, and half of the time it has been known; the
- * interval is no wider than the time to the hit; the series stands where it never stood in what is remembered of it (what goes
- * up and down comes back by itself); and all of that for thirty samples in a row. Told once, and again when the time left
- * has halved. */
+ * A forecast is a straight line's, with a long memory or, where it bent, a short one; what keeps it quiet is asked of it
+ * here. The growth must be certain to five of its standard errors and still go on of late; the hit lies no further ahead than
+ * three times what the line remembers, a quarter of that while the series may be on the way up of its first day, and half of
+ * the time it has been known; the interval is no wider than the time to the hit; the series stands where it never stood in what
+ * is remembered of it (what goes up and down comes back by itself); and all of that for thirty samples in a row. Told once, and
+ * again when the time left has halved. */
 #include <math.h>
 
 #include "base/mem/alloc.h"

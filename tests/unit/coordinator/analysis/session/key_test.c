@@ -54,11 +54,12 @@ static void looks_and_keys_are_bounded(void **state)
 {
     (void)state;
     static char text[4 * OPS_SESSION_KEY_LOOK_MAX];
+    static const char late[] = "request_id=12345678", begun[] = "request_id=";
     memset(text, ' ', sizeof text);
-    memcpy(text + OPS_SESSION_KEY_LOOK_MAX, "request_id=12345678", 19);
+    memcpy(text + OPS_SESSION_KEY_LOOK_MAX, late, sizeof late - 1);
     assert_int_equal(ops_session_key(ops_slice_of(text, sizeof text)).n, 0);
     memset(text, 'x', sizeof text);
-    memcpy(text, "request_id=", 11);
+    memcpy(text, begun, sizeof begun - 1);
     assert_int_equal(ops_session_key(ops_slice_of(text, sizeof text)).n, OPS_SESSION_KEY_MAX);
 }
 
