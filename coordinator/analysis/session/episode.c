@@ -36,8 +36,10 @@ void session_episode_odd(ops_session_watch *w, const open_session *s, const ops_
                          double score, size_t place, ops_slice words)
 {
     episode *ep = &w->ep;
-    if (!ep->on)
+    if (!ep->on) {
+        session_episode_clear(w); /* a loaded one that is not on may hold an empty text */
         *ep = (episode){.on = true, .start_ns = s->first_ns, .last_ns = s->last_ns};
+    }
     ep->start_ns = s->first_ns < ep->start_ns ? s->first_ns : ep->start_ns;
     ep->last_ns = s->last_ns > ep->last_ns ? s->last_ns : ep->last_ns;
     ep->odd++;
