@@ -335,7 +335,7 @@ static void test_pack_refuses(void **state)
 static void test_rows(void **state)
 {
     rig *r = *state;
-    float x[] = {3, 4, 6, 8}, gain[] = {1, 2}, y[4];
+    float x[] = {3, 4, 6, 8}, gain[] = {1, 2}, y[4] = {0};
     ops_kern_buf *b[3] = {buffer(r, x, sizeof x), buffer(r, gain, sizeof gain), buffer(r, NULL, sizeof y)};
     ops_kern_shape s = {.op = OPS_KERN_RMSNORM, .m = 2, .n = 2, .decoder.shift = 1};
     assert_int_equal(apply(r, s, b, 3, y, sizeof y), OPS_KERN_OK);
@@ -372,7 +372,7 @@ static void test_rope(void **state)
 {
     rig *r = *state;
     int32_t rows[] = {0, 0, 4, 2};
-    float factors[] = {1}, turns[4], x[] = {1, 0, 1, 0}, y[4];
+    float factors[] = {1}, turns[4], x[] = {1, 0, 1, 0}, y[4] = {0};
     ops_kern_buf *b[5] = {buffer(r, rows, sizeof rows), buffer(r, factors, sizeof factors),
                           buffer(r, NULL, sizeof turns), buffer(r, x, sizeof x), buffer(r, NULL, sizeof y)};
     ops_kern_shape s = {.op = OPS_KERN_ROPE_TABLE, .m = 2, .decoder = {.rotary = 2, .theta = 100}};
