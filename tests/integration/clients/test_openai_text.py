@@ -150,17 +150,22 @@ def test_many_at_once_are_each_answered_alone(served):
     assert [got[0], got[31]] == alone, "an answer hangs on what shares its steps"
 
 
+def say_much(client, **more):
+    """What takes a while, whatever the model would like to say."""
+    return say(client, max_tokens=6000, extra_body={"guided_grammar": "root ::= [a-z ]{20000}"}, **more)
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_who_hangs_up_is_not_written_for(served, stream):
     opsd, client = served
     if stream:
-        events = say(client, messages=[{"role": "user", "content": "Tell a long story."}], max_tokens=4000, temperature=1, stream=True)
+        events = say_much(client, stream=True)
         next(iter(events))
         assert conftest.wait(lambda: opsd.metric("opsd_model_requests", state="running") == 1, 20)
         events.close()
     else:
         with pytest.raises(openai.APITimeoutError):
-            say(client.with_options(timeout=2), messages=[{"role": "user", "content": "Tell a long story."}], max_tokens=4000, temperature=1)
+            say_much(client.with_options(timeout=2))
     assert conftest.wait(lambda: opsd.metric("opsd_model_requests", state="running") == 0, 10), "it is still being written"
     assert say(client, max_tokens=2).choices[0].message.content
 
@@ -174,7 +179,7 @@ def test_a_worker_lost_in_the_middle_is_an_error_to_the_client(opsd, tmp_path):
     try:
         client = openai.OpenAI(base_url=f"http://{opsd.at('web')}/v1", api_key="none", max_retries=0, timeout=120)
         assert conftest.wait(lambda: client.models.list().data, 60), (tmp_path / "worker.log").read_text()
-        events = say(client, messages=[{"role": "user", "content": "Tell a long story."}], max_tokens=4000, temperature=1, stream=True)
+        events = say_much(client, stream=True)
         assert next(events).choices[0].delta.role == "assistant"
         worker.kill()
         with pytest.raises(openai.APIError) as wrong:
