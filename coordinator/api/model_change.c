@@ -75,7 +75,7 @@ static void on_outcome(void *ctx, ops_status st, const char *message)
 {
     change *c = ctx;
     c->status = st;
-    (void)snprintf(c->message, sizeof c->message, "%s", message);
+    (void)snprintf(c->message, sizeof c->message, "%.*s", (int)sizeof c->message - 1, message);
     one_less(c->all);
 }
 
