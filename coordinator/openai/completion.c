@@ -187,6 +187,7 @@ static ops_status read_tools(ops_completion *c, ops_reading *r)
     ops_status st = ops_ask_tools(&c->ask, r, c->ask.root);
     if (st == OPS_OK)
         st = ops_field_bool(r, c->ask.root, "parallel_tool_calls", &parallel);
+    c->ask.task.one_call = !parallel;
     c->one_call = !parallel;
     return st;
 }

@@ -196,7 +196,7 @@ static ops_status plan_tools(const Ops__V1__GenerateTask *t, const ops_writer *w
                                                      ? OPS_TOOLS_NONE
                                                      : OPS_TOOLS_AUTO,
                                        .named = required ? ops_slice_str(t->tool) : (ops_slice){0},
-                                       .parallel = true};
+                                       .parallel = !t->one_call};
     const ops_status st =
         ops_tools_plan_make(w->ops->chat(w), w->ops->tokenizer(w), &request, &q->plan, reterr);
     if (st != OPS_OK)

@@ -74,7 +74,7 @@ static void everything_that_is_said_is_read(void **state)
     assert_int_equal(c->ask.task.n_stop, 2);
     assert_string_equal(c->ask.task.stop[1], "b");
     assert_true(c->ask.task.logprobs && c->ask.task.top_logprobs == 20);
-    assert_true(c->stream && c->stream_usage && c->one_call && c->ask.task.stream);
+    assert_true(c->stream && c->stream_usage && c->one_call && c->ask.task.one_call && c->ask.task.stream);
     assert_string_equal(c->ask.task.form->json_schema,
                         "{\"type\":\"object\",\"properties\":{\"b\":{},\"a\":{}}}");
     OPS_AUTO(ops_completion_free)

@@ -12,6 +12,7 @@
 
 #include "base/mem/alloc.h"
 #include "tests/support/gate_engine.h"
+#include "worker/serve/request.h"
 #include "worker/serve/runner.h"
 
 #define TEXT(s) ((char *)(uintptr_t)(s))
@@ -141,6 +142,29 @@ static void a_call_that_must_come_comes_whole(void **state)
     assert_int_equal(ops_alloc_live(), 0);
 }
 
+/* The form of the answer has room for more calls, or not. */
+static void one_call_is_all_where_one_is_wanted(void **state)
+{
+    (void)state;
+    conversation c;
+    ops_generator *g = NULL;
+    const ops_generator_conf conf = {.path = "tests/golden/lm/writer.gguf", .threads = 1, .seqs_max = 2};
+    assert_int_equal(ops_generator_open(&conf, &g, NULL), OPS_OK);
+    ops_writer *w = ops_writer_over(g);
+    assert_non_null(w);
+    make(&c);
+    c.task.tool_choice = OPS__V1__TOOL_CHOICE__TOOL_CHOICE_REQUIRED;
+    for (int one = 0; one < 2; one++) {
+        ops_request q;
+        c.task.one_call = one;
+        assert_int_equal(ops_request_read(&c.task, w, &q, NULL), OPS_OK);
+        assert_int_equal(strstr(q.plan.ebnf.p, "){0,") == NULL, one);
+        ops_request_done(&q);
+    }
+    ops_writer_free(w);
+    assert_int_equal(ops_alloc_live(), 0);
+}
+
 static void no_call_where_none_is_wanted(void **state)
 {
     (void)state;
@@ -203,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_call_that_must_come_comes_whole),
+        cmocka_unit_test(one_call_is_all_where_one_is_wanted),
         cmocka_unit_test(no_call_where_none_is_wanted),
         cmocka_unit_test(what_can_not_be_called_is_refused),
     };
