@@ -81,7 +81,7 @@ static void serve(int round)
 {
     ops_err err;
     char salt[32];
-    times all[TALKS_MAX];
+    static times all[TALKS_MAX];
     const uint64_t before = ops_generator_counts_get(s.g).prompt_tokens;
     (void)snprintf(salt, sizeof salt, "round %d", round);
     s.begun = seconds();

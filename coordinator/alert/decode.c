@@ -110,6 +110,7 @@ static ops_status one(const json_t *j, size_t index, ops_alert *a, ops_err *rete
     if (!json_is_object(j))
         return ops_fail(reterr, OPS_EINVAL, "%s: an object is expected", place);
     const ops_slice status = text(json_object_get(j, "status"));
+    a->own = false; /* whatever the sender says: it came from outside */
     a->firing = ops_slice_eq(status, OPS_SLICE("firing"));
     if (!a->firing && !ops_slice_eq(status, OPS_SLICE("resolved")))
         return ops_fail(reterr, OPS_EINVAL, "%s.status: \"firing\" or \"resolved\" is expected", place);

@@ -218,7 +218,7 @@ static void models_come_and_go(void **state)
     assert_int_equal(ops_runner_models(r, m), 0);
     assert_int_equal(atomic_load(&changes), 2);
     for (int i = 0; i < OPS_RUNNER_MODELS_MAX; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "m%d", i);
         assert_int_equal(ops_runner_add(r, NULL, &fake_writer_new(name, true)->base, NULL), OPS_OK);
     }
