@@ -35,7 +35,8 @@ bool ops_desk_models(ops_desk *k, uint64_t attachment, const ops_dispatch_model 
         return false;
     const bool changed = !same_models(&w->hello, models, n);
     w->seen_at = now;
-    memcpy(w->hello.models, models, n * sizeof *models);
+    if (n > 0) /* none may come without an array */
+        memcpy(w->hello.models, models, n * sizeof *models);
     w->hello.model_count = n;
     desk_pump(k, now);
     return changed;

@@ -114,7 +114,7 @@ static void completion_is_delayed(void **state)
     assert_int_equal(t->buf_new(dev, sizeof x, &b), OPS_KERN_OK);
     assert_int_equal(t->buf_new(dev, sizeof x, &y), OPS_KERN_OK);
     assert_int_equal(t->upload(dev, a, 0, x, sizeof x), OPS_KERN_OK);
-    assert_int_equal(t->upload(dev, b, 0, x, sizeof x + 1), OPS_KERN_EINVAL);
+    assert_int_equal(t->upload(dev, b, 1, x, sizeof x), OPS_KERN_EINVAL);
     assert_int_equal(t->upload(dev, b, 0, x, sizeof x), OPS_KERN_OK);
     const ops_kern_shape add = {.op = OPS_KERN_ADD, .m = 1, .n = 4};
     assert_int_equal(t->plan_new(dev, &add, &p), OPS_KERN_OK);
