@@ -226,6 +226,19 @@ static size_t head_scratch(const ops_kern_dev *d, const ops_kern_shape *s)
     return union_bytes(s) + ops_quant_rows_bytes(s->m, s->k);
 }
 
+/* Most words are all ones (any text) or none (a choice of few): these cost one look. */
+static void deny(float *y, int n, const uint32_t *mask)
+{
+    for (int from = 0; from < n; from += 32) {
+        const uint32_t word = mask[from / 32];
+        const int to = from + 32 < n ? from + 32 : n;
+        if (word == UINT32_MAX)
+            continue;
+        for (int c = from; c < to; c++)
+            y[c] = word >> (c - from) & 1 ? y[c] : -INFINITY;
+    }
+}
+
 static ops_kern_status head_run(ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
 {
     size_t words = mask_words(s->n);
@@ -241,8 +254,7 @@ static ops_kern_status head_run(ops_kern_dev *d, const ops_kern_shape *s, void *
     p.job[0].mask = any;
     multiply(d, s, &p);
     for (int i = 0; i < s->m; i++, y += s->n, mask += words)
-        for (int c = 0; c < s->n; c++)
-            y[c] = mask[c / 32] >> c % 32 & 1 ? y[c] : -INFINITY;
+        deny(y, s->n, mask);
     return OPS_KERN_OK;
 }
 

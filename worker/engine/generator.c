@@ -89,6 +89,18 @@ static ops_status take_memory(ops_generator *g, const ops_generator_conf *conf, 
     return st == OPS_OK ? ops_forms_new(g->vocab, &g->forms, reterr) : st;
 }
 
+static void find_bytes(ops_generator *g)
+{
+    for (int i = 0; i < 256; i++)
+        g->byte_ids[i] = -1;
+    for (int32_t id = (int32_t)ops_tokenizer_count(g->parts.tokenizer) - 1; id >= 0; id--) {
+        const ops_piece_kind kind = ops_tokenizer_kind(g->parts.tokenizer, id);
+        const ops_slice piece = ops_tokenizer_piece(g->parts.tokenizer, id);
+        if (piece.n == 1 && (kind == OPS_PIECE_NORMAL || kind == OPS_PIECE_USER || kind == OPS_PIECE_BYTE))
+            g->byte_ids[(unsigned char)piece.p[0]] = id;
+    }
+}
+
 static ops_status draw_key(uint64_t key[2], ops_err *reterr)
 {
     return getrandom(key, 2 * sizeof *key, 0) == (ssize_t)(2 * sizeof *key)
@@ -129,6 +141,7 @@ ops_status ops_generator_new(const ops_generator_conf *conf, ops_generator_parts
     g->open_max = or_else(conf->seqs_max, OPS_GENERATOR_SEQS_DEFAULT) +
                   or_else(conf->waiting_max, OPS_GENERATOR_WAITING_DEFAULT);
     describe(g);
+    find_bytes(g);
     ops_status st = check(g, conf, reterr);
     if (st == OPS_OK)
         st = draw_key(g->salt_key, reterr);

@@ -53,6 +53,7 @@ struct ops_generator {
     uint32_t step_tokens, open_max;
     int guesses_max;
     ops_grammar_vocab *vocab;
+    int32_t byte_ids[256]; /* the token that is just this byte; -1: none */
     ops_forms *forms;
     uint64_t salt_key[2];
 

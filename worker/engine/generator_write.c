@@ -3,7 +3,11 @@
 
 #include "worker/engine/generator_internal.h"
 
-enum { JUMP_BYTES = 256, CLOSING_BYTES = 4096 };
+enum {
+    JUMP_BYTES = 256,
+    CLOSING_BYTES = 4096,
+    SPARE_TOKENS = 4 /* text that is cut elsewhere may take a token more */
+};
 
 /* What can be shown goes to whoever asked. False: a stop text ended the answer. */
 static bool show(ops_generation *r, const ops_generator_token *token, bool all)
@@ -93,12 +97,47 @@ static bool jump(ops_generator *g, ops_generation *r, generation_over *ret)
     return n < 2 || add_bytes(g, r, ops_slice_of(bytes, n), 1, ret);
 }
 
-/* Would the answer, with the token that was just accepted, have no room left to be ended in? A token has a byte at least, so
- * that many tokens are enough. An answer that never had the room is cut where it is. */
-static bool would_be_cut(const ops_generation *r)
+/* Bytes at the start that belong to a code point that has begun: no tokenizer takes them. */
+static size_t broken_bytes(const char *bytes, size_t n)
 {
-    const size_t left = (size_t)(r->last - r->seq.n - 1);
-    return r->closable && ops_matcher_ending(r->matcher) > left;
+    size_t broken = 0;
+    while (broken < n && ((unsigned char)bytes[broken] & 0xc0) == 0x80)
+        broken++;
+    return broken;
+}
+
+/* Is there room for the shortest end in `left` tokens? A token has a byte at least; only where bytes are more are tokens counted. */
+static bool has_room(ops_generator *g, const ops_generation *r, size_t left)
+{
+    char bytes[CLOSING_BYTES];
+    if (ops_matcher_ending(r->matcher) <= left)
+        return true;
+    const size_t n = ops_matcher_end_bytes(r->matcher, bytes, sizeof bytes), broken = broken_bytes(bytes, n);
+    g->jump.n = 0;
+    return n > 0 &&
+           ops_tokenizer_encode(g->parts.tokenizer, ops_slice_of(bytes + broken, n - broken),
+                                OPS_TOKENIZER_INSIDE, &g->jump, NULL) == OPS_OK &&
+           broken + g->jump.n + SPARE_TOKENS <= left;
+}
+
+/* Would the answer, with the token that was just accepted, have no room left to be ended in? An answer that never had the room
+ * is cut where it is. */
+static bool would_be_cut(ops_generator *g, const ops_generation *r)
+{
+    return r->closable && !has_room(g, r, (size_t)(r->last - r->seq.n - 1));
+}
+
+/* Bytes as tokens of their own, one by one: in the middle of a code point no other way is open. False: the answer is over. */
+static bool add_single_bytes(ops_generator *g, ops_generation *r, ops_slice bytes, generation_over *ret)
+{
+    for (size_t i = 0; i < bytes.n; i++) {
+        const int32_t id = g->byte_ids[(unsigned char)bytes.p[i]];
+        if (id < 0 || ops_matcher_accept(r->matcher, id, NULL) != OPS_OK)
+            return true;
+        if (!add_forced(g, r, id, ret))
+            return false;
+    }
+    return true;
 }
 
 /* The shortest end instead of the token, so that what is written is whole even when it had to be short. */
@@ -108,8 +147,14 @@ static bool close_up(ops_generator *g, ops_generation *r, generation_over *ret)
     ops_err err;
     if (ops_matcher_rollback(r->matcher, 1, &err) != OPS_OK)
         return over(ret, OPS_EINTERNAL, OPS_GENERATOR_STOP, "the form of the answer");
-    const size_t n = ops_matcher_end_bytes(r->matcher, bytes, sizeof bytes);
-    if (n > 0 && !add_bytes(g, r, ops_slice_of(bytes, n), 0, ret))
+    size_t n = ops_matcher_end_bytes(r->matcher, bytes, sizeof bytes);
+    const size_t broken = broken_bytes(bytes, n);
+    if (!add_single_bytes(g, r, ops_slice_of(bytes, broken), ret) ||
+        (broken < n && !add_bytes(g, r, ops_slice_of(bytes + broken, n - broken), 0, ret)))
+        return false;
+    n = ops_matcher_end_bytes(r->matcher, bytes,
+                              sizeof bytes); /* what the tokenizer would have written otherwise */
+    if (!add_single_bytes(g, r, ops_slice_of(bytes, n), ret))
         return false;
     generation_finish(r);
     return over(ret, OPS_OK, OPS_GENERATOR_LENGTH, "");
@@ -139,8 +184,7 @@ bool generation_begin(ops_generator *g, ops_generation *r, generation_over *ret)
 {
     if (r->matcher == NULL)
         return true;
-    const size_t ending = ops_matcher_ending(r->matcher);
-    r->closable = ending <= (size_t)(r->last - r->seq.n) && ending <= CLOSING_BYTES / 2;
+    r->closable = has_room(g, r, (size_t)(r->last - r->seq.n));
     return follow_form(g, r, ret);
 }
 
@@ -155,7 +199,7 @@ bool generation_write(ops_generator *g, ops_generation *r, const float *logits, 
     *ret_id = c.id;
     if (r->matcher != NULL && (st = ops_matcher_accept(r->matcher, c.id, &err)) != OPS_OK)
         return over(ret, st, OPS_GENERATOR_STOP, "the form of the answer can be read in too many ways");
-    if (r->matcher != NULL && !ops_tokenizer_ends(g->parts.tokenizer, c.id) && would_be_cut(r))
+    if (r->matcher != NULL && !ops_tokenizer_ends(g->parts.tokenizer, c.id) && would_be_cut(g, r))
         return close_up(g, r, ret);
     if (!add(g, r, c, ret))
         return false;

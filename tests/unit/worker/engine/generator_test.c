@@ -337,6 +337,38 @@ static void forms_hold(void **state)
     ops_generator_free(g);
 }
 
+/* Many names that must come, and strings in code points of several bytes: told in fewer tokens than bytes, and whole. */
+static void an_end_that_is_long_has_its_room(void **state)
+{
+    (void)state;
+    static const char schema[] =
+        "{\"type\":\"object\",\"properties\":{\"say\":{\"type\":\"string\"},\"interException\":{\"const\":"
+        "\"interException inter\"},\"connection refused\":{\"const\":\"connection refused: connection\"}},"
+        "\"required\":[\"say\",\"interException\",\"connection refused\"],\"additionalProperties\":false}";
+    const ops_generator_conf conf = {.seqs_max = 16};
+    ops_generator *g = open_model(&conf);
+    static asker a[40];
+    int ended_short = 0;
+    for (int i = 0; i < 40; i++) {
+        ops_generator_request q = plain("磁盘已满 🙂🙂", (uint32_t)(70 + i), &a[i]);
+        q.form = OPS_GENERATOR_SCHEMA;
+        q.form_text = ops_slice_str(schema);
+        q.sample.temperature = 1;
+        q.sample.seed = (uint64_t)i;
+        submit(g, &q);
+    }
+    run(g);
+    for (int i = 0; i < 40; i++) {
+        json_t *j = json_loads(a[i].text, 0, NULL);
+        assert_int_equal(json_object_size(j), 3);
+        json_decref(j);
+        assert_true(a[i].r.tokens <= (uint32_t)(70 + i));
+        ended_short += a[i].r.end == OPS_GENERATOR_LENGTH;
+    }
+    assert_true(ended_short > 0);
+    ops_generator_free(g);
+}
+
 static void what_was_asked_before_is_not_computed_again(void **state)
 {
     (void)state;
@@ -582,6 +614,7 @@ int main(void)
         cmocka_unit_test(company_changes_nothing),
         cmocka_unit_test(guesses_change_nothing),
         cmocka_unit_test(forms_hold),
+        cmocka_unit_test(an_end_that_is_long_has_its_room),
         cmocka_unit_test(what_was_asked_before_is_not_computed_again),
         cmocka_unit_test(who_leaves_frees_its_blocks_within_a_step),
         cmocka_unit_test(what_cannot_be_is_refused_with_the_numbers),
