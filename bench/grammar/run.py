@@ -1,7 +1,7 @@
 """Answers under JSON Schemas made by chance, from a real model: are they valid, and what do the masks cost a step?
 
 1,000 schemas (200 in the quick form) out of everything that worker/grammar builds, by tests/unit/worker/grammar/test_grammar.py's maker; SmolLM2 writes one answer
-under each, drawn at temperature 1, 16 side by side, of at most 160 tokens. Python's json reads it and jsonschema judges it: `valid_share`. Schemas that
+under each, drawn at temperature 1, 16 side by side, of at most 256 tokens. Python's json reads it and jsonschema judges it: `valid_share`. Schemas that
 the compiler refuses (by name) are drawn again and counted. `overhead_1`, `overhead_16`: the median time that the engine's thread computes in a step in which
 1 or 16 sequences get one token each, under a form over without, less one; forms and none in turns, the least of the turns' medians
 on either side, the worst of the forms. (Time of the thread, not of the clock: others may use the machine. A form of which nearly every
@@ -52,7 +52,7 @@ def judge(ctx, side, count):
     while written < count:
         schemas = [chance.Maker(10**6 * ctx.args.seed + at + i).schema() for i in range(min(200, count - written))]
         at += len(schemas)
-        for schema, got in zip(schemas, answers(side, schemas, 160, at)):
+        for schema, got in zip(schemas, answers(side, schemas, 256, at)):
             if "refused" in got:
                 refused += 1
                 continue

@@ -120,11 +120,13 @@ static bool has_room(ops_generator *g, const ops_generation *r, size_t left)
            broken + g->jump.n + SPARE_TOKENS <= left;
 }
 
-/* Would the answer, with the token that was just accepted, have no room left to be ended in? An answer that never had the room
- * is cut where it is. */
-static bool would_be_cut(ops_generator *g, const ops_generation *r)
+/* Would the answer, with the token that was just accepted, have no room left to be ended in? An answer that has had none from its
+ * start is cut where it is, unless it comes to have some. */
+static bool would_be_cut(ops_generator *g, ops_generation *r)
 {
-    return r->closable && !has_room(g, r, (size_t)(r->last - r->seq.n - 1));
+    const bool room = has_room(g, r, (size_t)(r->last - r->seq.n - 1)), had = r->closable;
+    r->closable = had || room;
+    return had && !room;
 }
 
 /* Bytes as tokens of their own, one by one: in the middle of a code point no other way is open. False: the answer is over. */
