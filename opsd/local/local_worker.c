@@ -102,7 +102,7 @@ static void attach_released(void *ctx)
 static bool bring_up(ops_local_worker *w)
 {
     const ops_attach_wire down = {attach_send, attach_hang_up, attach_released, w};
-    const ops_session_wire up = {session_send, session_hang_up, session_close, w};
+    const ops_session_wire up = {session_send, session_hang_up, session_close, w, NULL};
     const ops_session_conf conf = {
         .worker_id = w->id, .work_class = OPS__V1__WORK_CLASS__WORK_CLASS_UNSPECIFIED, .credits = w->credits};
     ops_err err = {.msg = ""};

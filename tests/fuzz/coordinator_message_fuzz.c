@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ops_runner *r = make_runner(); /* its own each time: models are unloaded */
-    const ops_session_wire wire = {wire_send, wire_hang_up, wire_close, NULL};
+    const ops_session_wire wire = {wire_send, wire_hang_up, wire_close, NULL, NULL};
     const ops_session_conf conf = {.worker_id = "w"};
     ops_session *s = NULL;
     closed = false;

@@ -84,12 +84,12 @@ bool ops_answer_end(ops_answer *a)
     return ops_tool_finder_calls(a->finder) > 0;
 }
 
-bool ops_answer_add(ops_answer *a, const ops_generator_piece *piece)
+bool ops_answer_add(ops_answer *a, const ops_generator_piece *piece, bool behind)
 {
     take_text(a, piece);
     if (a->logprobs && piece->token != NULL)
         add_token(a, piece->token);
-    return !a->together || a->n_calls > 0 || a->text.n >= OPS_ANSWER_TEXT_MAX ||
+    return !(a->together || behind) || a->n_calls > 0 || a->text.n >= OPS_ANSWER_TEXT_MAX ||
            a->tokens == OPS_ANSWER_TOKENS_MAX;
 }
 

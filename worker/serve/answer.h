@@ -29,8 +29,8 @@ typedef struct ops_answer {
 void ops_answer_init(ops_answer *a, const Ops__V1__GenerateTask *task);
 void ops_answer_done(ops_answer *a);
 
-/* Takes a piece in; true: now it should be told. */
-bool ops_answer_add(ops_answer *a, const ops_generator_piece *piece);
+/* Takes a piece in; true: now it should be told. `behind`: whoever is told has enough to read, so gather as if together. */
+bool ops_answer_add(ops_answer *a, const ops_generator_piece *piece, bool behind);
 /* Looks for calls of the plan's tools from here on. OPS_ENOMEM. */
 OPS_MUST_USE ops_status ops_answer_find_calls(ops_answer *a, const ops_tools_plan *plan, ops_err *reterr);
 /* The answer is whole: what might have been a call comes out. True: it called tools. */

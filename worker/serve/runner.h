@@ -119,6 +119,7 @@ typedef struct ops_runner_generated {
 typedef struct ops_runner_listener {
     void (*tell)(void *ctx, const Ops__V1__GenerateDelta *delta); /* in order, before `done` */
     void (*done)(void *ctx, const ops_runner_generated *result);  /* exactly once; the writing is gone then */
+    bool (*behind)(void *ctx); /* much of what was told is not read yet: pieces are gathered. NULL: never */
     void *ctx;
 } ops_runner_listener;
 

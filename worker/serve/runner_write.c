@@ -58,7 +58,8 @@ static void tell_end(ops_runner_writing *w, ops_status st, const char *message,
 static void on_piece(void *ctx, const ops_generator_piece *piece)
 {
     ops_runner_writing *w = ctx;
-    if (ops_answer_add(&w->answer, piece))
+    const bool behind = w->listener.behind != NULL && w->listener.behind(w->listener.ctx);
+    if (ops_answer_add(&w->answer, piece, behind))
         ops_answer_tell(&w->answer, w->listener.tell, w->listener.ctx);
 }
 
@@ -112,7 +113,7 @@ static ops_status hand_over(ops_runner_writing *w, const Ops__V1__GenerateTask *
         return st;
     }
     if (task->echo && task->prompt[0] != '\0')
-        (void)ops_answer_add(&w->answer, &(ops_generator_piece){.text = ops_slice_str(task->prompt)});
+        (void)ops_answer_add(&w->answer, &(ops_generator_piece){.text = ops_slice_str(task->prompt)}, true);
     q.to.line = w->line;
     q.to.deadline_ms = (uint32_t)left_ms;
     q.to.tell = on_piece;

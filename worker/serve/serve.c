@@ -18,6 +18,7 @@
 
 enum {
     OUT_MAX = 1024,
+    OUT_BEHIND = 128, /* from here on pieces of answers are gathered, so that a slow reader costs no answer */
     OUT_BYTES_MAX = 64 << 20,
     MESSAGE_BYTES_MAX = 64 << 20,
     WAIT_MS_MIN = 200,
@@ -83,6 +84,12 @@ static ops_status wire_send(void *ctx, const Ops__V1__WorkerMessage *m)
     if (st != OPS_OK)
         ops_free(p);
     return st;
+}
+
+static bool wire_behind(void *ctx)
+{
+    const link_ *l = ctx;
+    return ops_mailbox_count(l->out) >= OUT_BEHIND;
 }
 
 static void wire_hang_up(void *ctx, ops_status why, const char *message)
@@ -182,7 +189,7 @@ static ops_status run_session(link_ *l, bool *ret_welcomed, ops_err *reterr)
 {
     const ops_session_conf conf = {
         .worker_id = l->w->id, .work_class = l->work_class, .credits = l->w->credits};
-    const ops_session_wire wire = {wire_send, wire_hang_up, wire_close, l};
+    const ops_session_wire wire = {wire_send, wire_hang_up, wire_close, l, wire_behind};
     ops_session *s = NULL;
     ops_thread *sender = NULL;
     l->closed = false;

@@ -261,6 +261,12 @@ static void told(void *ctx, const Ops__V1__GenerateDelta *piece)
     (void)(send_message(t->s, &m) == OPS_OK); /* when not, it hung up */
 }
 
+static bool behind(void *ctx)
+{
+    const task *t = ctx;
+    return t->s->wire.behind(t->s->wire.ctx);
+}
+
 static void generated(void *ctx, const ops_runner_generated *r)
 {
     task *t = ctx;
@@ -291,7 +297,7 @@ static ops_status submit(task *t, const Ops__V1__Task *m, ops_err *reterr)
 {
     ops_session *s = t->s;
     if (m->job_case == OPS__V1__TASK__JOB_GENERATE) {
-        const ops_runner_listener listener = {told, generated, t};
+        const ops_runner_listener listener = {told, generated, s->wire.behind != NULL ? behind : NULL, t};
         return ops_runner_generate(s->runner, s->line, m->generate, m->deadline_ms, &listener, &t->writing,
                                    reterr);
     }

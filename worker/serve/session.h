@@ -22,6 +22,9 @@ typedef struct ops_session_wire {
                     const char *message); /* please end the stream; ops_session_ended() follows */
     void (*close)(void *ctx);
     void *ctx;
+    bool (*behind)(
+        void *
+            ctx); /* many messages wait to leave: pieces of answers are gathered. NULL: never; called as `send` */
 } ops_session_wire;
 
 typedef struct ops_session_conf {

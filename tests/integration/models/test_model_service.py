@@ -253,6 +253,7 @@ def test_two_workers_share_and_a_killed_one_costs_its_own_answers(fleet):
     got = [ends(call) for call in calls]
     assert {code for code, _ in got} <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
     assert all(len(text) in (470, 469, 468) or code != grpc.StatusCode.OK or i == 0 for i, (code, text) in enumerate(got))
+    assert all(f"-{one.pid} broke the answer off" in why for code, why in got if code != grpc.StatusCode.OK), got
     assert sum(code == grpc.StatusCode.OK for code, _ in got) >= 10  # those of the other worker, at least
     assert conftest.wait(lambda: places(api) == 1 and use(api).running == 0 and use(api).blocks_used == 0, 30)
 

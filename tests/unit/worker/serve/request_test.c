@@ -201,7 +201,7 @@ static void answers_are_gathered_within_bounds(void **state)
     const int n = 3 * OPS_ANSWER_TOKENS_MAX + 5;
     int told_times = 0;
     for (int i = 0; i < n; i++)
-        if (ops_answer_add(&a, &(ops_generator_piece){OPS_SLICE("a\0b"), &token})) {
+        if (ops_answer_add(&a, &(ops_generator_piece){OPS_SLICE("a\0b"), &token}, false)) {
             ops_answer_tell(&a, on_tell, NULL);
             told_times++;
         }
@@ -235,7 +235,7 @@ static void every_allocation_fails_once(void **state)
         told_tokens = 0;
         ops_alloc_fail_at(nth);
         const ops_status st = ops_request_read(&c.task, &no_chat, &q, NULL);
-        (void)ops_answer_add(&a, &(ops_generator_piece){OPS_SLICE("text"), &token});
+        (void)ops_answer_add(&a, &(ops_generator_piece){OPS_SLICE("text"), &token}, false);
         ops_answer_tell(&a, on_tell, NULL);
         ops_alloc_fail_at(0);
         ok = st == OPS_OK && !a.failed;

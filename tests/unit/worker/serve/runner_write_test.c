@@ -15,6 +15,7 @@
 
 typedef struct asked {
     atomic_int dones;
+    atomic_bool behind;
     int tells, tokens, top;
     char text[512], letters[64], message[128];
     ops_status status;
@@ -49,6 +50,10 @@ static void on_done(void *ctx, const ops_runner_generated *r)
     (void)snprintf(a->message, sizeof a->message, "%s", r->message);
     atomic_fetch_add(&a->dones, 1);
 }
+static bool is_behind(void *ctx)
+{
+    return atomic_load(&((asked *)ctx)->behind);
+}
 static int dones(void *a)
 {
     return atomic_load(&((asked *)a)->dones);
@@ -60,11 +65,17 @@ static Ops__V1__GenerateTask prompt(const char *text)
     t.prompt = (char *)(uintptr_t)text;
     return t;
 }
-static ops_status ask(ops_runner *r, asked *a, unsigned line, const Ops__V1__GenerateTask *t, uint32_t ms)
+static ops_status ask_reader(ops_runner *r, asked *a, unsigned line, const Ops__V1__GenerateTask *t,
+                             uint32_t ms, bool behind)
 {
     memset(a, 0, sizeof *a);
-    const ops_runner_listener l = {on_tell, on_done, a};
+    atomic_init(&a->behind, behind);
+    const ops_runner_listener l = {on_tell, on_done, is_behind, a};
     return ops_runner_generate(r, line, t, ms, &l, &a->writing, NULL);
+}
+static ops_status ask(ops_runner *r, asked *a, unsigned line, const Ops__V1__GenerateTask *t, uint32_t ms)
+{
+    return ask_reader(r, a, line, t, ms, false);
 }
 static ops_runner *open_runner(ops_engine *engine, struct fake_writer *w, ops_clock *clock)
 {
@@ -103,6 +114,21 @@ static void an_answer_comes_in_pieces_or_together(void **state)
     assert_string_equal(a.letters, "abc");
     assert_int_equal(a.top, 3 * 2); /* there were no more than two */
     assert_int_equal(a.end.finish_reason, OPS__V1__FINISH_REASON__FINISH_REASON_LENGTH);
+    ops_runner_free(r);
+    assert_int_equal(ops_alloc_live(), 0);
+}
+
+static void who_is_behind_is_told_in_larger_pieces(void **state)
+{
+    (void)state;
+    ops_runner *r = open_runner(NULL, fake_writer_new("w", true), NULL);
+    asked a;
+    Ops__V1__GenerateTask t = prompt("one two three");
+    t.stream = true;
+    assert_int_equal(ask_reader(r, &a, 0, &t, 60000, true), OPS_OK);
+    assert_true(gate_until(dones, &a, 1));
+    assert_string_equal(a.text, "one two three");
+    assert_int_equal(a.tells, 1);
     ops_runner_free(r);
     assert_int_equal(ops_alloc_live(), 0);
 }
@@ -331,6 +357,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_comes_in_pieces_or_together),
+        cmocka_unit_test(who_is_behind_is_told_in_larger_pieces),
         cmocka_unit_test(what_can_not_be_done_is_said_at_once),
         cmocka_unit_test(cancelled_late_and_stopped_answers_are_told_so),
         cmocka_unit_test(a_cancel_may_come_at_any_moment),

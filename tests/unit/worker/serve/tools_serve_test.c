@@ -108,7 +108,7 @@ static void ask(ops_runner *r, asked *a, const conversation *c)
 {
     ops_runner_writing *writing;
     memset(a, 0, sizeof *a);
-    const ops_runner_listener l = {on_tell, on_done, a};
+    const ops_runner_listener l = {on_tell, on_done, NULL, a};
     assert_int_equal(ops_runner_generate(r, 0, &c->task, 60000, &l, &writing, NULL), OPS_OK);
     assert_true(gate_until(dones, a, 1));
 }
