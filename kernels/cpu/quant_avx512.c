@@ -8,8 +8,9 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
-/* Bytes of weights asked for before they are needed, when only one row uses them: blocks into the second cache, floats. */
-enum { AHEAD = 1024, AHEAD_FLOATS = 1024 };
+/* Bytes of weights asked for into the second cache before they are needed: blocks of one row; of eight and more, which take so
+ * long over a panel that the processor, left alone, stops fetching ahead (for two or four it does best alone); floats. */
+enum { AHEAD = 1024, AHEAD_MANY = 8192, AHEAD_FLOATS = 1024, ROWS_AT_ONCE = 4 };
 
 /* Vector v of the 32 elements at p; x holds the nibble vectors and h the planes of extra bits. */
 INLINE __m512i quant_vector(quant_plane plane, const uint8_t *p, const __m512i x[4], const __m512i h[2],
@@ -65,11 +66,40 @@ INLINE __m512i four(const int8_t *q)
     return _mm512_set1_epi32(v);
 }
 
+/* `n` unpacked vectors by the rows' activations, times scale, onto acc. Rows in fours: that many chains keep the multiplier
+ * busy, and the vectors of a group, the sums and they just fit the registers, so that a group is unpacked once for 16 rows. */
+INLINE void rows_of(quant_scale kind, int half, int n, int rows, const __m512i *q, const quant_cell *cell,
+                    __m512 scale, __m512 shift, __m512 *acc)
+{
+    const int last = kind != SCALE_K6 || half == 1;
+    UNROLL for (int from = 0; from < rows; from += ROWS_AT_ONCE)
+    {
+        const int count = rows - from < ROWS_AT_ONCE ? rows - from : ROWS_AT_ONCE;
+        __m512i dot[ROWS_AT_ONCE];
+        UNROLL for (int r = 0; r < count; r++) dot[r] = kind == SCALE_D || kind == SCALE_K6
+                                                            ? _mm512_set1_epi32(cell[from + r].z[half])
+                                                            : _mm512_setzero_si512();
+        UNROLL for (int v = 0; v < n; v++) UNROLL for (int r = 0; r < count; r++) dot[r] =
+            _mm512_dpbusd_epi32(dot[r], q[v], four(cell[from + r].q + 4 * (n * half + v)));
+        UNROLL for (int r = 0; r < count; r++)
+        {
+            const quant_cell *c = cell + from + r;
+            __m512 *to = acc + from + r;
+            *to =
+                _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[r]), _mm512_set1_ps(c->s)), scale, *to);
+            if (kind == SCALE_DM && last)
+                *to = _mm512_fmadd_ps(_mm512_set1_ps(c->bs), shift, *to);
+            else if (kind == SCALE_K && last)
+                *to = _mm512_fnmadd_ps(_mm512_set1_ps(c->bs), shift, *to);
+        }
+    }
+}
+
 /* One group of one panel for `rows` rows. */
 INLINE void group(quant_plane plane, quant_scale kind, int rows, const uint8_t *p, const uint8_t *scales,
                   const uint8_t *super, const quant_cell *cell, __m512 *acc)
 {
-    __m512i x[4], h[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, dot[QUANT_TILE];
+    __m512i x[4], h[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()}, q[8];
     __m512 scale[2], shift;
     if (plane != PLANE_8)
         UNROLL for (int i = 0; i < 4; i++) x[i] = _mm512_loadu_si512(p + 64 * i);
@@ -77,36 +107,13 @@ INLINE void group(quant_plane plane, quant_scale kind, int rows, const uint8_t *
         h[0] = _mm512_loadu_si512(p + 256);
     if (plane == PLANE_6)
         h[1] = _mm512_loadu_si512(p + 320);
-    UNROLL for (int r = 0; r < rows; r++) dot[r] =
-        kind == SCALE_D || kind == SCALE_K6 ? _mm512_set1_epi32(cell[r].z[0]) : _mm512_setzero_si512();
-    UNROLL for (int v = 0; v < 4; v++)
-    {
-        __m512i q = quant_vector(plane, p, x, h, v);
-        UNROLL for (int r = 0; r < rows; r++) dot[r] =
-            _mm512_dpbusd_epi32(dot[r], q, four(cell[r].q + 4 * v));
-    }
+    UNROLL for (int v = 0; v < 8; v++) q[v] = quant_vector(plane, p, x, h, v);
     group_scales(kind, scales, super, scale, &shift);
-    if (kind == SCALE_K6)
-        UNROLL for (int r = 0; r < rows; r++)
-        {
-            acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[r]), _mm512_set1_ps(cell[r].s)),
-                                     scale[0], acc[r]);
-            dot[r] = _mm512_set1_epi32(cell[r].z[1]);
-        }
-    UNROLL for (int v = 4; v < 8; v++)
-    {
-        __m512i q = quant_vector(plane, p, x, h, v);
-        UNROLL for (int r = 0; r < rows; r++) dot[r] =
-            _mm512_dpbusd_epi32(dot[r], q, four(cell[r].q + 4 * v));
-    }
-    UNROLL for (int r = 0; r < rows; r++)
-    {
-        acc[r] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[r]), _mm512_set1_ps(cell[r].s)),
-                                 scale[1], acc[r]);
-        if (kind == SCALE_DM)
-            acc[r] = _mm512_fmadd_ps(_mm512_set1_ps(cell[r].bs), shift, acc[r]);
-        else if (kind == SCALE_K)
-            acc[r] = _mm512_fnmadd_ps(_mm512_set1_ps(cell[r].bs), shift, acc[r]);
+    if (kind == SCALE_K6) {
+        rows_of(kind, 0, 4, rows, q, cell, scale[0], shift, acc);
+        rows_of(kind, 1, 4, rows, q + 4, cell, scale[1], shift, acc);
+    } else {
+        rows_of(kind, 0, 8, rows, q, cell, scale[0], shift, acc);
     }
 }
 
@@ -123,6 +130,9 @@ INLINE void ask(int rows, const uint8_t *at, size_t bytes)
     if (rows == 1)
         UNROLL for (size_t i = 0; i < bytes; i += 64)
             _mm_prefetch((const void *)(at + AHEAD + i), _MM_HINT_T1);
+    else if (rows >= 8)
+        UNROLL for (size_t i = 0; i < bytes; i += 64)
+            _mm_prefetch((const void *)(at + AHEAD_MANY + i), _MM_HINT_T1);
 }
 
 /* Rows [row, row + rows) of panel p; row is a multiple of what makes the rows lie in one tile. Groups come in pairs also in
@@ -174,7 +184,7 @@ INLINE void float_tile(quant_plane plane, int rows, int panels, const ops_quant_
            panel_bytes = quant_panel_bytes((quant_format){plane, SCALE_D, 0}, j->k);
     const uint8_t *w = (const uint8_t *)j->w + panel_bytes * (size_t)p;
     const float *x = j->x + (size_t)row * j->k;
-    __m512 acc[2 * QUANT_TILE];
+    __m512 acc[16];
     UNROLL for (int i = 0; i < rows * panels; i++) acc[i] = _mm512_setzero_ps();
     for (int c = 0; c < j->k; c++)
         UNROLL for (int i = 0; i < panels; i++)
@@ -195,6 +205,9 @@ INLINE void panel_rows(quant_plane plane, quant_scale kind, const ops_quant_job 
         if (left >= QUANT_TILE) {
             tile(plane, kind, QUANT_TILE, j, row, p);
             row += QUANT_TILE;
+        } else if (left >= 8) {
+            tile(plane, kind, 8, j, row, p);
+            row += 8;
         } else if (left >= 4) {
             tile(plane, kind, 4, j, row, p);
             row += 4;

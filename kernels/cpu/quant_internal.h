@@ -116,7 +116,7 @@ typedef struct quant_cell {
         [2]; /* minus offset times the sum of q: of all 32 in the first, or of each 16 where scales are per 16 */
 } quant_cell;
 
-enum { QUANT_TILE = 12 };
+enum { QUANT_TILE = 16 };
 
 /* The cell of row i and group g of rows with so many groups; the next row of the same tile is the next cell. */
 static inline size_t quant_cell_at(int groups, int i, int g)
