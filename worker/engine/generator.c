@@ -79,7 +79,7 @@ static ops_status take_memory(ops_generator *g, const ops_generator_conf *conf, 
         g->logits == NULL || g->mask == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "steps of %zu tokens", tokens);
     ops_tokens_init(&g->jump, JUMP_TOKENS_MAX);
-    ops_status st = ops_kv_pool_new(l->blocks, l->block, &g->pool, reterr);
+    ops_status st = ops_kv_pool_new(l->blocks, l->block, NULL, &g->pool, reterr);
     if (st == OPS_OK)
         st = ops_schedule_new(g->pool, &sc, &g->schedule, reterr);
     if (st == OPS_OK)
