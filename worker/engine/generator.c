@@ -81,7 +81,7 @@ static ops_status take_memory(ops_generator *g, const ops_generator_conf *conf, 
     ops_tokens_init(&g->jump, JUMP_TOKENS_MAX);
     ops_status st = ops_kv_pool_new(l->blocks, l->block, NULL, &g->pool, reterr);
     if (st == OPS_OK)
-        st = ops_schedule_new(g->pool, &sc, &g->schedule, reterr);
+        st = ops_schedule_new(g->pool, NULL, &sc, &g->schedule, reterr);
     if (st == OPS_OK)
         st = ops_grammar_vocab_new(g->parts.tokenizer, &g->vocab, reterr);
     if (st == OPS_OK)
