@@ -88,8 +88,10 @@ static const ops_metric_desc rows[ROW_COUNT] = {
     [ROW_MODEL_REQUESTS] = {"opsd_model_requests",
                             "Requests that models have, over all workers, by what they do.", OPS_METRIC_GAUGE,
                             .labels = {"model", "state"}, .series_max = 256},
-    [ROW_MODEL_BLOCKS] = {"opsd_model_blocks", "Blocks of the caches of models, over all workers, by state.",
-                          OPS_METRIC_GAUGE, .labels = {"model", "state"}, .series_max = 256},
+    [ROW_MODEL_BLOCKS] =
+        {"opsd_model_blocks",
+         "Blocks of the caches of models, over all workers, by state; those of layers with a window apart.",
+         OPS_METRIC_GAUGE, .labels = {"model", "state"}, .series_max = 256},
     [ROW_MODEL_TOKENS] = {"opsd_model_tokens", "Tokens since models were loaded, over all workers, by kind.",
                           OPS_METRIC_GAUGE, .labels = {"model", "kind"}, .series_max = 256},
     [ROW_MEANINGS] = {"opsd_meanings", "Templates to be embedded since the start, by fate.", OPS_METRIC_GAUGE,
@@ -183,6 +185,11 @@ static bool set_use(void *u, const ops_served *s)
     set_two(d, ROW_MODEL_BLOCKS, name, "all", use->blocks);
     set_two(d, ROW_MODEL_BLOCKS, name, "used", use->blocks_used);
     set_two(d, ROW_MODEL_BLOCKS, name, "cached", use->blocks_cached);
+    if (use->window_blocks > 0) {
+        set_two(d, ROW_MODEL_BLOCKS, name, "window_all", use->window_blocks);
+        set_two(d, ROW_MODEL_BLOCKS, name, "window_used", use->window_blocks_used);
+        set_two(d, ROW_MODEL_BLOCKS, name, "window_cached", use->window_blocks_cached);
+    }
     set_two(d, ROW_MODEL_TOKENS, name, "prompt", (double)use->prompt_tokens);
     set_two(d, ROW_MODEL_TOKENS, name, "cached", (double)use->cached_tokens);
     set_two(d, ROW_MODEL_TOKENS, name, "completion", (double)use->completion_tokens);

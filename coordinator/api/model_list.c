@@ -22,6 +22,9 @@ static void read_use(const ops_dispatch_use *from, Ops__V1__ModelUse *to)
     to->cached_tokens = from->cached_tokens;
     to->completion_tokens = from->completion_tokens;
     to->preempted = from->preempted;
+    to->window_blocks = from->window_blocks;
+    to->window_blocks_used = from->window_blocks_used;
+    to->window_blocks_cached = from->window_blocks_cached;
 }
 
 typedef struct places {

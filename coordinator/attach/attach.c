@@ -224,7 +224,10 @@ static void read_use(const Ops__V1__ModelUse *from, ops_dispatch_use *to)
                                  .prompt_tokens = from->prompt_tokens,
                                  .cached_tokens = from->cached_tokens,
                                  .completion_tokens = from->completion_tokens,
-                                 .preempted = from->preempted};
+                                 .preempted = from->preempted,
+                                 .window_blocks = from->window_blocks,
+                                 .window_blocks_used = from->window_blocks_used,
+                                 .window_blocks_cached = from->window_blocks_cached};
 }
 
 static ops_status read_models(Ops__V1__Model *const *models, size_t n, ops_dispatch_model *ret,

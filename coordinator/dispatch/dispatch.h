@@ -79,7 +79,8 @@ typedef struct ops_dispatch_task {
 
 /* How a model that generates is doing, as its worker said last. */
 typedef struct ops_dispatch_use {
-    uint32_t running, waiting, blocks, blocks_used, blocks_cached; /* now */
+    uint32_t running, waiting, blocks, blocks_used, blocks_cached;    /* now */
+    uint32_t window_blocks, window_blocks_used, window_blocks_cached; /* of layers with a window, beside */
     uint64_t done, cancelled, prompt_tokens, cached_tokens, completion_tokens,
         preempted; /* since it was loaded */
 } ops_dispatch_use;

@@ -47,6 +47,9 @@ static void add_use(ops_dispatch_use *sum, const ops_dispatch_use *u)
     sum->blocks += u->blocks;
     sum->blocks_used += u->blocks_used;
     sum->blocks_cached += u->blocks_cached;
+    sum->window_blocks += u->window_blocks;
+    sum->window_blocks_used += u->window_blocks_used;
+    sum->window_blocks_cached += u->window_blocks_cached;
     sum->done += u->done;
     sum->cancelled += u->cancelled;
     sum->prompt_tokens += u->prompt_tokens;

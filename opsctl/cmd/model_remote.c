@@ -43,9 +43,19 @@ static void end(const ops_remote *r, ops_table *table)
     ops_table_end(table);
 }
 
+/* "used/all"; layers with a window have theirs behind a plus. */
+static void put_blocks(const Ops__V1__ModelUse *u, char *ret, size_t cap)
+{
+    if (u->window_blocks > 0)
+        (void)snprintf(ret, cap, "%u/%u+%u/%u", u->blocks_used, u->blocks, u->window_blocks_used,
+                       u->window_blocks);
+    else
+        (void)snprintf(ret, cap, "%u/%u", u->blocks_used, u->blocks);
+}
+
 static void model_row(const ops_remote *r, ops_table *table, const Ops__V1__ServedModel *m)
 {
-    char text[6][24] = {"-", "-", "-", "-", "-", "-"}, fit[128];
+    char text[6][48] = {"-", "-", "-", "-", "-", "-"}, fit[128];
     if (print_other(r, &m->base, m->name))
         return;
     ops_strbuf workers;
@@ -57,7 +67,7 @@ static void model_row(const ops_remote *r, ops_table *table, const Ops__V1__Serv
     if (m->use != NULL) {
         (void)snprintf(text[1], sizeof text[1], "%u", m->use->running);
         (void)snprintf(text[2], sizeof text[2], "%u", m->use->waiting);
-        (void)snprintf(text[3], sizeof text[3], "%u/%u", m->use->blocks_used, m->use->blocks);
+        put_blocks(m->use, text[3], sizeof text[3]);
         (void)snprintf(text[4], sizeof text[4], "%" PRIu64, m->use->completion_tokens);
     }
     const char *cells[COLUMNS] = {

@@ -12,7 +12,12 @@
 #include "base/mem/alloc.h"
 #include "worker/serve/writer.h"
 
-enum { FAKE_WRITER_BLOCKS = 64, FAKE_WRITER_BLOCK_TOKENS = 32 };
+enum {
+    FAKE_WRITER_BLOCKS = 64,
+    FAKE_WRITER_WINDOW_BLOCKS = 16,
+    FAKE_WRITER_WINDOW_CACHED = 3,
+    FAKE_WRITER_BLOCK_TOKENS = 32
+};
 
 typedef struct fake_generation {
     struct fake_generation *next;
@@ -198,8 +203,10 @@ static inline struct fake_writer *fake_writer_new(const char *name, bool open)
     w->info = (ops_generator_info){.content_hash = "ff",
                                    .context = 512,
                                    .blocks = FAKE_WRITER_BLOCKS,
+                                   .window_blocks = FAKE_WRITER_WINDOW_BLOCKS,
                                    .block_tokens = FAKE_WRITER_BLOCK_TOKENS};
     (void)snprintf(w->info.model, sizeof w->info.model, "%s", name);
+    w->counts.window_cached = FAKE_WRITER_WINDOW_CACHED;
     w->open = open;
     pthread_mutex_init(&w->lock, NULL);
     return w;

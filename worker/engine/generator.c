@@ -41,6 +41,15 @@ static ops_status check(const ops_generator *g, const ops_generator_conf *conf, 
     return OPS_OK;
 }
 
+static uint64_t cache_bytes(const ops_lm_config *c, const ops_lm_limits *l)
+{
+    const uint64_t of_layer =
+        (uint64_t)l->block * 2 * (uint64_t)c->kv_heads * (uint64_t)c->width * (l->cache_f32 ? 4 : 2);
+    const uint64_t windowed = l->window_blocks > 0 ? (uint64_t)ops_lm_window_layers(c) : 0;
+    return of_layer *
+           ((uint64_t)l->blocks * ((uint64_t)c->layers - windowed) + (uint64_t)l->window_blocks * windowed);
+}
+
 static void describe(ops_generator *g)
 {
     const ops_lm_config *c = ops_lm_config_of(g->parts.lm);
@@ -55,33 +64,47 @@ static void describe(ops_generator *g)
     i->blocks = (uint32_t)l->blocks;
     i->block_tokens = (uint32_t)l->block;
     i->weight_bytes = ops_lm_step_bytes(g->parts.lm);
-    i->cache_bytes = (uint64_t)l->blocks * (uint64_t)l->block * (uint64_t)c->layers * 2 *
-                     (uint64_t)c->kv_heads * (uint64_t)c->width * (l->cache_f32 ? 4 : 2);
+    i->window_blocks = (uint32_t)l->window_blocks;
+    i->cache_bytes = cache_bytes(c, l);
+}
+
+static ops_status take_blocks(ops_generator *g, const ops_generator_conf *conf, ops_err *reterr)
+{
+    const ops_lm_limits *l = ops_lm_limits_of(g->parts.lm);
+    ops_schedule_conf sc = {.seqs_max = (int)or_else(conf->seqs_max, OPS_GENERATOR_SEQS_DEFAULT),
+                            .reading_tokens =
+                                (int)or_else(conf->reading_tokens, OPS_GENERATOR_READING_TOKENS_DEFAULT)};
+    ops_status st = OPS_OK;
+    if (l->window_blocks > 0) {
+        sc.window = ops_lm_config_of(g->parts.lm)->window;
+        st = ops_kv_window_new(l->window_blocks, l->blocks, &g->window, reterr);
+    }
+    if (st == OPS_OK)
+        st = ops_kv_pool_new(l->blocks, l->block, g->window, &g->pool, reterr);
+    return st == OPS_OK ? ops_schedule_new(g->pool, g->window, &sc, &g->schedule, reterr) : st;
 }
 
 static ops_status take_memory(ops_generator *g, const ops_generator_conf *conf, ops_err *reterr)
 {
     const ops_lm_limits *l = ops_lm_limits_of(g->parts.lm);
     const size_t tokens = (size_t)l->tokens, seqs = (size_t)l->seqs, outputs = (size_t)l->outputs;
-    const ops_schedule_conf sc = {
-        .seqs_max = (int)or_else(conf->seqs_max, OPS_GENERATOR_SEQS_DEFAULT),
-        .reading_tokens = (int)or_else(conf->reading_tokens, OPS_GENERATOR_READING_TOKENS_DEFAULT)};
+    const size_t tables = seqs * (size_t)ops_lm_table(g->parts.lm);
     g->mask_words = ops_grammar_mask_words(g->info.vocab);
     g->outputs_max = l->outputs;
     g->turns = ops_calloc(seqs, sizeof *g->turns);
     g->ids = ops_calloc(tokens, sizeof *g->ids);
     g->rows = ops_calloc(tokens, 2 * sizeof *g->rows);
-    g->table = ops_calloc(seqs, (size_t)ops_lm_table(g->parts.lm) * sizeof *g->table);
+    g->table = ops_calloc(tables, sizeof *g->table);
+    if (l->window_blocks > 0)
+        g->window_table = ops_calloc(tables, sizeof *g->window_table);
     g->out = ops_calloc(outputs, sizeof *g->out);
     g->logits = ops_calloc(outputs, g->info.vocab * sizeof *g->logits);
     g->mask = ops_calloc(outputs, g->mask_words * sizeof *g->mask);
     if (g->turns == NULL || g->ids == NULL || g->rows == NULL || g->table == NULL || g->out == NULL ||
-        g->logits == NULL || g->mask == NULL)
+        g->logits == NULL || g->mask == NULL || (l->window_blocks > 0 && g->window_table == NULL))
         return ops_fail(reterr, OPS_ENOMEM, "steps of %zu tokens", tokens);
     ops_tokens_init(&g->jump, JUMP_TOKENS_MAX);
-    ops_status st = ops_kv_pool_new(l->blocks, l->block, &g->pool, reterr);
-    if (st == OPS_OK)
-        st = ops_schedule_new(g->pool, &sc, &g->schedule, reterr);
+    ops_status st = take_blocks(g, conf, reterr);
     if (st == OPS_OK)
         st = ops_grammar_vocab_new(g->parts.tokenizer, &g->vocab, reterr);
     if (st == OPS_OK)
@@ -112,6 +135,7 @@ static void free_generator(ops_generator *g)
 {
     ops_schedule_free(g->schedule);
     ops_kv_pool_free(g->pool);
+    ops_kv_window_free(g->window);
     ops_grammar_cache_free(g->masks);
     ops_forms_free(g->forms);
     ops_grammar_vocab_free(g->vocab);
@@ -120,6 +144,7 @@ static void free_generator(ops_generator *g)
     ops_free(g->ids);
     ops_free(g->rows);
     ops_free(g->table);
+    ops_free(g->window_table);
     ops_free(g->out);
     ops_free(g->logits);
     ops_free(g->mask);

@@ -2,7 +2,8 @@
  *
  * Every step is one packed batch: the sequences that write get their next token, and what is left of the budget goes to
  * prompts, in pieces. Keys and values lie in blocks; blocks that begin the same way (same tokens from the start, same salt)
- * are computed once and shared (kv_pool.h). Which sequence gets what is schedule.h's say, how a step is put together
+ * are computed once and shared (kv_pool.h); of layers that look back over a window only, those behind it are given back
+ * (kv_window.h). Which sequence gets what is schedule.h's say, how a step is put together
  * generator_step.c's. An answer depends on its request and its seed alone, bit for bit, not on what shares its steps.
  *
  * @thread ops_generator_step() and _free() belong to one thread, the engine's, which also calls `tell` and `done`;
@@ -52,7 +53,7 @@ typedef struct ops_generator_conf {
     uint32_t context_max;    /* tokens of a prompt and its answer; 0: what the model has, at most 8,192 */
     uint64_t
         cache_bytes; /* of keys and values; 0: 256 MiB, less where seqs_max whole contexts need less, more where one
-                             needs more */
+                             needs more. Layers with a window have a part of it (kv_share.h) */
     bool no_guesses;                /* answers are the same; for comparison */
     bool exact, cache_f32, delayed; /* tests */
     ops_clock *clock;               /* NULL: the system's */
@@ -63,7 +64,9 @@ typedef struct ops_generator_info {
     char content_hash[65];
     char chat[16];    /* of the template: "chatml"; empty: prompts only */
     uint32_t context; /* tokens of a prompt and its answer */
-    uint32_t vocab, blocks, block_tokens;
+    uint32_t vocab, block_tokens;
+    uint32_t blocks;        /* of the layers that look at everything: what a context takes, token by token */
+    uint32_t window_blocks; /* of those with a window, beside; 0: they lie in the same */
     uint64_t weight_bytes, cache_bytes;
 } ops_generator_info;
 
@@ -127,7 +130,8 @@ typedef struct ops_generator_request {
  * OPS_ETOOBIG: the cache has not even one context; OPS_EINVAL; OPS_ENOMEM. */
 OPS_MUST_USE ops_status ops_generator_open(const ops_generator_conf *conf, ops_generator **ret,
                                            ops_err *reterr);
-/* Parts that make a model, taken on OPS_OK. The decoder's limits: seqs >= conf->seqs_max, outputs >= seqs, tokens >= conf->step_tokens. */
+/* Parts that make a model, taken on OPS_OK. The decoder's limits: seqs >= conf->seqs_max, outputs >= seqs, tokens >= conf->step_tokens,
+ * blocks for its positions, window_blocks 0 or enough for a sequence to go on (ops_kv_window_needs()). */
 typedef struct ops_generator_parts {
     ops_kern_dev *dev; /* freed last; may be NULL: the caller's */
     ops_lm *lm;
@@ -172,6 +176,7 @@ typedef struct ops_generator_counts {
     uint64_t tokens, jumped;     /* of answers; of them, those that their form left no choice about */
     uint64_t guessed, confirmed; /* tokens from lookup.h; of them, those that the model would have chosen */
     uint32_t waiting, running, blocks_used, blocks_cached; /* now */
+    uint32_t window_used, window_cached;                   /* of info.window_blocks */
 } ops_generator_counts;
 ops_generator_counts ops_generator_counts_get(ops_generator *g); /* as of the last step. @thread any */
 

@@ -16,9 +16,9 @@
 struct ops_generation {
     ops_generation *prev, *next; /* in the inbox, then among those under way */
     ops_seq seq;
-    int32_t *ids; /* prompt, then answer; room for `last` and guesses */
-    int32_t *blocks;
-    int prompt, last; /* tokens of the prompt; of both at most */
+    int32_t *ids;              /* prompt, then answer; room for `last` and guesses */
+    int32_t *blocks, *windows; /* of seq; windows NULL: there are none */
+    int prompt, last;          /* tokens of the prompt; of both at most */
     ops_sampler *sampler;
     ops_lookup *lookup;        /* NULL: nothing is guessed */
     int guesses, rest, missed; /* how many at once now; steps until the next ones; what that was */
@@ -60,10 +60,11 @@ struct ops_generator {
     /* the engine's thread */
     ops_grammar_cache *masks;
     ops_kv_pool *pool;
+    ops_kv_window *window; /* NULL: all layers lie in the pool's blocks */
     ops_schedule *schedule;
     generation_list under_way;
     ops_turn *turns;
-    int32_t *ids, *rows, *table, *out;
+    int32_t *ids, *rows, *table, *window_table, *out;
     float *logits;
     uint32_t *mask;
     size_t mask_words; /* of a row of the decoder's head */

@@ -8,7 +8,7 @@
 #include "base/mem/alloc.h"
 #include "base/text/hash.h"
 #include "worker/engine/generator.h"
-#include "worker/engine/kv_pool.h"
+#include "worker/engine/kv_share.h"
 #include "worker/model/lm_file.h"
 
 enum { PATH_BYTES_MAX = 4096, BLOCK = 32, GUESSES = 32 };
@@ -88,12 +88,20 @@ static ops_lm_limits limits_for(const ops_generator_conf *conf, const ops_lm_con
     l.positions = context < (uint32_t)c->context ? (int)context : c->context;
     l.outputs = l.seqs + GUESSES;
     l.tokens = l.tokens > l.outputs ? l.tokens : l.outputs;
-    const uint64_t block_bytes = (uint64_t)BLOCK * (uint64_t)c->layers * 2 * (uint64_t)c->kv_heads *
-                                 (uint64_t)c->width * (conf->cache_f32 ? 4 : 2);
-    const uint64_t one = ((uint64_t)l.positions + BLOCK - 1) / BLOCK, most = one * (uint64_t)l.seqs;
-    uint64_t blocks = cache / block_bytes;
-    blocks = blocks < one ? one : blocks > most ? most : blocks;
-    l.blocks = (int)(blocks < OPS_KV_BLOCKS_MAX ? blocks : OPS_KV_BLOCKS_MAX);
+    const uint64_t of_layer =
+        (uint64_t)BLOCK * 2 * (uint64_t)c->kv_heads * (uint64_t)c->width * (conf->cache_f32 ? 4 : 2);
+    const uint64_t windowed = (uint64_t)ops_lm_window_layers(c);
+    const ops_kv_ask ask = {.positions = l.positions,
+                            .block = BLOCK,
+                            .seqs = l.seqs,
+                            .step_tokens = l.tokens,
+                            .window = windowed > 0 ? c->window : 0,
+                            .bytes = cache,
+                            .block_bytes = ((uint64_t)c->layers - windowed) * of_layer,
+                            .window_bytes = windowed * of_layer};
+    const ops_kv_counts counts = ops_kv_share(&ask);
+    l.blocks = counts.blocks;
+    l.window_blocks = counts.window;
     return l;
 }
 

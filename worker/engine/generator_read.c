@@ -45,9 +45,10 @@ static ops_status read_ids(const ops_generator *g, const ops_generator_request *
         r->prompt = (int)n;
         r->last = (int)(q->tokens_max > 0 ? n + q->tokens_max : context);
         r->ids = ops_malloc(((size_t)r->last + 1 + (size_t)g->guesses_max) * sizeof *r->ids);
-        const int each = (int)g->info.block_tokens;
-        r->blocks = ops_malloc(((size_t)(r->last + each) / (size_t)each + 1) * sizeof *r->blocks);
-        if (r->ids == NULL || r->blocks == NULL)
+        const size_t blocks = (size_t)r->last / g->info.block_tokens + 2;
+        r->blocks = ops_malloc(blocks * sizeof *r->blocks);
+        r->windows = g->info.window_blocks > 0 ? ops_malloc(blocks * sizeof *r->windows) : NULL;
+        if (r->ids == NULL || r->blocks == NULL || (g->info.window_blocks > 0 && r->windows == NULL))
             st = ops_fail(reterr, OPS_ENOMEM, "a request of %zu tokens", n);
         else
             memcpy(r->ids, ids.v, n * sizeof *r->ids);
@@ -141,6 +142,7 @@ ops_status generation_read(ops_generator *g, const ops_generator_request *q, ops
     r->seq = (ops_seq){.ids = r->ids,
                        .n = r->prompt,
                        .blocks = r->blocks,
+                       .windows = r->windows,
                        .start = ops_kv_start(q->salt, g->salt_key),
                        .line = q->line,
                        .owner = r};
@@ -156,6 +158,7 @@ void generation_free(ops_generation *r)
     ops_free(r->mask);
     ops_free(r->ids);
     ops_free(r->blocks);
+    ops_free(r->windows);
     ops_strbuf_done(&r->text);
     ops_strbuf_done(&r->stop_bytes);
     ops_free(r);

@@ -9,6 +9,10 @@ static void tell_counts(ops_generator *g)
     g->now.preempted = ops_schedule_preempted(g->schedule);
     g->now.blocks_used = (uint32_t)(ops_kv_pool_blocks(g->pool) - ops_kv_pool_available(g->pool));
     g->now.blocks_cached = (uint32_t)ops_kv_pool_known(g->pool);
+    if (g->window != NULL) {
+        g->now.window_used = (uint32_t)(ops_kv_window_blocks(g->window) - ops_kv_window_available(g->window));
+        g->now.window_cached = (uint32_t)ops_kv_window_known(g->window);
+    }
     pthread_mutex_lock(&g->lock);
     g->now.waiting = (uint32_t)(g->inbox.n + (size_t)ops_schedule_waiting(g->schedule));
     const uint64_t submitted = g->told.submitted, refused = g->told.refused;
@@ -102,9 +106,20 @@ static void put_masks(ops_generator *g, int n_turns)
     }
 }
 
+static void put_table(int32_t *row, size_t entries, const int32_t *blocks, int n)
+{
+    for (size_t k = 0; k < entries; k++)
+        row[k] = (int)k < n ? blocks[k] : -1;
+}
+
 static ops_status compute(ops_generator *g, int n_turns, uint32_t *ret_tokens, ops_err *reterr)
 {
-    ops_lm_batch b = {.seqs = n_turns, .ids = g->ids, .rows = g->rows, .table = g->table, .out = g->out};
+    ops_lm_batch b = {.seqs = n_turns,
+                      .ids = g->ids,
+                      .rows = g->rows,
+                      .table = g->table,
+                      .window_table = g->window_table,
+                      .out = g->out};
     const size_t entries = (size_t)ops_lm_table(g->parts.lm);
     bool masked = false;
     for (int i = 0; i < n_turns; i++) {
@@ -118,9 +133,9 @@ static ops_status compute(ops_generator *g, int n_turns, uint32_t *ret_tokens, o
                 g->out[b.outputs++] = b.tokens;
             b.tokens++;
         }
-        int32_t *row = g->table + (size_t)i * entries;
-        for (size_t k = 0; k < entries; k++)
-            row[k] = (int)k < q->n_blocks ? q->blocks[k] : -1;
+        put_table(g->table + (size_t)i * entries, entries, q->blocks, q->n_blocks);
+        if (g->window_table != NULL)
+            put_table(g->window_table + (size_t)i * entries, entries, q->windows, q->n_blocks);
         masked = masked || (t->outputs > 0 && ((const ops_generation *)q->owner)->mask != NULL);
     }
     if (masked) {

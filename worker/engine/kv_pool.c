@@ -6,50 +6,29 @@
 
 #include "base/mem/alloc.h"
 #include "base/text/hash.h"
-
-enum { NONE = -1 };
+#include "worker/engine/kv_list_internal.h"
 
 typedef struct kv_block {
     ops_kv_before before; /* its key, with its tokens; while known */
     uint64_t uid;         /* of its contents; 0: not known */
     int32_t refs;
-    int32_t prev, next; /* in the list of kept or of empty blocks */
-    int32_t chain;      /* the next of the same hash */
+    int32_t chain; /* the next of the same hash */
 } kv_block;
-
-typedef struct list {
-    int32_t first, last;
-    int n;
-} list;
 
 struct ops_kv_pool {
     kv_block *v;
-    int32_t *ids; /* [blocks][tokens] */
+    kv_link *links; /* in the list of kept or of empty blocks */
+    int32_t *ids;   /* [blocks][tokens] */
     int32_t *table;
     uint64_t mask; /* slots of the table, less one */
     int blocks, tokens;
-    list kept, empty;
+    kv_list kept, empty;
     uint64_t uid;
+    ops_kv_window *window; /* NULL: there is none */
 };
 
-static void put_last(ops_kv_pool *p, list *l, int32_t at)
-{
-    p->v[at].prev = l->last;
-    p->v[at].next = NONE;
-    *(l->last == NONE ? &l->first : &p->v[l->last].next) = at;
-    l->last = at;
-    l->n++;
-}
-
-static void cut(ops_kv_pool *p, list *l, int32_t at)
-{
-    const kv_block *b = &p->v[at];
-    *(b->prev == NONE ? &l->first : &p->v[b->prev].next) = b->next;
-    *(b->next == NONE ? &l->last : &p->v[b->next].prev) = b->prev;
-    l->n--;
-}
-
-ops_status ops_kv_pool_new(int blocks, int block_tokens, ops_kv_pool **ret, ops_err *reterr)
+ops_status ops_kv_pool_new(int blocks, int block_tokens, ops_kv_window *window, ops_kv_pool **ret,
+                           ops_err *reterr)
 {
     if (blocks < 1 || blocks > OPS_KV_BLOCKS_MAX || block_tokens < 1 || block_tokens > 1 << 16)
         return ops_fail(reterr, OPS_EINVAL, "a cache of %d blocks of %d tokens", blocks, block_tokens);
@@ -58,19 +37,21 @@ ops_status ops_kv_pool_new(int blocks, int block_tokens, ops_kv_pool **ret, ops_
         return ops_fail(reterr, OPS_ENOMEM, "a cache of %d blocks", blocks);
     p->blocks = blocks;
     p->tokens = block_tokens;
-    p->kept = p->empty = (list){NONE, NONE, 0};
+    p->window = window;
+    p->kept = p->empty = (kv_list){KV_NONE, KV_NONE, 0};
     uint64_t slots = 16;
     while (slots < (uint64_t)blocks * 2)
         slots *= 2;
     p->mask = slots - 1;
     p->v = ops_calloc((size_t)blocks, sizeof *p->v);
+    p->links = ops_calloc((size_t)blocks, sizeof *p->links);
     p->ids = ops_calloc((size_t)blocks, (size_t)block_tokens * sizeof *p->ids);
     p->table = ops_malloc(slots * sizeof *p->table);
-    if (p->v == NULL || p->ids == NULL || p->table == NULL)
+    if (p->v == NULL || p->links == NULL || p->ids == NULL || p->table == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a cache of %d blocks", blocks);
     memset(p->table, 0xff, slots * sizeof *p->table);
     for (int32_t i = 0; i < blocks; i++)
-        put_last(p, &p->empty, i);
+        kv_list_put_last(&p->empty, p->links, i);
     *ret = OPS_STEAL(p);
     return OPS_OK;
 }
@@ -80,6 +61,7 @@ void ops_kv_pool_free(ops_kv_pool *p)
     if (p == NULL)
         return;
     ops_free(p->v);
+    ops_free(p->links);
     ops_free(p->ids);
     ops_free(p->table);
     ops_free(p);
@@ -99,7 +81,7 @@ static int32_t *slot_of(const ops_kv_pool *p, ops_kv_before before, const int32_
 static int32_t look_up(const ops_kv_pool *p, ops_kv_before before, const int32_t *ids)
 {
     int32_t at = *slot_of(p, before, ids);
-    while (at != NONE &&
+    while (at != KV_NONE &&
            (p->v[at].before.a != before.a || p->v[at].before.b != before.b ||
             memcmp(p->ids + (size_t)at * (size_t)p->tokens, ids, (size_t)p->tokens * sizeof *ids) != 0))
         at = p->v[at].chain;
@@ -114,19 +96,21 @@ static void forget(ops_kv_pool *p, int32_t at)
         from = &p->v[*from].chain;
     *from = p->v[at].chain;
     p->v[at].uid = 0;
+    if (p->window != NULL)
+        ops_kv_window_part(p->window, at);
 }
 
 static void hold(ops_kv_pool *p, int32_t at)
 {
     if (p->v[at].refs++ == 0)
-        cut(p, &p->kept, at);
+        kv_list_cut(&p->kept, p->links, at);
 }
 
 int32_t ops_kv_pool_find(ops_kv_pool *p, ops_kv_before *before, const int32_t *ids)
 {
     const int32_t at = look_up(p, *before, ids);
-    if (at == NONE)
-        return NONE;
+    if (at == KV_NONE)
+        return KV_NONE;
     hold(p, at);
     *before = (ops_kv_before){p->v[at].uid, 0};
     return at;
@@ -135,13 +119,13 @@ int32_t ops_kv_pool_find(ops_kv_pool *p, ops_kv_before *before, const int32_t *i
 int32_t ops_kv_pool_take(ops_kv_pool *p)
 {
     int32_t at = p->empty.first;
-    if (at != NONE)
-        cut(p, &p->empty, at);
-    else if ((at = p->kept.first) != NONE) {
-        cut(p, &p->kept, at);
+    if (at != KV_NONE)
+        kv_list_cut(&p->empty, p->links, at);
+    else if ((at = p->kept.first) != KV_NONE) {
+        kv_list_cut(&p->kept, p->links, at);
         forget(p, at);
     } else
-        return NONE;
+        return KV_NONE;
     p->v[at].refs = 1;
     return at;
 }
@@ -149,7 +133,7 @@ int32_t ops_kv_pool_take(ops_kv_pool *p)
 int32_t ops_kv_pool_seal(ops_kv_pool *p, int32_t block, ops_kv_before *before, const int32_t *ids)
 {
     const int32_t known = look_up(p, *before, ids);
-    if (known != NONE) {
+    if (known != KV_NONE) {
         hold(p, known);
         ops_kv_pool_release(p, block);
         *before = (ops_kv_before){p->v[known].uid, 0};
@@ -168,7 +152,12 @@ int32_t ops_kv_pool_seal(ops_kv_pool *p, int32_t block, ops_kv_before *before, c
 void ops_kv_pool_release(ops_kv_pool *p, int32_t block)
 {
     if (--p->v[block].refs == 0)
-        put_last(p, p->v[block].uid != 0 ? &p->kept : &p->empty, block);
+        kv_list_put_last(p->v[block].uid != 0 ? &p->kept : &p->empty, p->links, block);
+}
+
+ops_kv_before ops_kv_pool_after(const ops_kv_pool *p, int32_t block)
+{
+    return (ops_kv_before){p->v[block].uid, 0};
 }
 
 int ops_kv_pool_available(const ops_kv_pool *p)

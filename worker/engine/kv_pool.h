@@ -1,4 +1,4 @@
-/* Which block of the cache of keys and values is whose. Blocks are counted, not looked into: a sequence takes them one by one,
+/* Which block of the cache of keys and values is whose, of the layers that look at everything. Blocks are counted, not looked into: a sequence takes them one by one,
  * several may hold one that none of them writes any more, and a full block that nobody holds is kept for whoever begins
  * the same way, until the room is needed (least recently held first).
  *
@@ -16,6 +16,7 @@
 #include "base/mem/auto.h"
 #include "base/status/status.h"
 #include "base/text/slice.h"
+#include "worker/engine/kv_window.h"
 
 enum { OPS_KV_BLOCKS_MAX = 1 << 24 };
 
@@ -26,8 +27,9 @@ typedef struct ops_kv_before {
     uint64_t a, b;
 } ops_kv_before;
 
-/* OPS_EINVAL, OPS_ENOMEM. */
-OPS_MUST_USE ops_status ops_kv_pool_new(int blocks, int block_tokens, ops_kv_pool **ret, ops_err *reterr);
+/* `window`: borrowed, told of every block that is given up; NULL: all layers lie in the pool's. OPS_EINVAL, OPS_ENOMEM. */
+OPS_MUST_USE ops_status ops_kv_pool_new(int blocks, int block_tokens, ops_kv_window *window,
+                                        ops_kv_pool **ret, ops_err *reterr);
 void ops_kv_pool_free(ops_kv_pool *p);
 OPS_AUTO_DEFINE(ops_kv_pool, ops_kv_pool_free)
 
@@ -44,6 +46,9 @@ int32_t ops_kv_pool_take(ops_kv_pool *p);
 int32_t ops_kv_pool_seal(ops_kv_pool *p, int32_t block, ops_kv_before *before, const int32_t *ids);
 /* One holder less. To keep the starts of sequences longest, let go of a sequence's blocks last one first. */
 void ops_kv_pool_release(ops_kv_pool *p, int32_t block);
+
+/* What comes after a block that is held and known. */
+ops_kv_before ops_kv_pool_after(const ops_kv_pool *p, int32_t block);
 
 int ops_kv_pool_available(const ops_kv_pool *p); /* that ops_kv_pool_take() could give */
 int ops_kv_pool_known(const ops_kv_pool *p);     /* of them, full ones that can still be found */

@@ -11,7 +11,13 @@
  * go on, since no sequence is taken that could not run alone.
  *
  * Blocks that are known (kv_pool.h) are not computed again; the last token always is. A sequence whose next block another
- * one before it is just computing waits for that, so that what many begin with is computed once. @thread one at a time */
+ * one before it is just computing waits for that, so that what many begin with is computed once.
+ *
+ * Where layers look back over a window only, a sequence has blocks of theirs beside (kv_window.h), one for each of the
+ * others, but holds no more of them than its next token, or the tokens of its turn, look at: those wholly before are let go as
+ * what is known grows (guesses do not count), and their entry is -1. Known blocks are then found as far as the window before
+ * their end is there too. A piece of a prompt is cut to the blocks that can be had, and takes nobody's place once it can
+ * go on by a token. @thread one at a time */
 #ifndef OPS_WORKER_SCHEDULE_H
 #define OPS_WORKER_SCHEDULE_H
 
@@ -24,12 +30,14 @@ typedef struct ops_seq {
     const int32_t *ids;  /* [n + drafts] */
     int n, drafts;       /* known tokens; guesses behind them */
     int32_t *blocks;     /* room for all it may ever need */
+    int32_t *windows;    /* as many; NULL where there is no window */
     ops_kv_before start; /* of its salt */
     unsigned line;
     void *owner;
     /* The schedule's, for the owner to read. */
     int done, cached; /* computed; of them, found rather than computed when it came in first */
     int n_blocks, n_sealed;
+    int window_from; /* entries [window_from, n_blocks) of `windows` are blocks, those before are -1 */
     bool running, counted;
     uint64_t due, order;
     ops_kv_before tail; /* what block n_sealed comes after */
@@ -40,6 +48,7 @@ typedef struct ops_seq {
 typedef struct ops_schedule_conf {
     int seqs_max;       /* that run at once */
     int reading_tokens; /* see above; 0: no bound but the budget */
+    int window;         /* tokens that layers with a window see, their own included; 0: there are none */
 } ops_schedule_conf;
 
 /* Tokens [from, from + n) of a sequence, all but the guesses known; `outputs` logits are wanted, of the last ones. */
@@ -50,9 +59,10 @@ typedef struct ops_turn {
 
 typedef struct ops_schedule ops_schedule;
 
-/* The pool is borrowed. OPS_EINVAL, OPS_ENOMEM. Nothing is allocated afterwards. */
-OPS_MUST_USE ops_status ops_schedule_new(ops_kv_pool *pool, const ops_schedule_conf *conf, ops_schedule **ret,
-                                         ops_err *reterr);
+/* Both are borrowed; `window` (NULL: conf->window is 0) is beside the pool and has ops_kv_window_needs() blocks at least, else
+ * OPS_EINVAL. OPS_ENOMEM. Nothing is allocated afterwards. */
+OPS_MUST_USE ops_status ops_schedule_new(ops_kv_pool *pool, ops_kv_window *window,
+                                         const ops_schedule_conf *conf, ops_schedule **ret, ops_err *reterr);
 void ops_schedule_free(ops_schedule *s); /* sequences are the owner's */
 OPS_AUTO_DEFINE(ops_schedule, ops_schedule_free)
 

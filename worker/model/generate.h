@@ -40,7 +40,7 @@ typedef struct ops_generate_result {
     int tokens; /* chosen, the one that ended the turn included */
 } ops_generate_result;
 
-/* Uses the first blocks of the model's cache. OPS_ETOOBIG: prompt and tokens_max pass the longest sequence or the blocks, with
+/* Uses the first blocks of the model's cache, of which all layers have the same (limits.window_blocks 0). OPS_ETOOBIG: prompt and tokens_max pass the longest sequence or the blocks, with
  * the numbers, before anything is computed; OPS_EINVAL: an empty prompt, an id outside the vocabulary, parameters; OPS_ENOMEM;
  * others as ops_lm_step and ops_sampler_choose. */
 OPS_MUST_USE ops_status ops_generate(ops_lm *m, const ops_tokenizer *t, const int32_t *prompt, size_t n,

@@ -21,6 +21,7 @@ enum { /* plans that do not depend on a tensor's type */
        BIAS_OUT,
        BIAS_UP,
        APPEND,
+       APPEND_WINDOW,
        ATTEND,
        ATTEND_WINDOW,
        ADD,
@@ -80,11 +81,12 @@ static void make_plan(step *t, const ops_kern_shape *shape, ops_kern_plan **ret)
 static ops_kern_decoder cache_of(const step *t, int window)
 {
     const ops_lm *m = t->m;
+    const bool own = window > 0 && m->limits.window_blocks > 0;
     return (ops_kern_decoder){.kv_heads = m->c.kv_heads,
                               .width = m->c.width,
                               .half = !m->limits.cache_f32,
                               .block = m->limits.block,
-                              .blocks = m->limits.blocks,
+                              .blocks = own ? m->limits.window_blocks : m->limits.blocks,
                               .table = m->table,
                               .scale = m->c.scale,
                               .window = window,
@@ -100,6 +102,7 @@ static bool needed(const ops_lm_config *c, int plan)
     case ROPE_K:
         return c->rotary > 0;
     case TURNS_WINDOW:
+    case APPEND_WINDOW:
     case ATTEND_WINDOW:
         return c->window > 0;
     case NORM_Q:
@@ -156,6 +159,8 @@ static void plan_rows(step *t)
         [BIAS_OUT] = {.op = OPS_KERN_ADD_ROW, .m = m, .n = h},
         [BIAS_UP] = {.op = OPS_KERN_ADD_ROW, .m = m, .n = c->inner},
         [APPEND] = {.op = OPS_KERN_KV_APPEND, .m = m, .n = kv, .seqs = seqs, .decoder = cache_of(t, 0)},
+        [APPEND_WINDOW] =
+            {.op = OPS_KERN_KV_APPEND, .m = m, .n = kv, .seqs = seqs, .decoder = cache_of(t, c->window)},
         [ATTEND] = {.op = OPS_KERN_ATTEND_PAGED,
                     .m = m,
                     .n = q,
@@ -280,6 +285,8 @@ static void upload_batch(step *t)
     upload(t, OPS_LM_IDS, b->ids, (size_t)b->tokens);
     upload(t, OPS_LM_ROWS, b->rows, (size_t)b->tokens * 2);
     upload(t, OPS_LM_TABLE, b->table, (size_t)b->seqs * (size_t)t->m->table);
+    if (t->m->rows[OPS_LM_TABLE_WINDOW] != NULL)
+        upload(t, OPS_LM_TABLE_WINDOW, b->window_table, (size_t)b->seqs * (size_t)t->m->table);
     for (int i = 0; t->m->places != NULL && i < b->tokens; i++)
         t->m->places[i] = b->rows[2 * i + 1];
     if (t->m->places != NULL)
@@ -376,13 +383,15 @@ static void run_layer(step *t, int i, bool last)
     const bool windowed = ops_lm_windowed(&t->m->c, i);
     const int more = last ? MAP_OUT_PICKED - MAP_OUT : 0;
     ops_kern_buf **r = t->m->rows;
+    ops_kern_buf *table = r[windowed && r[OPS_LM_TABLE_WINDOW] != NULL ? OPS_LM_TABLE_WINDOW : OPS_LM_TABLE];
     ops_lm_rows context = OPS_LM_CONTEXT, a = OPS_LM_X, b = OPS_LM_Y;
     project(t, y, windowed);
-    RUN(t, t->plan[APPEND], r[OPS_LM_ROW_K], r[OPS_LM_ROW_V], r[OPS_LM_ROWS], r[OPS_LM_TABLE], y->cache);
+    RUN(t, t->plan[windowed ? APPEND_WINDOW : APPEND], r[OPS_LM_ROW_K], r[OPS_LM_ROW_V], r[OPS_LM_ROWS],
+        table, y->cache);
     if (last && t->b->outputs == 0)
         return;
-    RUN(t, t->plan[windowed ? ATTEND_WINDOW : ATTEND], r[OPS_LM_ROW_Q], y->cache, r[OPS_LM_ROWS],
-        r[OPS_LM_TABLE], r[OPS_LM_CONTEXT]);
+    RUN(t, t->plan[windowed ? ATTEND_WINDOW : ATTEND], r[OPS_LM_ROW_Q], y->cache, r[OPS_LM_ROWS], table,
+        r[OPS_LM_CONTEXT]);
     if (last) {
         RUN(t, t->plan[PICK_CONTEXT], r[OPS_LM_PICKED], r[OPS_LM_CONTEXT], r[OPS_LM_ROW_Q]);
         RUN(t, t->plan[PICK_X], r[OPS_LM_PICKED], r[OPS_LM_X], r[OPS_LM_Y]);
@@ -421,53 +430,9 @@ static void run_graph(step *t)
         RUN(t, t->plan[HEAD], r[OPS_LM_H], m->head.buf, r[OPS_LM_LOGITS]);
 }
 
-/* Row i of a batch: its id, its sequence, its position after the one before it, its block. */
-static ops_status check_row(const ops_lm *m, const ops_lm_batch *b, int i, ops_err *reterr)
-{
-    const int32_t seq = b->rows[2 * i], at = b->rows[2 * i + 1];
-    if (b->ids[i] < 0 || b->ids[i] >= m->c.vocab)
-        return ops_fail(reterr, OPS_EINVAL, "token %d has id %d, the vocabulary %d", i, b->ids[i],
-                        m->c.vocab);
-    if (seq < 0 || seq >= b->seqs)
-        return ops_fail(reterr, OPS_EINVAL, "token %d is of sequence %d of %d", i, seq, b->seqs);
-    if (at < 0 || at >= m->limits.positions)
-        return ops_fail(reterr, at < 0 ? OPS_EINVAL : OPS_ETOOBIG, "token %d has position %d of at most %d",
-                        i, at, m->limits.positions);
-    /* The first of a sequence here: all its blocks; one that follows: at most one block more. */
-    const bool follows = i > 0 && b->rows[2 * i - 2] == seq && b->rows[2 * i - 1] + 1 == at;
-    for (int k = follows ? at / m->limits.block : 0; k <= at / m->limits.block; k++) {
-        const int32_t block = b->table[(size_t)seq * (size_t)m->table + (size_t)k];
-        if (block < 0 || block >= m->limits.blocks)
-            return ops_fail(reterr, OPS_EINVAL,
-                            "token %d, position %d: entry %d of its table is block %d of %d", i, at, k, block,
-                            m->limits.blocks);
-    }
-    return OPS_OK;
-}
-
-static ops_status check(const ops_lm *m, const ops_lm_batch *b, ops_err *reterr)
-{
-    if (b->tokens < 1 || b->seqs < 1 || b->outputs < 0)
-        return ops_fail(reterr, OPS_EINVAL, "a step of %d tokens, %d sequences and %d outputs", b->tokens,
-                        b->seqs, b->outputs);
-    if (b->tokens > m->limits.tokens || b->seqs > m->limits.seqs || b->outputs > m->limits.outputs)
-        return ops_fail(reterr, OPS_ETOOBIG,
-                        "%d tokens, %d sequences, %d outputs in a step of at most %d, %d, %d", b->tokens,
-                        b->seqs, b->outputs, m->limits.tokens, m->limits.seqs, m->limits.outputs);
-    for (int i = 0; i < b->tokens; i++) {
-        const ops_status st = check_row(m, b, i, reterr);
-        if (st != OPS_OK)
-            return st;
-    }
-    for (int i = 0; i < b->outputs; i++)
-        if (b->out[i] < (i > 0 ? b->out[i - 1] + 1 : 0) || b->out[i] >= b->tokens)
-            return ops_fail(reterr, OPS_EINVAL, "output %d is token %d of %d", i, b->out[i], b->tokens);
-    return OPS_OK;
-}
-
 ops_status ops_lm_step(ops_lm *m, const ops_lm_batch *b, float *ret, ops_err *reterr)
 {
-    const ops_status st = check(m, b, reterr);
+    const ops_status st = ops_lm_check_batch(m, b, reterr);
     if (st != OPS_OK)
         return st;
     step t = {.m = m, .b = b, .reterr = reterr};

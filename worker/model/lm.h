@@ -70,18 +70,20 @@ typedef struct ops_lm_config {
 OPS_MUST_USE ops_status ops_lm_config_read(const ops_gguf *g, ops_lm_config *ret, ops_err *reterr);
 /* The same from config.json of a Hugging Face folder. */
 OPS_MUST_USE ops_status ops_lm_config_parse(ops_slice json, ops_lm_config *ret, ops_err *reterr);
-const char *ops_lm_arch_name(ops_lm_arch arch); /* "llama" */
+int ops_lm_window_layers(const ops_lm_config *c); /* that look back over a window only */
+const char *ops_lm_arch_name(ops_lm_arch arch);   /* "llama" */
 
 /* What memory is taken for when a model is loaded; a step takes none. */
 typedef struct ops_lm_limits {
-    int tokens;     /* of a step, at most OPS_LM_TOKENS_MAX */
-    int outputs;    /* rows of logits of a step, at most `tokens` */
-    int seqs;       /* of a step, at most `tokens` */
-    int positions;  /* of a sequence, at most config.context; 0: config.context */
-    int block;      /* tokens of a block; 16 is quickest for short ones, any multiple of 16 is quick */
-    int blocks;     /* of the cache, which every layer has */
-    bool cache_f32; /* keys and values in f32, else f16 */
-    bool exact;     /* the kernels' formulas in double: slow, what the quick way is judged by */
+    int tokens;        /* of a step, at most OPS_LM_TOKENS_MAX */
+    int outputs;       /* rows of logits of a step, at most `tokens` */
+    int seqs;          /* of a step, at most `tokens` */
+    int positions;     /* of a sequence, at most config.context; 0: config.context */
+    int block;         /* tokens of a block; 16 is quickest for short ones, any multiple of 16 is quick */
+    int blocks;        /* of the cache, which every layer has, or */
+    int window_blocks; /* layers with a window this many of their own; 0: as many as the others, and the same */
+    bool cache_f32;    /* keys and values in f32, else f16 */
+    bool exact;        /* the kernels' formulas in double: slow, what the quick way is judged by */
 } ops_lm_limits;
 
 typedef struct ops_lm ops_lm;
@@ -114,6 +116,9 @@ typedef struct ops_lm_batch {
     const int32_t *
         table; /* [seqs][ops_lm_table()]: position p lies in block table[seq][p / block]; entries past the last
                              position are not read. Two sequences may share blocks that neither writes */
+    const int32_t *
+        window_table; /* with limits.window_blocks, else not read: the same for layers with a window. Blocks of positions that
+                             none of a sequence's tokens here looks at are not read: entries may be -1, blocks another's */
     const int32_t *
         out; /* [outputs]: tokens of the batch, by their place, whose next token's logits are wanted; ascending; 0
                              outputs: keys and values are kept, nothing else */

@@ -62,6 +62,7 @@ typedef enum ops_lm_rows {
     OPS_LM_PLACES, /* positions alone, where they are learned */
     OPS_LM_ROWS,
     OPS_LM_TABLE,
+    OPS_LM_TABLE_WINDOW, /* where layers with a window have blocks of their own */
     OPS_LM_PICKED,
     OPS_LM_MASK,
     OPS_LM_ROWS_COUNT
@@ -114,6 +115,8 @@ ops_lm_config ops_lm_config_of_arch(ops_lm_arch arch);
 /* What both kinds of files leave to be checked and worked out once sizes, heads and widths are known. */
 ops_status ops_lm_config_finish(ops_lm_config *c, ops_err *reterr);
 
+/* OPS_EINVAL, OPS_ETOOBIG as ops_lm_step(): every id, sequence, position and block within the model's. */
+ops_status ops_lm_check_batch(const ops_lm *m, const ops_lm_batch *b, ops_err *reterr);
 /* Has the device take now what the largest batch needs, so that no batch has to. */
 ops_status ops_lm_warm(ops_lm *m, ops_err *reterr);
 ops_status ops_lm_kern(ops_kern_status st, const char *what, ops_err *reterr);

@@ -140,24 +140,25 @@ static ops_status load_globals(loader *l)
     return m->c.rotary > 0 ? load_factors(l) : OPS_OK;
 }
 
-static ops_kern_decoder cache_shape(const ops_lm *m)
+static ops_kern_decoder cache_shape(const ops_lm *m, bool windowed)
 {
     return (ops_kern_decoder){.kv_heads = m->c.kv_heads,
                               .width = m->c.width,
                               .half = !m->limits.cache_f32,
                               .block = m->limits.block,
-                              .blocks = m->limits.blocks,
+                              .blocks = windowed && m->limits.window_blocks > 0 ? m->limits.window_blocks
+                                                                                : m->limits.blocks,
                               .table = m->table};
 }
 
 static ops_status load_layers(loader *l)
 {
     ops_lm *m = l->m;
-    const ops_kern_decoder shape = cache_shape(m);
-    const size_t cache = ops_kern_cache_bytes(&shape);
     ops_lm_want w;
     for (int i = 0; i < m->c.layers; i++) {
-        ops_status st = new_buf(l, cache, "the cache of keys and values", &m->layers[i].cache);
+        const ops_kern_decoder shape = cache_shape(m, ops_lm_windowed(&m->c, i));
+        ops_status st =
+            new_buf(l, ops_kern_cache_bytes(&shape), "the cache of keys and values", &m->layers[i].cache);
         for (int p = 0; st == OPS_OK && p < OPS_LM_PARTS; p++)
             if (ops_lm_want_part(&m->c, i, (ops_lm_part)p, &w)) {
                 st = load_one(l, &w, &m->layers[i].part[p]);
@@ -216,6 +217,8 @@ static size_t row_count(const ops_lm *m, ops_lm_rows rows)
         return tokens * 2;
     case OPS_LM_TABLE:
         return (size_t)m->limits.seqs * (size_t)m->table;
+    case OPS_LM_TABLE_WINDOW:
+        return m->limits.window_blocks > 0 ? (size_t)m->limits.seqs * (size_t)m->table : 0;
     case OPS_LM_PICKED:
         return outputs;
     default:
@@ -237,6 +240,12 @@ static ops_status make_rows(loader *l)
     return l->m->places != NULL ? OPS_OK : ops_fail(l->reterr, OPS_ENOMEM, "positions of a step");
 }
 
+static bool cache_fits(const ops_lm *m)
+{
+    const ops_kern_decoder all = cache_shape(m, false), window = cache_shape(m, true);
+    return ops_kern_cache_bytes(&all) > 0 && ops_kern_cache_bytes(&window) > 0;
+}
+
 static ops_status set_limits(ops_lm *m, const ops_lm_limits *limits, ops_err *reterr)
 {
     ops_lm_limits t = *limits;
@@ -249,14 +258,15 @@ static ops_status set_limits(ops_lm *m, const ops_lm_limits *limits, ops_err *re
     if (t.positions < 1 || t.positions > m->c.context)
         return ops_fail(reterr, OPS_EINVAL, "sequences of %d tokens, the model's context is %d", t.positions,
                         m->c.context);
-    if (t.block < 1 || t.block > OPS_KERN_EXTENT_MAX || t.blocks < 1 || t.blocks > OPS_KERN_EXTENT_MAX)
-        return ops_fail(reterr, OPS_EINVAL, "a cache of %d blocks of %d tokens", t.blocks, t.block);
+    if (ops_lm_window_layers(&m->c) == 0)
+        t.window_blocks = 0;
     m->limits = t;
+    if (t.block < 1 || t.block > OPS_KERN_EXTENT_MAX || t.blocks < 1 || t.blocks > OPS_KERN_EXTENT_MAX ||
+        t.window_blocks < 0 || t.window_blocks > OPS_KERN_EXTENT_MAX || !cache_fits(m))
+        return ops_fail(reterr, OPS_EINVAL, "a cache of %d blocks of %d tokens, %d with a window", t.blocks,
+                        t.block, t.window_blocks);
     m->table = (t.positions + t.block - 1) / t.block;
-    const ops_kern_decoder shape = cache_shape(m);
-    return ops_kern_cache_bytes(&shape) > 0
-               ? OPS_OK
-               : ops_fail(reterr, OPS_EINVAL, "a cache of %d blocks of %d tokens", t.blocks, t.block);
+    return OPS_OK;
 }
 
 ops_status ops_lm_load(const ops_gguf *g, const ops_kern *kern, ops_kern_dev *dev,
@@ -332,6 +342,14 @@ const ops_lm_config *ops_lm_config_of(const ops_lm *m)
 const ops_lm_limits *ops_lm_limits_of(const ops_lm *m)
 {
     return &m->limits;
+}
+
+int ops_lm_window_layers(const ops_lm_config *c)
+{
+    int n = 0;
+    for (int i = 0; i < c->layers; i++)
+        n += ops_lm_windowed(c, i);
+    return n;
 }
 
 int ops_lm_table(const ops_lm *m)

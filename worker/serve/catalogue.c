@@ -14,6 +14,9 @@ static void read_use(const ops_runner_model *m, Ops__V1__ModelUse *u)
     u->cached_tokens = m->made.cached_tokens;
     u->completion_tokens = m->made.tokens;
     u->preempted = m->made.preempted;
+    u->window_blocks = m->window_blocks;
+    u->window_blocks_used = m->made.window_used;
+    u->window_blocks_cached = m->made.window_cached;
 }
 
 void ops_catalogue_read(ops_runner *r, ops_catalogue *c)

@@ -256,6 +256,7 @@ static ops_runner_model describe(const runner_slot *s)
         memcpy(m.content_hash, info->content_hash, sizeof m.content_hash);
         m.tokens_max = info->context;
         m.blocks = info->blocks;
+        m.window_blocks = info->window_blocks;
         m.cache_tokens = (uint64_t)info->blocks * info->block_tokens;
         m.made = s->writer->ops->counts(s->writer);
         return m;

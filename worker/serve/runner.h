@@ -51,9 +51,10 @@ typedef struct ops_runner_model {
     char content_hash[65];
     bool writes;               /* else it embeds */
     uint32_t dim, tokens_max;  /* dim 0: it writes */
-    uint64_t cache_tokens;     /* that its cache has room for */
+    uint64_t cache_tokens;     /* of context that its cache has room for */
     ops_generator_counts made; /* when it writes */
-    uint32_t blocks;           /* of its cache */
+    uint32_t blocks;           /* of its cache: they hold cache_tokens */
+    uint32_t window_blocks;    /* beside, of its layers with a window */
 } ops_runner_model;
 
 /* Takes the engine (NULL: no model yet) on OPS_OK and starts the threads "engine" and "requests". jobs_max waiting of either

@@ -292,7 +292,9 @@ static int use_is_told(void *d)
     if (ops_dispatch_workers(d, &w, 1) < 1 || w.model_count < 1)
         return 0;
     requests_done = w.models[0].use.done;
-    return w.models[0].use.blocks == FAKE_WRITER_BLOCKS && w.models[0].use.done == 1 &&
+    return w.models[0].use.blocks == FAKE_WRITER_BLOCKS &&
+           w.models[0].use.window_blocks == FAKE_WRITER_WINDOW_BLOCKS &&
+           w.models[0].use.window_blocks_cached == FAKE_WRITER_WINDOW_CACHED && w.models[0].use.done == 1 &&
            w.models[0].use.running == 0;
 }
 

@@ -264,6 +264,49 @@ static void test_freed_blocks(void **state)
     drop(&w);
 }
 
+/* Wherever a chunk begins, nothing is read before the block that the window of its first token begins in. */
+static void check_chunk(world *w, int from, int n, const float *q, float *y)
+{
+    int32_t at[8][2], *table = w->table + w->table_n, kept[LEN];
+    int window = w->s.window, block = w->s.block;
+    int first = from >= window ? (from - window + 1) / block : 0, last = (from + n - 1) / block;
+    for (int i = 0; i < n; i++) {
+        at[i][0] = 1;
+        at[i][1] = from + i;
+    }
+    for (int b = 0; b < w->table_n; b++) {
+        kept[b] = table[b];
+        if (b < first || b > last)
+            table[b] = 1 << 28;
+    }
+    for (int l = block % 16 ? OPS_QUANT_LEVELS : 0; l < LEVELS; l++) {
+        if (!level(l))
+            continue;
+        ops_decoder_attend a = paged(w, n, q, &at[0][0], y);
+        level(l)->attend(&a, 0, 1);
+        check_twin(w, &a);
+    }
+    memcpy(table, kept, sizeof *table * (size_t)w->table_n);
+}
+
+static void test_every_window_stays_in_its_blocks(void **state)
+{
+    (void)state;
+    static const int windows[] = {1, 2, 15, 16, 17, 20, 33, 64, 65};
+    static const int blocks[] = {16, 32, 4};
+    float q[8 * 32], y[8 * 32];
+    for (int c = 0; c < 8 * 32; c++)
+        q[c] = deviate();
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
+        for (int b = 0; b < 3; b++) {
+            world w = made((shape){2, 1, 16, windows[i], blocks[b], 1});
+            for (int from = 0; from + 8 <= LEN; from += 5)
+                for (int n = 1; n <= 8; n += 7)
+                    check_chunk(&w, from, n, q, y);
+            drop(&w);
+        }
+}
+
 /* Every level writes what the exact one writes, and nothing else, whatever the numbers are. */
 static void test_append(void **state)
 {
@@ -310,6 +353,7 @@ static void test_append(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_append), cmocka_unit_test(test_paged),
-                                       cmocka_unit_test(test_packed), cmocka_unit_test(test_freed_blocks)};
+                                       cmocka_unit_test(test_packed), cmocka_unit_test(test_freed_blocks),
+                                       cmocka_unit_test(test_every_window_stays_in_its_blocks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,7 +93,12 @@ static void attach(int i)
     (void)snprintf(h.worker_id, sizeof h.worker_id, "w%d", i);
     h.models[0] =
         (ops_dispatch_model){.name = "m", .content_hash = "aa", .job = "generate", .tokens_max = 512};
-    h.models[0].use = (ops_dispatch_use){.running = 2, .blocks = 8, .blocks_used = (uint32_t)i + 1};
+    h.models[0].use = (ops_dispatch_use){.running = 2,
+                                         .blocks = 8,
+                                         .blocks_used = (uint32_t)i + 1,
+                                         .window_blocks = 6,
+                                         .window_blocks_used = 2,
+                                         .window_blocks_cached = (uint32_t)i};
     h.models[1] = (ops_dispatch_model){.name = "e", .job = "embed", .dim = 2, .tokens_max = 64};
     const ops_dispatch_port port = {.send = on_send,
                                     .cancel = on_cancel,
@@ -359,6 +364,10 @@ static void models_are_listed_once(void **state)
     assert_int_equal(a->models[0]->places[1]->use->blocks_used, 2);
     assert_int_equal(a->models[0]->use->blocks_used, 3);
     assert_int_equal(a->models[0]->use->running, 4);
+    assert_int_equal(a->models[0]->places[0]->use->window_blocks, 6);
+    assert_int_equal(a->models[0]->use->window_blocks, 12);
+    assert_int_equal(a->models[0]->use->window_blocks_used, 4);
+    assert_int_equal(a->models[0]->use->window_blocks_cached, 1);
     assert_string_equal(a->models[1]->job, "embed");
     assert_null(a->models[1]->use);
     ops__v1__list_models_response__free_unpacked(a, NULL);

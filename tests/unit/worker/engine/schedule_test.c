@@ -31,10 +31,10 @@ typedef struct writer {
 
 static void open_world(world *w, int blocks, int seqs, int reading)
 {
-    const ops_schedule_conf conf = {seqs, reading};
+    const ops_schedule_conf conf = {.seqs_max = seqs, .reading_tokens = reading};
     memset(w, 0, sizeof *w);
-    assert_int_equal(ops_kv_pool_new(blocks, EACH, &w->pool, NULL), OPS_OK);
-    assert_int_equal(ops_schedule_new(w->pool, &conf, &w->s, NULL), OPS_OK);
+    assert_int_equal(ops_kv_pool_new(blocks, EACH, NULL, &w->pool, NULL), OPS_OK);
+    assert_int_equal(ops_schedule_new(w->pool, NULL, &conf, &w->s, NULL), OPS_OK);
 }
 
 static void close_world(world *w)
@@ -274,14 +274,14 @@ static void refuses_what_makes_no_sense_and_survives_the_heap(void **state)
     (void)state;
     ops_kv_pool *p = NULL;
     ops_schedule *s = NULL;
-    const ops_schedule_conf none = {0, 0};
-    assert_int_equal(ops_kv_pool_new(0, EACH, &p, NULL), OPS_EINVAL);
-    assert_int_equal(ops_kv_pool_new(4, 0, &p, NULL), OPS_EINVAL);
-    assert_int_equal(ops_schedule_new(NULL, &none, &s, NULL), OPS_EINVAL);
+    const ops_schedule_conf none = {.seqs_max = 0};
+    assert_int_equal(ops_kv_pool_new(0, EACH, NULL, &p, NULL), OPS_EINVAL);
+    assert_int_equal(ops_kv_pool_new(4, 0, NULL, &p, NULL), OPS_EINVAL);
+    assert_int_equal(ops_schedule_new(NULL, NULL, &none, &s, NULL), OPS_EINVAL);
     const long live = ops_alloc_live();
-    for (long nth = 1; nth < 5; nth++) {
+    for (long nth = 1; nth < 6; nth++) {
         ops_alloc_fail_at(nth);
-        assert_int_equal(ops_kv_pool_new(4, EACH, &p, NULL), OPS_ENOMEM);
+        assert_int_equal(ops_kv_pool_new(4, EACH, NULL, &p, NULL), OPS_ENOMEM);
         ops_alloc_fail_at(0);
         assert_int_equal(ops_alloc_live(), live);
     }

@@ -227,6 +227,8 @@ static void models_come_and_go(void **state)
     assert_int_equal(m[0].dim, 1);
     assert_true(m[1].writes);
     assert_string_equal(m[1].name, "w");
+    assert_int_equal(m[1].blocks, FAKE_WRITER_BLOCKS);
+    assert_int_equal(m[1].window_blocks, FAKE_WRITER_WINDOW_BLOCKS);
     assert_int_equal(m[1].cache_tokens, FAKE_WRITER_BLOCKS * FAKE_WRITER_BLOCK_TOKENS);
     asked a;
     const Ops__V1__GenerateTask t = prompt("some text");
