@@ -4,15 +4,6 @@
 
 #include "worker/model/json_fields.h"
 
-enum {
-    VOCAB_MAX = 1 << 20,
-    HIDDEN_MAX = 8192,
-    LAYERS_MAX = 96,
-    INNER_MAX = 65536,
-    POSITIONS_MAX = 32768,
-    TYPES_MAX = 16
-};
-
 static ops_status word(const json_t *j, const char *key, const char *want, ops_err *reterr)
 {
     const json_t *v = json_object_get(j, key);
@@ -57,13 +48,13 @@ static ops_status fields(const json_t *j, ops_bert_config *c, ops_err *reterr)
     const struct {
         const char *key;
         int max, *at;
-    } rows[] = {{"vocab_size", VOCAB_MAX, &c->vocab},
-                {"hidden_size", HIDDEN_MAX, &c->hidden},
-                {"num_hidden_layers", LAYERS_MAX, &c->layers},
-                {"num_attention_heads", HIDDEN_MAX, &c->heads},
-                {"intermediate_size", INNER_MAX, &c->inner},
-                {"max_position_embeddings", POSITIONS_MAX, &c->positions},
-                {"type_vocab_size", TYPES_MAX, &c->types}};
+    } rows[] = {{"vocab_size", OPS_BERT_VOCAB_MAX, &c->vocab},
+                {"hidden_size", OPS_BERT_HIDDEN_MAX, &c->hidden},
+                {"num_hidden_layers", OPS_BERT_LAYERS_MAX, &c->layers},
+                {"num_attention_heads", OPS_BERT_HIDDEN_MAX, &c->heads},
+                {"intermediate_size", OPS_BERT_INNER_MAX, &c->inner},
+                {"max_position_embeddings", OPS_BERT_POSITIONS_MAX, &c->positions},
+                {"type_vocab_size", OPS_BERT_TYPES_MAX, &c->types}};
     if (json_object_get(j, "model_type") == NULL)
         return ops_fail(reterr, OPS_ECORRUPT, "config.json: no model_type");
     ops_status st = word(j, "model_type", "bert", reterr);
