@@ -5,19 +5,8 @@
 #include <string.h>
 
 #include "base/mem/alloc.h"
-#include "worker/model/bert_file.h"
+#include "worker/engine/engine_bert_internal.h"
 #include "worker/model/model_place.h"
-
-typedef struct bert_engine {
-    ops_engine base;
-    const ops_kern *kern;
-    ops_kern_dev *dev;
-    ops_wordpiece *words;
-    ops_bert *bert;
-    int seqs_max;
-    int32_t *ids;    /* a batch and one text more */
-    int32_t *starts; /* seqs_max + 1 */
-} bert_engine;
 
 static void free_engine(ops_engine *base)
 {
@@ -30,6 +19,11 @@ static void free_engine(ops_engine *base)
     ops_wordpiece_free(e->words);
     ops_free(e->ids);
     ops_free(e->starts);
+    ops_free(e->types);
+    ops_free(e->logits);
+    ops_free(e->at_words);
+    ops_free(e->word_counts);
+    ops_free(e->labels);
     ops_free(e);
 }
 OPS_AUTO_DEFINE(ops_engine, free_engine)
@@ -114,14 +108,14 @@ static ops_status open_engine(bert_engine *e, const ops_engine_bert_conf *conf, 
     ops_status st = ops_bert_file_open(conf->path, &f, reterr);
     if (st != OPS_OK)
         return st;
-    ops_bert_config c = *ops_bert_file_config(f);
-    c.head = OPS_BERT_NO_HEAD; /* vectors alone are asked for */
-    c.labels = 0;
-    st = prepare(e, conf, &c, reterr);
+    e->c = *ops_bert_file_config(f);
+    st = prepare(e, conf, &e->c, reterr);
     if (st == OPS_OK)
         st = ops_bert_file_words(f, &e->words, reterr);
+    if (st == OPS_OK && e->c.head != OPS_BERT_NO_HEAD)
+        st = engine_bert_prepare_score(e, f, reterr);
     if (st == OPS_OK)
-        st = ops_bert_file_load(f, &c, e->kern, e->dev, conf->weights, (int)e->base.info.batch_tokens_max,
+        st = ops_bert_file_load(f, &e->c, e->kern, e->dev, conf->weights, (int)e->base.info.batch_tokens_max,
                                 e->seqs_max, &e->bert, reterr);
     if (st == OPS_OK)
         ops_bert_file_hash(f, e->base.info.content_hash, conf->weights);
@@ -130,7 +124,7 @@ static ops_status open_engine(bert_engine *e, const ops_engine_bert_conf *conf, 
 
 ops_status ops_engine_bert_open(const ops_engine_bert_conf *conf, ops_engine **ret, ops_err *reterr)
 {
-    static const ops_engine_ops ops = {embed, tokens_of, free_engine};
+    static const ops_engine_ops ops = {embed, tokens_of, free_engine, engine_bert_score};
     bert_engine *e = ops_calloc(1, sizeof *e);
     if (e == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "engine");

@@ -1,4 +1,4 @@
-/* The real engine: a BERT-family sentence embedder from a GGUF file or a Hugging Face folder, on the kernels of the processor. */
+/* The real engine: a BERT-family sentence embedder, or an encoder under a head, from a GGUF file or a Hugging Face folder, on the kernels of the processor. */
 #ifndef OPS_WORKER_ENGINE_BERT_H
 #define OPS_WORKER_ENGINE_BERT_H
 

@@ -17,7 +17,8 @@ enum { /* bounds of what a file may say */
        OPS_BERT_INNER_MAX = 65536,
        OPS_BERT_POSITIONS_MAX = 32768,
        OPS_BERT_TYPES_MAX = 16,
-       OPS_BERT_LABELS_MAX = 4096
+       OPS_BERT_LABELS_MAX = 4096,
+       OPS_BERT_LABEL_MAX = 127 /* bytes of a name */
 };
 
 /* What becomes of the rows of a text: their mean, or the first of them, that of [CLS]; either is brought to length 1. */
@@ -32,6 +33,7 @@ typedef struct ops_bert_config {
     ops_bert_pooling pooling;
     ops_bert_head head;
     int labels; /* of the head; 0 without one */
+    bool multi; /* each label is true or not for itself (sigmoid), else one of them is (softmax) */
 } ops_bert_config;
 
 /* Reads config.json. OPS_ECORRUPT: no JSON, or a field absent or out of bounds, named; OPS_EUNIMPL: another
@@ -45,6 +47,9 @@ OPS_MUST_USE ops_status ops_bert_config_gguf(const ops_gguf *g, ops_bert_config 
 /* Does config.json speak of this family, or of none? */
 bool ops_bert_config_is(ops_slice json);
 bool ops_bert_config_is_gguf(const ops_gguf *g);
+/* What config.json calls the labels of a head, `n` of them, one after the other, each ended by a NUL: "LABEL_0" and so on where it
+ * does not say. *ret is the caller's (ops_free). OPS_ECORRUPT: a name is no text of 1 to OPS_BERT_LABEL_MAX bytes; OPS_ENOMEM. */
+OPS_MUST_USE ops_status ops_bert_config_labels(ops_slice json, int n, char **ret, ops_err *reterr);
 /* Reads sentence_bert_config.json into c->tokens_max. */
 OPS_MUST_USE ops_status ops_bert_config_sentence(ops_slice json, ops_bert_config *c, ops_err *reterr);
 /* Reads 1_Pooling/config.json into c->pooling: OPS_EUNIMPL unless it asks for the mean over tokens or for the first alone. */

@@ -20,6 +20,7 @@ struct ops_bert_file {
     ops_mapped *file[SIDES]; /* a GGUF file is WEIGHTS alone */
     ops_gguf *gguf;
     ops_safetensors *tensors;
+    char *labels;
 };
 
 static ops_slice bytes_of(const ops_bert_file *f, side s)
@@ -55,12 +56,18 @@ static ops_status open_folder(ops_bert_file *f, const char *folder, ops_err *ret
     ops_status st = open_side(folder, "config.json", SIDE_BYTES_MAX, &f->file[CONFIG], reterr);
     if (st == OPS_OK)
         st = ops_bert_config_parse(bytes_of(f, CONFIG), &f->c, reterr);
+    if (st == OPS_OK && f->c.head != OPS_BERT_NO_HEAD)
+        st = ops_bert_config_labels(bytes_of(f, CONFIG), f->c.labels, &f->labels, reterr);
     if (st == OPS_OK)
         st = read_side(f, folder, SENTENCE, "sentence_bert_config.json", ops_bert_config_sentence, reterr);
     if (st == OPS_OK)
         st = read_side(f, folder, POOLING, "1_Pooling/config.json", ops_bert_config_pooling, reterr);
     if (st != OPS_OK)
         return st;
+    if (f->file[POOLING] != NULL) { /* whatever it was trained under, it is kept as one that embeds */
+        f->c.head = OPS_BERT_NO_HEAD;
+        f->c.labels = 0;
+    }
     st = open_side(folder, "modules.json", SIDE_BYTES_MAX, &modules, reterr);
     if (st == OPS_OK)
         st = ops_bert_config_modules(ops_mapped_bytes(modules), reterr);
@@ -128,6 +135,7 @@ void ops_bert_file_free(ops_bert_file *f)
         return;
     ops_gguf_free(f->gguf);
     ops_safetensors_free(f->tensors);
+    ops_free(f->labels);
     for (int i = 0; i < SIDES; i++)
         ops_mapped_free(f->file[i]);
     ops_free(f);
@@ -136,6 +144,11 @@ void ops_bert_file_free(ops_bert_file *f)
 const ops_bert_config *ops_bert_file_config(const ops_bert_file *f)
 {
     return &f->c;
+}
+
+const char *ops_bert_file_labels(const ops_bert_file *f)
+{
+    return f->labels;
 }
 
 const ops_gguf *ops_bert_file_gguf(const ops_bert_file *f)

@@ -13,13 +13,16 @@ typedef struct ops_bert_file ops_bert_file;
 
 /* Does the path lead to such a model? False too where it can not be read. */
 bool ops_bert_file_is(const char *path);
-/* Maps the files and reads what the model says of itself, a head included. Mappings live until freed (see mapped.h).
+/* Maps the files and reads what the model says of itself, a head included unless there is 1_Pooling/config.json,
+ * which says that it embeds. Mappings live until freed (see mapped.h).
  * OPS_ENOTFOUND or OPS_EIO: a file; OPS_ECORRUPT, OPS_EUNIMPL, OPS_ETOOBIG: its content, named; OPS_ENOMEM. */
 OPS_MUST_USE ops_status ops_bert_file_open(const char *path, ops_bert_file **ret, ops_err *reterr);
 void ops_bert_file_free(ops_bert_file *f);
 OPS_AUTO_DEFINE(ops_bert_file, ops_bert_file_free)
 
 const ops_bert_config *ops_bert_file_config(const ops_bert_file *f);
+/* The names of the labels of its head, one after the other, each ended by a NUL; NULL without a head. */
+const char *ops_bert_file_labels(const ops_bert_file *f);
 const ops_gguf *ops_bert_file_gguf(const ops_bert_file *f); /* NULL: it is a folder */
 ops_slice ops_bert_file_json(const ops_bert_file *f);       /* config.json; empty: it is a GGUF file */
 /* Everything a vector depends on but the type of the weights, as hex. */

@@ -52,7 +52,9 @@ typedef struct out {
     const ops_wordpiece *w;
     int32_t *ids;
     size_t n, max;
-    size_t chars, bytes; /* of the word so far; chars goes on counting past what fits */
+    size_t chars, bytes;        /* of the word so far; chars goes on counting past what fits */
+    ops_wordpiece_word *words;  /* NULL: not asked for */
+    size_t n_words, begin, end; /* begin, end: of the word so far, in the text */
     char word[OPS_WORDPIECE_WORD_CHARS_MAX * 4];
 } out;
 
@@ -74,6 +76,8 @@ static void end_word(out *o)
     o->bytes = o->chars = 0;
     if (chars == 0)
         return;
+    if (o->words != NULL && o->n < o->max)
+        o->words[o->n_words++] = (ops_wordpiece_word){(uint32_t)o->n, (uint32_t)o->begin, (uint32_t)o->end};
     if (chars > w->word_chars_max) {
         put_id(o, w->unk);
         return;
@@ -98,7 +102,8 @@ static void end_word(out *o)
     }
 }
 
-static void put_char(out *o, int32_t c)
+/* `begin`, `end`: what it was made of in the text. */
+static void put_char(out *o, int32_t c, size_t begin, size_t end)
 {
     if (ops_wordpiece_blank(c)) {
         end_word(o);
@@ -107,6 +112,9 @@ static void put_char(out *o, int32_t c)
     const bool alone = ops_wordpiece_punct(c);
     if (alone)
         end_word(o);
+    if (o->chars == 0)
+        o->begin = begin;
+    o->end = end;
     if (o->chars++ < o->w->word_chars_max)
         o->bytes += ops_wordpiece_put(c, o->word + o->bytes);
     if (alone)
@@ -115,11 +123,13 @@ static void put_char(out *o, int32_t c)
 
 static void put_text(out *o, ops_slice text)
 {
+    const size_t all = text.n;
     while (text.n > 0 && o->n < o->max) {
         int32_t part[OPS_WORDPIECE_OUT_MAX];
+        const size_t begin = all - text.n;
         const size_t parts = ops_wordpiece_normalize(&o->w->rules, ops_wordpiece_next(&text), part);
         for (size_t i = 0; i < parts; i++)
-            put_char(o, part[i]);
+            put_char(o, part[i], begin, all - text.n);
     }
     end_word(o);
 }
@@ -135,20 +145,31 @@ static void begin(out *o, const ops_wordpiece *w, size_t max, int32_t *ids)
     o->w = w;
     o->ids = ids;
     o->max = max;
-    o->n = o->chars = o->bytes = 0;
+    o->n = o->chars = o->bytes = o->n_words = 0;
+    o->words = NULL;
 }
 
-size_t ops_wordpiece_encode(const ops_wordpiece *w, ops_slice text, size_t tokens_max, int32_t *ret_ids)
+size_t ops_wordpiece_encode_words(const ops_wordpiece *w, ops_slice text, size_t tokens_max, int32_t *ret_ids,
+                                  ops_wordpiece_word *ret_words, size_t *ret_n)
 {
     out o;
+    *ret_n = 0;
     if (tokens_max < ops_wordpiece_specials(w))
         return 0;
     begin(&o, w, tokens_max - w->tail.n, ret_ids);
+    o.words = ret_words;
     put_affix(&o, &w->head);
     put_text(&o, text);
     o.max = tokens_max;
     put_affix(&o, &w->tail);
+    *ret_n = o.n_words;
     return o.n;
+}
+
+size_t ops_wordpiece_encode(const ops_wordpiece *w, ops_slice text, size_t tokens_max, int32_t *ret_ids)
+{
+    size_t none;
+    return ops_wordpiece_encode_words(w, text, tokens_max, ret_ids, NULL, &none);
 }
 
 bool ops_wordpiece_pairs(const ops_wordpiece *w)

@@ -41,6 +41,14 @@ size_t ops_wordpiece_specials(const ops_wordpiece *w); /* tokens around every te
  * 0 when tokens_max is below ops_wordpiece_specials(). */
 size_t ops_wordpiece_encode(const ops_wordpiece *w, ops_slice text, size_t tokens_max, int32_t *ret_ids);
 
+/* A word of a text: the place of its first id among all ids, and where it stands in the text, in bytes [begin, end). */
+typedef struct ops_wordpiece_word {
+    uint32_t token, begin, end;
+} ops_wordpiece_word;
+/* The same, and the words that have an id: up to tokens_max of them into ret_words, *ret_n. */
+size_t ops_wordpiece_encode_words(const ops_wordpiece *w, ops_slice text, size_t tokens_max, int32_t *ret_ids,
+                                  ops_wordpiece_word *ret_words, size_t *ret_n);
+
 /* Does the file say how two texts stand side by side: the first as if alone with type 0, then the second and what follows a
  * text with type 1? */
 bool ops_wordpiece_pairs(const ops_wordpiece *w);
