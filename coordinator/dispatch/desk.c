@@ -265,9 +265,9 @@ static void refused(ops_desk *k, ops_desk_task *t, const char *message, int64_t 
 
 static bool fits(const ops_desk_task *t, const ops_dispatch_answer *a)
 {
-    return t->job == OPS_DISPATCH_GENERATE
-               ? a->vectors == NULL && a->end.n > 0
-               : a->rows == t->text_count && a->dim == t->given.dim && a->vectors != NULL;
+    if (t->job == OPS_DISPATCH_EMBED)
+        return a->rows == t->text_count && a->dim == t->given.dim && a->vectors != NULL;
+    return a->vectors == NULL && a->end.n > 0 && a->scored == (t->job != OPS_DISPATCH_GENERATE);
 }
 
 static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_dispatch_answer *a, int64_t now)

@@ -20,7 +20,8 @@ enum {
     OPS_DISPATCH_TEXT_BYTES_MAX = 64 * 1024,
     OPS_DISPATCH_PAYLOAD_MAX = 4 << 20,
     OPS_DISPATCH_DELTA_MAX = 1 << 20,
-    OPS_DISPATCH_END_MAX = 4096,
+    OPS_DISPATCH_END_MAX = 4096,       /* of a GENERATE */
+    OPS_DISPATCH_SCORED_MAX = 8 << 20, /* of a RERANK or CLASSIFY */
     OPS_DISPATCH_KEY_MAX = 256,
     OPS_DISPATCH_WORKERS_MAX = 256,
     OPS_DISPATCH_MODELS_MAX = 8,
@@ -40,7 +41,13 @@ typedef enum ops_dispatch_class { /* as WorkClass of ops/v1/worker.proto */
                                   OPS_DISPATCH_CLASS_COUNT
 } ops_dispatch_class;
 
-typedef enum ops_dispatch_job { OPS_DISPATCH_EMBED, OPS_DISPATCH_GENERATE } ops_dispatch_job;
+typedef enum ops_dispatch_job {
+    OPS_DISPATCH_EMBED,
+    OPS_DISPATCH_GENERATE,
+    OPS_DISPATCH_RERANK,
+    OPS_DISPATCH_CLASSIFY,
+    OPS_DISPATCH_JOB_COUNT
+} ops_dispatch_job;
 
 /* What became of a task. Vectors: `rows` (as many as the task had texts) times `dim` floats, borrowed for the call. */
 typedef struct ops_dispatch_result {
@@ -55,7 +62,8 @@ typedef struct ops_dispatch_result {
     uint32_t tokens;                  /* that the worker computed for it, as it says */
     uint32_t attempts;                /* sent to a worker so often */
     const char *model, *content_hash; /* what made the vectors */
-    ops_slice end;                    /* of a generation: a packed ops.v1.GenerateEnd */
+    ops_slice
+        end; /* of a generation: a packed ops.v1.GenerateEnd; of RERANK and CLASSIFY a packed ops.v1.ScoreEnd */
 } ops_dispatch_result;
 
 typedef struct ops_dispatch_task {
@@ -66,7 +74,8 @@ typedef struct ops_dispatch_task {
     size_t text_count;
     ops_dispatch_job job;
     ops_slice
-        payload; /* copied; of a GENERATE: a packed ops.v1.GenerateTask, at most OPS_DISPATCH_PAYLOAD_MAX */
+        payload; /* copied; of a GENERATE: a packed ops.v1.GenerateTask, of RERANK and CLASSIFY a packed ops.v1.ScoreTask;
+                    at most OPS_DISPATCH_PAYLOAD_MAX */
     /* GENERATE, may be NULL: a packed ops.v1.GenerateDelta, borrowed for the call. In order, before `done`. A task of which a
      * delta was told is not tried again: lost with its worker, it is done with OPS_EUNAVAILABLE. @thread owner */
     void (*delta)(void *ctx, ops_slice delta);
@@ -87,7 +96,7 @@ typedef struct ops_dispatch_use {
 typedef struct ops_dispatch_model {
     char name[OPS_DISPATCH_NAME_MAX];
     char content_hash[65];
-    char job[16];             /* "embed", "generate" */
+    char job[16];             /* "embed", "generate", "rerank", "classify" */
     uint32_t dim, tokens_max; /* dim 0: makes no vectors */
     ops_dispatch_use use;
 } ops_dispatch_model;
@@ -152,7 +161,8 @@ typedef struct ops_dispatch_answer {
     const float *vectors; /* copied */
     size_t rows, dim;
     uint32_t tokens;
-    ops_slice end; /* copied; of a GENERATE */
+    ops_slice end; /* copied; of any other than EMBED */
+    bool scored;   /* `end` is a ScoreEnd */
 } ops_dispatch_answer;
 
 /* A task given up for good, for the dead-letter queue; borrowed for the call. Comes just before its `done`. */
