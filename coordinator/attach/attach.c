@@ -385,7 +385,8 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
                                         .dim = dim,
                                         .tokens = m->tokens_used,
                                         .end = end,
-                                        .scored = scored != NULL};
+                                        .scored = scored != NULL,
+                                        .context_exceeded = m->context_exceeded};
     return ops_dispatch_answered(a->d, attachment, &answer, reterr);
 }
 

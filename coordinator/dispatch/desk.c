@@ -294,7 +294,9 @@ static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_disp
         if (t->job == OPS_DISPATCH_EMBED)
             bury(k, t, OPS_EINVAL, "failed", message);
         else /* what a client asked for, not what a stream brought: the client hears of it */
-            finish(k, t, &(ops_dispatch_result){.status = OPS_EINVAL, .message = message});
+            finish(k, t,
+                   &(ops_dispatch_result){.status = a->context_exceeded ? OPS_ECONTEXT : OPS_EINVAL,
+                                          .message = message});
         ops_desk_task_free(t);
     } else if (t->told)
         break_off(k, t, w->hello.worker_id, message);

@@ -53,7 +53,8 @@ typedef enum ops_dispatch_job {
 typedef struct ops_dispatch_result {
     uint64_t task_id;
     ops_status
-        status; /* OPS_OK; OPS_ETIMEOUT: deadline; OPS_EINVAL: the worker says this input cannot be done;
+        status; /* OPS_OK; OPS_ETIMEOUT: deadline; OPS_EINVAL: the worker says this input cannot be done, OPS_ECONTEXT:
+                          for it has more tokens than the model's context holds;
                           OPS_EINTERNAL: poison, it was lost with two workers; OPS_EUNAVAILABLE: refused too often, or lost
                           with its worker after a delta; OPS_ECANCELLED: nobody waits, or the dispatch stops */
     const char *message; /* why not, "" when OK */
@@ -161,8 +162,9 @@ typedef struct ops_dispatch_answer {
     const float *vectors; /* copied */
     size_t rows, dim;
     uint32_t tokens;
-    ops_slice end; /* copied; of any other than EMBED */
-    bool scored;   /* `end` is a ScoreEnd */
+    ops_slice end;         /* copied; of any other than EMBED */
+    bool scored;           /* `end` is a ScoreEnd */
+    bool context_exceeded; /* FAILED: and why */
 } ops_dispatch_answer;
 
 /* A task given up for good, for the dead-letter queue; borrowed for the call. Comes just before its `done`. */

@@ -214,7 +214,7 @@ static Ops__V1__TaskOutcome outcome_of(ops_status st)
 {
     if (st == OPS_OK)
         return OPS__V1__TASK_OUTCOME__TASK_OUTCOME_DONE;
-    return st == OPS_EINVAL || st == OPS_ETOOBIG || st == OPS_EUNIMPL
+    return st == OPS_EINVAL || st == OPS_ETOOBIG || st == OPS_EUNIMPL || st == OPS_ECONTEXT
                ? OPS__V1__TASK_OUTCOME__TASK_OUTCOME_FAILED
                : OPS__V1__TASK_OUTCOME__TASK_OUTCOME_REFUSED;
 }
@@ -289,6 +289,7 @@ static void generated(void *ctx, const ops_runner_generated *r)
     Ops__V1__Result result = OPS__V1__RESULT__INIT;
     result.task_id = t->id;
     result.outcome = outcome_of(r->status);
+    result.context_exceeded = r->status == OPS_ECONTEXT;
     result.message = message;
     if (r->end != NULL) {
         result.generated = (Ops__V1__GenerateEnd *)(uintptr_t)r->end; /* only packed from */
