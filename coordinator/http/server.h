@@ -26,6 +26,9 @@ typedef struct ops_http_route {
     ops_role role;      /* needed; OPS_ROLE_NONE: no token looked at */
     ops_http_handler handler;
     void *user;
+    /* How refusals of the server itself look (a token, a size, too much at once) as JSON, where the clients of the route know
+     * another form than that of ops_http_reply_error(); NULL: that one. Pure. @thread any */
+    void (*error)(ops_status st, const char *message, ops_strbuf *out);
 } ops_http_route;
 
 /* Decodes a body of Content-Encoding `encoding` ("gzip", "zstd", ...) into ret_body, whose max is the route's.
