@@ -219,7 +219,11 @@ static void on_done(void *ctx, ops_status st, const char *message)
     else if (!c->asked->stream && too_long(c))
         openai_refuse(c->req, OPS_ENOMEM, "the answer does not fit", NULL, NULL);
     else if (st != OPS_OK)
-        openai_refuse(c->req, st, message, NULL, st == OPS_EAGAIN ? "queue_full" : NULL);
+        openai_refuse(c->req, st, message,
+                      st != OPS_ECONTEXT ? NULL
+                      : c->asked->chat   ? "messages"
+                                         : "prompt",
+                      NULL);
     else
         answer_whole(c);
     call_free(c);

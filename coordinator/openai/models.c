@@ -16,7 +16,8 @@ void openai_refuse(ops_http_req *req, ops_status st, const char *message, const 
     ops_openai_error(st, message, param, code, &b);
     if (ops_status_retriable(st))
         ops_http_retry_after(req, RETRY_MS);
-    ops_http_reply_buf(req, st == OPS_ETOOBIG ? 400 : ops_http_code(st), OPENAI_JSON, &b);
+    ops_http_reply_buf(req, st == OPS_ETOOBIG || st == OPS_EUNIMPL ? 400 : ops_http_code(st), OPENAI_JSON,
+                       &b);
 }
 
 /* --- one --- */

@@ -65,7 +65,7 @@ static void submit(ops_dispatch *d, ops_http_req *req, ops_embeddings *take_aske
         return;
     ops_embeddings_free(take_asked);
     ops_free(c);
-    openai_refuse(req, st, err.msg, NULL, st == OPS_EAGAIN ? "queue_full" : NULL);
+    openai_refuse(req, st, err.msg, NULL, NULL);
 }
 
 static void on_embeddings(ops_http_req *req, void *user)
@@ -83,6 +83,11 @@ static void on_embeddings(ops_http_req *req, void *user)
         submit(d, req, asked);
     else
         ops_embeddings_free(asked);
+}
+
+static void write_error(ops_status st, const char *message, ops_strbuf *out)
+{
+    ops_openai_error(st, message, NULL, NULL, out);
 }
 
 ops_status ops_openai_routes(ops_http *h, ops_dispatch *d, ops_err *reterr)
@@ -114,6 +119,7 @@ ops_status ops_openai_routes(ops_http *h, ops_dispatch *d, ops_err *reterr)
         ops_http_route r = routes[i];
         r.role = OPS_ROLE_VIEWER;
         r.user = d;
+        r.error = write_error;
         st = ops_http_route_add(h, &r, reterr);
     }
     return st;

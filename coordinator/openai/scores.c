@@ -90,7 +90,7 @@ static void ask(ops_http_req *req, ops_dispatch *d, ops_dispatch_job job)
     if (st == OPS_OK)
         return; /* it is the call's */
     ops_score_ask_free(asked);
-    openai_refuse(req, st, err.msg, NULL, st == OPS_EAGAIN ? "queue_full" : NULL);
+    openai_refuse(req, st, err.msg, NULL, NULL);
 }
 
 void openai_on_rerank(ops_http_req *req, void *user)

@@ -1,0 +1,112 @@
+"""What the official Python client makes of refusals: its exception classes, and the codes that programs look at. The model is small
+and writes nonsense."""
+import http.client
+import json
+import re
+import socket
+
+import openai
+import pytest
+
+import conftest
+
+WRITER = conftest.ROOT / "tests/golden/lm/writer.gguf"
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def client_of(opsd, key="none"):
+    return openai.OpenAI(base_url=f"http://{opsd.at('web')}/v1", api_key=key, max_retries=0)
+
+
+@pytest.fixture
+def served(opsd):
+    opsd.start("--worker-generator", str(WRITER))
+    client = client_of(opsd)
+    assert conftest.wait(lambda: client.models.list().data, 30), opsd.text()
+    return opsd, client
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_context_that_is_too_short(served, stream):
+    opsd, client = served
+    context = json.loads(opsd.ctl("get", "models", "-o", "json").stdout)["tokensMax"]
+    ways = [(lambda: client.completions.create(model="writer", prompt="once " * context, stream=stream), "prompt"),
+            (lambda: client.completions.create(model="writer", prompt="once", max_tokens=context, stream=stream), "prompt")]
+    for way, param in ways:
+        with pytest.raises(openai.BadRequestError) as wrong:
+            way()
+        e = wrong.value
+        assert e.status_code == 400 and e.code == "context_length_exceeded" and e.type == "invalid_request_error" and e.param == param
+        assert re.search(rf"maximum context length is {context} tokens", e.message), e.message
+
+
+def test_a_chat_that_is_too_long(served):
+    opsd, client = served
+    conftest.need_writer()
+    opsd.ctl("model", "load", str(conftest.MODELS / "SmolLM2-135M-Instruct"), "--timeout", "60s")
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.chat.completions.create(model="SmolLM2-135M-Instruct", messages=HELLO, max_tokens=10_000_000)
+    e = wrong.value
+    assert e.code == "context_length_exceeded" and e.param == "messages" and "8192 tokens" in e.message and "10000000" in e.message
+
+
+def test_other_codes(served):
+    opsd, client = served
+    with pytest.raises(openai.NotFoundError) as wrong:
+        client.chat.completions.create(model="gpt-99", messages=HELLO)
+    assert (wrong.value.code, wrong.value.param, wrong.value.type) == ("model_not_found", "model", "invalid_request_error")
+    for extra, param in (({"functions": [{"name": "f", "parameters": {}}]}, "functions"), ({"logit_bias": {"5": 1}}, "logit_bias")):
+        with pytest.raises(openai.BadRequestError) as wrong:
+            client.chat.completions.create(model="writer", messages=HELLO, **extra)
+        assert (wrong.value.code, wrong.value.param, wrong.value.type) == ("unsupported_parameter", param, "invalid_request_error")
+    with pytest.raises(openai.BadRequestError) as wrong:
+        client.chat.completions.create(model="writer", messages=HELLO, temperature=9)
+    assert wrong.value.param == "temperature" and wrong.value.code is None
+    announced = http.client.HTTPConnection(opsd.at("web"), timeout=20)  # a body that is not sent
+    announced.putrequest("POST", "/v1/completions")
+    announced.putheader("Content-Length", str(1 << 30))
+    announced.endheaders()
+    answer = announced.getresponse()
+    assert answer.status == 413 and json.loads(answer.read())["error"]["type"] == "invalid_request_error"
+    announced.close()
+
+
+def test_keys(opsd, tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text("ci viewer default token:let-me-in-please\n")
+    tokens.chmod(0o600)
+    opsd.start("--worker-generator", str(WRITER), "--access-tokens", str(tokens))
+    with pytest.raises(openai.AuthenticationError) as wrong:
+        client_of(opsd, "wrong").models.list()
+    assert (wrong.value.status_code, wrong.value.code, wrong.value.type) == (401, "invalid_api_key", "authentication_error")
+    assert client_of(opsd, "let-me-in-please").models.list() is not None
+
+
+def test_a_queue_that_is_full(served):
+    """The dispatch holds 4,096 tasks; a request of 8 prompts with 8 answers each is 64. The letters keep the model at it."""
+    opsd, client = served
+    body = {"model": "writer", "prompt": ["once"] * 8, "n": 8, "max_tokens": 400, "stream": True, "guided_grammar": "root ::= [a-z]{400,400}"}
+    data = json.dumps(body).encode()
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+    host, port = opsd.at("web").split(":")
+    waiting = []
+    try:
+        for _ in range(66):
+            waiting.append(socket.create_connection((host, int(port)), 20))
+            waiting[-1].sendall(head + data)
+        refusals = []
+
+        def refused():
+            try:
+                client.completions.create(**{k: v for k, v in body.items() if k != "guided_grammar"}).close()
+            except openai.RateLimitError as e:
+                refusals.append(e)
+            return refusals
+        assert conftest.wait(refused, 30)
+        e = refusals[0]
+        assert e.status_code == 429 and e.code == "rate_limit_exceeded" and e.type == "rate_limit_error"
+        assert int(e.response.headers["retry-after"]) >= 1
+    finally:
+        for s in waiting:
+            s.close()
+    assert conftest.wait(lambda: opsd.metric("opsd_model_requests", state="running") == 0, 30), "who went is still written for"
