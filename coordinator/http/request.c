@@ -89,6 +89,7 @@ void ops_http_req_tell_gone(ops_http_req *req)
     req->gone = NULL;
     if (gone == NULL)
         return;
+    req->left = true;
     atomic_fetch_add(&req->h->clients_gone, 1);
     gone(req->gone_ctx);
 }
@@ -262,6 +263,13 @@ unsigned ops_http_code(ops_status st)
     default:
         return 500;
     }
+}
+
+void ops_http_mark_failed(ops_http_req *req)
+{
+    pthread_mutex_lock(&req->lock);
+    req->failed = true;
+    pthread_mutex_unlock(&req->lock);
 }
 
 void ops_http_reply_error(ops_http_req *req, ops_status st, const char *message)
