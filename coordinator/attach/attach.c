@@ -377,6 +377,7 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
                             (unsigned long long)m->task_id, n);
         end = ops_slice_of((const char *)packed, ops__v1__generate_end__pack(m->generated, packed));
     }
+    const Ops__V1__GenerateEnd *g = m->generated;
     const ops_dispatch_answer answer = {.task_id = m->task_id,
                                         .outcome = (ops_dispatch_outcome)m->outcome,
                                         .message = m->message,
@@ -384,6 +385,9 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
                                         .rows = rows,
                                         .dim = dim,
                                         .tokens = m->tokens_used,
+                                        .tokens_in = g != NULL ? g->prompt_tokens : m->tokens_used,
+                                        .tokens_cached = g != NULL ? g->cached_tokens : 0,
+                                        .tokens_out = g != NULL ? g->completion_tokens : 0,
                                         .end = end,
                                         .scored = scored != NULL,
                                         .context_exceeded = m->context_exceeded};

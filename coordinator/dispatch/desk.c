@@ -276,6 +276,9 @@ static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_disp
     if (a->outcome == OPS_DISPATCH_DONE && fits(t, a)) {
         w->tasks_done++;
         k->counts.done++;
+        k->counts.tokens_in += a->tokens_in;
+        k->counts.tokens_cached += a->tokens_cached;
+        k->counts.tokens_out += a->tokens_out;
         finish(k, t,
                &(ops_dispatch_result){.status = OPS_OK,
                                       .vectors = a->vectors,

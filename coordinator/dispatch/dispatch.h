@@ -162,9 +162,10 @@ typedef struct ops_dispatch_answer {
     const float *vectors; /* copied */
     size_t rows, dim;
     uint32_t tokens;
-    ops_slice end;         /* copied; of any other than EMBED */
-    bool scored;           /* `end` is a ScoreEnd */
-    bool context_exceeded; /* FAILED: and why */
+    uint32_t tokens_in, tokens_cached, tokens_out; /* for the counts */
+    ops_slice end;                                 /* copied; of any other than EMBED */
+    bool scored;                                   /* `end` is a ScoreEnd */
+    bool context_exceeded;                         /* FAILED: and why */
 } ops_dispatch_answer;
 
 /* A task given up for good, for the dead-letter queue; borrowed for the call. Comes just before its `done`. */
@@ -261,6 +262,9 @@ typedef struct ops_dispatch_counts {
     size_t workers, with_models, queued, running; /* with_models: of the workers, those that have any */
     uint64_t submitted, done, failed, expired, poisoned, cancelled, retried, refused, workers_lost,
         late_answers;
+    uint64_t tokens_in, tokens_cached,
+        tokens_out; /* of tasks that were done: read (those found in a cache with them), found
+                                                      in a cache, written */
 } ops_dispatch_counts;
 
 /* Copies up to `cap` attachments in order of attaching and returns how many there are. A snapshot of the owner's last

@@ -151,9 +151,10 @@ static void end_stream(call *c, ops_status st, const char *message)
     ops_strbuf b;
     ops_strbuf_init(&b, EVENT_BYTES_MAX);
     const ops_written_usage u = usage_of(c);
-    if (st != OPS_OK)
+    if (st != OPS_OK) {
+        ops_http_mark_failed(c->req);
         ops_written_error(st, message, &b);
-    else if (c->head.usage_comes)
+    } else if (c->head.usage_comes)
         ops_written_usage_event(&c->head, &u, &b);
     if (st == OPS_OK)
         ops_written_last(&b);
