@@ -110,3 +110,24 @@ def test_a_queue_that_is_full(served):
         for s in waiting:
             s.close()
     assert conftest.wait(lambda: opsd.metric("opsd_model_requests", state="running") == 0, 30), "who went is still written for"
+    assert conftest.wait(lambda: opsd.metric("opsd_tasks", fate="running") == 0 == opsd.metric("opsd_tasks", fate="waiting"), 30)
+    assert opsd.metric("opsd_http_clients_gone", port="web") >= 60
+    route = {"port": "web", "method": "POST", "route": "/v1/completions"}
+    assert opsd.metric("opsd_http_requests", outcome="gone", **route) >= 60 and opsd.metric("opsd_http_requests", outcome="refused", **route) >= 1
+
+
+def test_what_was_asked_is_counted(served):
+    opsd, client = served
+    before = {k: opsd.metric("opsd_task_tokens", kind=k) for k in ("in", "cached", "out")}
+    said = [client.completions.create(model="writer", prompt="once upon a time " * 8, max_tokens=8) for _ in range(2)]
+    events = list(client.completions.create(model="writer", prompt="once", max_tokens=8, stream=True, stream_options={"include_usage": True}))
+    usage = [s.usage for s in said] + [events[-1].usage]
+    after = {k: opsd.metric("opsd_task_tokens", kind=k) - v for k, v in before.items()}
+    assert after["in"] == sum(u.prompt_tokens for u in usage) and after["out"] == sum(u.completion_tokens for u in usage)
+    assert after["cached"] == sum(u.prompt_tokens_details.cached_tokens for u in usage)
+    with pytest.raises(openai.BadRequestError):
+        client.completions.create(model="writer", prompt="once", max_tokens=10_000_000)
+    route = {"port": "web", "method": "POST", "route": "/v1/completions"}
+    assert opsd.metric("opsd_http_requests", outcome="done", **route) == 3
+    assert opsd.metric("opsd_http_requests", outcome="refused", **route) == 1
+    assert opsd.metric("opsd_tasks", fate="done") >= 3 and opsd.metric("opsd_tasks", fate="failed") == 1
