@@ -3,6 +3,7 @@ answered is what the reference's logits make."""
 import json
 import math
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -153,6 +154,23 @@ def test_what_is_wrong_is_said(served):
         got, answer = post(web, path, body)
         assert got == code and answer["error"]["code"] == name and answer["error"]["param"] == param, answer
         assert answer["error"]["type"] == "invalid_request_error"
+
+
+def test_the_worker_inside_yields(opsd):
+    """Threads that compute are nicer than those of ingest by what the key says."""
+    def nice():
+        found = {}
+        for task in pathlib.Path(f"/proc/{opsd.process.pid}/task").iterdir():
+            name, rest = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+            found.setdefault(name, set()).add(int(rest.split()[16]))
+        return found
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    for flags, want in (([], 5), (["--worker-nice", "0"], 0), (["--worker-nice", "19"], 19)):
+        opsd.start("--worker-model", str(GGUF), "--worker-generator", "off", *flags)
+        assert conftest.wait(lambda: opsd.rows("get", "models"), 30)
+        threads = nice()
+        assert threads["engine"] == {min(own + want, 19)} and threads["dispatch"] == {own}, threads
+        opsd.stop()
 
 
 def test_over_grpc(served):
