@@ -229,6 +229,7 @@ static ops_status describe(const char *path, answer *a, ops_err *reterr)
     }
     const ops_gguf *g = ops_lm_file_gguf(f);
     OPS_AUTO(ops_bert_file_free) ops_bert_file *encoder = NULL;
+    ops_bert_config bare;
     ops_err why = {.msg = ""};
     if (ops_bert_file_is(path) && ops_bert_file_open(path, &encoder, &why) != OPS_OK)
         ops_err_prefix(&why, "none");
@@ -243,6 +244,8 @@ static ops_status describe(const char *path, answer *a, ops_err *reterr)
         add_text(a, "name", name);
     if (encoder != NULL)
         add_encoder(a, ops_bert_file_config(encoder));
+    else if (ops_bert_config_parse(ops_lm_file_json(f), &bare, NULL) == OPS_OK)
+        add_encoder(a, &bare); /* it can not be loaded, but says what it is */
     else if (why.msg[0] != '\0')
         add_text(a, "architecture", ops_slice_str(why.msg));
     else if (g != NULL)
@@ -252,6 +255,8 @@ static ops_status describe(const char *path, answer *a, ops_err *reterr)
     add_tensors(a, f);
     if (encoder != NULL)
         add_wordpiece(a, encoder);
+    else if (why.msg[0] != '\0')
+        add_text(a, "tokenizer", ops_slice_str(why.msg));
     else
         add_tokenizer(a, f);
     return OPS_OK;
