@@ -57,7 +57,8 @@ def commit():
 
 
 class Daemon:
-    """An opsd of its own: free ports, a folder that is removed, ended by its pid."""
+    """An opsd of its own: free ports, a folder that is removed, ended by its pid. It loads no model that writes (its start is slow, its
+    cache large, and few benches want one): `flags` with --worker-generator name one."""
 
     def __init__(self, bin_dir, data=None, env=None, flags=()):
         self.own = data is None
@@ -65,7 +66,8 @@ class Daemon:
         self.bin, self.env, self.flags, self.process = bin_dir, env, list(flags), None
 
     def start(self, timeout_s=60):
-        ports = ["--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0", "--api-address", "127.0.0.1:0", "--web-address", "127.0.0.1:0"]
+        ports = ["--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0", "--api-address", "127.0.0.1:0", "--web-address", "127.0.0.1:0",
+                 "--worker-generator", "off"]
         self.log = open(self.data.with_suffix(".log"), "wb+")
         begun = time.monotonic()
         self.process = subprocess.Popen([str(self.bin / "opsd"), "--data", str(self.data), *ports, *self.flags],

@@ -73,6 +73,8 @@ ops_status ops_cmd_model_list(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_get_models(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_model_load(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_model_unload(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_model_rerank(ops_verb_ctx *ctx, ops_err *reterr);
+ops_status ops_cmd_model_classify(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_model_pull(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_model_bench(ops_verb_ctx *ctx, ops_err *reterr);
 ops_status ops_cmd_model_run(ops_verb_ctx *ctx, ops_err *reterr);

@@ -35,6 +35,11 @@ enum {
     ROW_MODEL_REQUESTS,
     ROW_MODEL_BLOCKS,
     ROW_MODEL_TOKENS,
+    ROW_HTTP_REQUESTS,
+    ROW_HTTP_GONE,
+    ROW_HTTP_CUT,
+    ROW_TASKS,
+    ROW_TASK_TOKENS,
     ROW_MEANINGS,
     ROW_LOG_LINES,
     ROW_COUNT
@@ -94,6 +99,26 @@ static const ops_metric_desc rows[ROW_COUNT] = {
          OPS_METRIC_GAUGE, .labels = {"model", "state"}, .series_max = 256},
     [ROW_MODEL_TOKENS] = {"opsd_model_tokens", "Tokens since models were loaded, over all workers, by kind.",
                           OPS_METRIC_GAUGE, .labels = {"model", "kind"}, .series_max = 256},
+    [ROW_HTTP_REQUESTS] =
+        {"opsd_http_requests",
+         "Requests since the start by route and what became of them: done, refused (4xx), failed "
+         "(5xx, or a stream that ended with an error), gone (the client went first), cut (a stream "
+         "that was broken off).",
+         OPS_METRIC_GAUGE, .labels = {"port", "method", "route", "outcome"}, .series_max = 512},
+    [ROW_HTTP_GONE] =
+        {"opsd_http_clients_gone",
+         "Answers under way whose client went away, since the start; what was done for them ended.",
+         OPS_METRIC_GAUGE, .labels = {"port"}},
+    [ROW_HTTP_CUT] = {"opsd_http_streams_cut",
+                      "Streams broken off since the start: their client did not read, or had gone.",
+                      OPS_METRIC_GAUGE, .labels = {"port"}},
+    [ROW_TASKS] = {"opsd_tasks", "Tasks for workers since the start, by fate; waiting and running are now.",
+                   OPS_METRIC_GAUGE, .labels = {"fate"}, .series_max = 32},
+    [ROW_TASK_TOKENS] =
+        {"opsd_task_tokens",
+         "Tokens of tasks that were done since the start: in (read, cached ones too), cached (not "
+         "computed again), out (written).",
+         OPS_METRIC_GAUGE, .labels = {"kind"}},
     [ROW_MEANINGS] = {"opsd_meanings", "Templates to be embedded since the start, by fate.", OPS_METRIC_GAUGE,
                       .labels = {"fate"}},
     [ROW_LOG_LINES] = {"opsd_log_lines", "opsd's own log lines since the start, by fate.", OPS_METRIC_GAUGE,
@@ -210,6 +235,43 @@ static void models(opsd_daemon *d)
     set(d, ROW_MEANINGS, "waiting", (double)m.waiting);
 }
 
+static void tasks(opsd_daemon *d)
+{
+    const ops_dispatch_counts c = ops_dispatch_counts_get(d->dispatch);
+    const struct {
+        const char *fate;
+        uint64_t n;
+    } fates[] = {{"submitted", c.submitted}, {"done", c.done},         {"failed", c.failed},
+                 {"expired", c.expired},     {"poisoned", c.poisoned}, {"cancelled", c.cancelled},
+                 {"retried", c.retried},     {"refused", c.refused},   {"late", c.late_answers},
+                 {"waiting", c.queued},      {"running", c.running}};
+    for (size_t i = 0; i < sizeof fates / sizeof *fates; i++)
+        set(d, ROW_TASKS, fates[i].fate, (double)fates[i].n);
+    set(d, ROW_TASK_TOKENS, "in", (double)c.tokens_in);
+    set(d, ROW_TASK_TOKENS, "cached", (double)c.tokens_cached);
+    set(d, ROW_TASK_TOKENS, "out", (double)c.tokens_out);
+}
+
+/* Outcomes that never were are left out: most routes have one. */
+static void door(opsd_daemon *d, ops_http *h, const char *port)
+{
+    ops_http_stats s;
+    ops_http_route_stats r;
+    if (h == NULL)
+        return;
+    ops_http_stats_get(h, &s);
+    set(d, ROW_HTTP_GONE, port, (double)s.clients_gone);
+    set(d, ROW_HTTP_CUT, port, (double)s.streams_cut);
+    for (size_t i = 0; ops_http_route_stats_get(h, i, &r); i++)
+        for (int o = 0; o < OPS_HTTP_OUTCOME_COUNT; o++) {
+            const ops_slice labels[] = {ops_slice_str(port), ops_slice_str(r.method), ops_slice_str(r.path),
+                                        ops_slice_str(ops_http_outcome_name((ops_http_outcome)o))};
+            if (r.requests[o] > 0)
+                ops_metric_set(ops_metric_at_n(d->gauges->metrics, ROW_HTTP_REQUESTS, labels, 4),
+                               (double)r.requests[o]);
+        }
+}
+
 static void incidents(opsd_daemon *d)
 {
     ops_correlator_stats s;
@@ -242,6 +304,9 @@ void opsd_gauges_text(opsd_daemon *d, ops_strbuf *out)
         set(d, ROW_INFLIGHT, NULL, (double)h.inflight_bytes);
     }
     models(d);
+    tasks(d);
+    door(d, d->otlp, "otlp");
+    door(d, d->web, "web");
     incidents(d);
     set(d, ROW_REVISION, NULL, (double)ops_repo_revision(d->stores.repo));
     set(d, ROW_LOG_LINES, "written", (double)lines.written);

@@ -337,6 +337,11 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
     [KEY_WORKER_THREADS] = {"worker.threads", OPS_CONF_UINT, "0", .max = 64,
                             .help = "Threads that compute a model together; 0: one per processor.",
                             .help_zh = "共同计算一个模型的线程数；0 表示每处理器一个。"},
+    [KEY_WORKER_NICE] =
+        {"worker.nice", OPS_CONF_UINT, "5", .max = 19,
+         .help = "How much the worker inside the daemon yields the processor to ingest, as nice(1) "
+                 "counts; 0: not at all, 15: nearly always.",
+         .help_zh = "守护进程内的工作进程对摄取让出处理器的程度，单位同 nice(1)；0 为不让，15 为几乎总让。"},
     [KEY_WORKER_COORDINATORS] = {"worker.coordinators", OPS_CONF_LIST, "127.0.0.1:7443",
                                  .help = "Coordinators that a worker alone attaches to.",
                                  .help_zh = "独立工作进程所连接的协调器。"},

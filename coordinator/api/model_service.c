@@ -51,7 +51,11 @@ ops_status ops_model_service_add(ops_rpc_server *s, ops_dispatch *d, int view, i
         {"/ops.v1.ModelService/UnloadModel", OPS_RPC_UNARY, .role = operate, .message = model_on_unload,
          .done = model_free_user},
         {"/ops.v1.ModelService/Embed", OPS_RPC_UNARY, .role = view, .message = model_on_embed,
-         .cancelled = model_embed_gone, .done = model_free_user},
+         .cancelled = model_task_gone, .done = model_free_user},
+        {"/ops.v1.ModelService/Rerank", OPS_RPC_UNARY, .role = view, .message = model_on_rerank,
+         .cancelled = model_task_gone, .done = model_free_user},
+        {"/ops.v1.ModelService/Classify", OPS_RPC_UNARY, .role = view, .message = model_on_classify,
+         .cancelled = model_task_gone, .done = model_free_user},
         {"/ops.v1.ModelService/Generate", OPS_RPC_SERVER_STREAM, .role = view, .message = model_on_generate,
          .writable = model_generate_room, .cancelled = model_generate_gone, .done = model_generate_done},
     };

@@ -103,6 +103,29 @@ static ops_status send_generate(ops_attach *a, const ops_dispatch_order *o)
     return st;
 }
 
+static ops_status send_score(ops_attach *a, const ops_dispatch_order *o)
+{
+    Ops__V1__ScoreTask *score =
+        ops__v1__score_task__unpack(NULL, o->payload.n, (const uint8_t *)o->payload.p);
+    if (score == NULL)
+        return OPS_EAGAIN; /* as above */
+    char model[NAME_BYTES], *theirs = score->model;
+    (void)snprintf(model, sizeof model, OPS_SLICE_FMT, OPS_SLICE_ARG(o->model));
+    score->model = model;
+    Ops__V1__Task task = OPS__V1__TASK__INIT;
+    if (o->job == OPS_DISPATCH_RERANK) {
+        task.job_case = OPS__V1__TASK__JOB_RERANK;
+        task.rerank = score;
+    } else {
+        task.job_case = OPS__V1__TASK__JOB_CLASSIFY;
+        task.classify = score;
+    }
+    const ops_status st = send_task(a, o, &task);
+    score->model = theirs;
+    ops__v1__score_task__free_unpacked(score, NULL);
+    return st;
+}
+
 static ops_status send_embed(ops_attach *a, const ops_dispatch_order *o)
 {
     ops_strbuf bytes;
@@ -135,7 +158,9 @@ static ops_status send_embed(ops_attach *a, const ops_dispatch_order *o)
 
 static ops_status port_send(void *ctx, const ops_dispatch_order *o)
 {
-    return o->job == OPS_DISPATCH_GENERATE ? send_generate(ctx, o) : send_embed(ctx, o);
+    return o->job == OPS_DISPATCH_EMBED      ? send_embed(ctx, o)
+           : o->job == OPS_DISPATCH_GENERATE ? send_generate(ctx, o)
+                                             : send_score(ctx, o);
 }
 
 static ops_status port_errand(void *ctx, uint64_t id, const ops_dispatch_errand *e)
@@ -336,8 +361,18 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
         memcpy(all + i * dim, m->vectors[i]->values, dim * sizeof *all);
     }
     uint8_t packed[OPS_DISPATCH_END_MAX];
+    OPS_AUTO(ops_free) void *scored = NULL;
     ops_slice end = {0};
-    if (m->generated != NULL &&
+    if (m->scored != NULL) {
+        const size_t n = ops__v1__score_end__get_packed_size(m->scored);
+        if (n > OPS_DISPATCH_SCORED_MAX)
+            return ops_fail(reterr, OPS_EINVAL, "result of task %llu: scores of %zu bytes",
+                            (unsigned long long)m->task_id, n);
+        if ((scored = ops_malloc(n + 1)) == NULL)
+            return ops_fail(reterr, OPS_ENOMEM, "scores of %zu bytes", n);
+        end = ops_slice_of(scored, ops__v1__score_end__pack(m->scored, scored));
+    }
+    if (scored == NULL && m->generated != NULL &&
         m->generated->finish_reason != OPS__V1__FINISH_REASON__FINISH_REASON_UNSPECIFIED) {
         const size_t n = ops__v1__generate_end__get_packed_size(m->generated); /* unknown fields and all */
         if (n > sizeof packed)
@@ -345,6 +380,7 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
                             (unsigned long long)m->task_id, n);
         end = ops_slice_of((const char *)packed, ops__v1__generate_end__pack(m->generated, packed));
     }
+    const Ops__V1__GenerateEnd *g = m->generated;
     const ops_dispatch_answer answer = {.task_id = m->task_id,
                                         .outcome = (ops_dispatch_outcome)m->outcome,
                                         .message = m->message,
@@ -352,7 +388,12 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
                                         .rows = rows,
                                         .dim = dim,
                                         .tokens = m->tokens_used,
-                                        .end = end};
+                                        .tokens_in = g != NULL ? g->prompt_tokens : m->tokens_used,
+                                        .tokens_cached = g != NULL ? g->cached_tokens : 0,
+                                        .tokens_out = g != NULL ? g->completion_tokens : 0,
+                                        .end = end,
+                                        .scored = scored != NULL,
+                                        .context_exceeded = m->context_exceeded};
     return ops_dispatch_answered(a->d, attachment, &answer, reterr);
 }
 

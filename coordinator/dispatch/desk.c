@@ -265,9 +265,9 @@ static void refused(ops_desk *k, ops_desk_task *t, const char *message, int64_t 
 
 static bool fits(const ops_desk_task *t, const ops_dispatch_answer *a)
 {
-    return t->job == OPS_DISPATCH_GENERATE
-               ? a->vectors == NULL && a->end.n > 0
-               : a->rows == t->text_count && a->dim == t->given.dim && a->vectors != NULL;
+    if (t->job == OPS_DISPATCH_EMBED)
+        return a->rows == t->text_count && a->dim == t->given.dim && a->vectors != NULL;
+    return a->vectors == NULL && a->end.n > 0 && a->scored == (t->job != OPS_DISPATCH_GENERATE);
 }
 
 static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_dispatch_answer *a, int64_t now)
@@ -276,6 +276,9 @@ static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_disp
     if (a->outcome == OPS_DISPATCH_DONE && fits(t, a)) {
         w->tasks_done++;
         k->counts.done++;
+        k->counts.tokens_in += a->tokens_in;
+        k->counts.tokens_cached += a->tokens_cached;
+        k->counts.tokens_out += a->tokens_out;
         finish(k, t,
                &(ops_dispatch_result){.status = OPS_OK,
                                       .vectors = a->vectors,
@@ -294,7 +297,9 @@ static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_disp
         if (t->job == OPS_DISPATCH_EMBED)
             bury(k, t, OPS_EINVAL, "failed", message);
         else /* what a client asked for, not what a stream brought: the client hears of it */
-            finish(k, t, &(ops_dispatch_result){.status = OPS_EINVAL, .message = message});
+            finish(k, t,
+                   &(ops_dispatch_result){.status = a->context_exceeded ? OPS_ECONTEXT : OPS_EINVAL,
+                                          .message = message});
         ops_desk_task_free(t);
     } else if (t->told)
         break_off(k, t, w->hello.worker_id, message);

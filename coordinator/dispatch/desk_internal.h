@@ -6,7 +6,7 @@
 typedef struct desk_worker desk_worker;
 
 /* A line for each class and job: tasks that wait for a model of one job do not stand before those of the other. */
-enum { DESK_JOBS = 2, DESK_LINES = OPS_DISPATCH_CLASS_COUNT * DESK_JOBS };
+enum { DESK_JOBS = OPS_DISPATCH_JOB_COUNT, DESK_LINES = OPS_DISPATCH_CLASS_COUNT * DESK_JOBS };
 
 struct ops_desk_task {
     ops_desk_task *prev, *next; /* in one list of the desk or of a worker */

@@ -11,7 +11,10 @@ enum {
 
 const ops_dispatch_model *desk_model_for(const desk_worker *w, const ops_desk_task *t)
 {
-    static const char *const jobs[] = {[OPS_DISPATCH_EMBED] = "embed", [OPS_DISPATCH_GENERATE] = "generate"};
+    static const char *const jobs[OPS_DISPATCH_JOB_COUNT] = {[OPS_DISPATCH_EMBED] = "embed",
+                                                             [OPS_DISPATCH_GENERATE] = "generate",
+                                                             [OPS_DISPATCH_RERANK] = "rerank",
+                                                             [OPS_DISPATCH_CLASSIFY] = "classify"};
     for (size_t i = 0; i < w->hello.model_count; i++) {
         const ops_dispatch_model *m = &w->hello.models[i];
         if (strcmp(m->job, jobs[t->job]) == 0 &&

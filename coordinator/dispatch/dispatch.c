@@ -497,9 +497,9 @@ ops_status ops_dispatch_answered(ops_dispatch *d, uint64_t attachment, const ops
         floats = 0;
     else if (__builtin_mul_overflow(a->rows, a->dim, &floats) || floats > ANSWER_FLOATS_MAX)
         return ops_fail(reterr, OPS_ETOOBIG, "an answer of %zu vectors of %zu floats", a->rows, a->dim);
-    if (a->end.n > OPS_DISPATCH_END_MAX)
-        return ops_fail(reterr, OPS_ETOOBIG, "an end of %zu bytes, at most %d", a->end.n,
-                        OPS_DISPATCH_END_MAX);
+    const size_t end_max = a->scored ? OPS_DISPATCH_SCORED_MAX : OPS_DISPATCH_END_MAX;
+    if (a->end.n > end_max)
+        return ops_fail(reterr, OPS_ETOOBIG, "an end of %zu bytes, at most %zu", a->end.n, end_max);
     bytes = floats * sizeof(float);
     message *m = ops_calloc(1, sizeof *m + bytes + text + 1 + a->end.n);
     if (m == NULL)
@@ -516,7 +516,7 @@ ops_status ops_dispatch_answered(ops_dispatch *d, uint64_t attachment, const ops
     m->answer.end = ops_slice_of(at + bytes + text + 1, a->end.n);
     if (a->end.n > 0)
         memcpy(at + bytes + text + 1, a->end.p, a->end.n);
-    const ops_status st = ops_mailbox_post(d->box, m, bytes);
+    const ops_status st = ops_mailbox_post(d->box, m, bytes + a->end.n);
     if (st == OPS_OK)
         return OPS_OK;
     free_message(m);

@@ -20,7 +20,8 @@ enum {
     OPS_DISPATCH_TEXT_BYTES_MAX = 64 * 1024,
     OPS_DISPATCH_PAYLOAD_MAX = 4 << 20,
     OPS_DISPATCH_DELTA_MAX = 1 << 20,
-    OPS_DISPATCH_END_MAX = 4096,
+    OPS_DISPATCH_END_MAX = 4096,       /* of a GENERATE */
+    OPS_DISPATCH_SCORED_MAX = 8 << 20, /* of a RERANK or CLASSIFY */
     OPS_DISPATCH_KEY_MAX = 256,
     OPS_DISPATCH_WORKERS_MAX = 256,
     OPS_DISPATCH_MODELS_MAX = 8,
@@ -40,13 +41,20 @@ typedef enum ops_dispatch_class { /* as WorkClass of ops/v1/worker.proto */
                                   OPS_DISPATCH_CLASS_COUNT
 } ops_dispatch_class;
 
-typedef enum ops_dispatch_job { OPS_DISPATCH_EMBED, OPS_DISPATCH_GENERATE } ops_dispatch_job;
+typedef enum ops_dispatch_job {
+    OPS_DISPATCH_EMBED,
+    OPS_DISPATCH_GENERATE,
+    OPS_DISPATCH_RERANK,
+    OPS_DISPATCH_CLASSIFY,
+    OPS_DISPATCH_JOB_COUNT
+} ops_dispatch_job;
 
 /* What became of a task. Vectors: `rows` (as many as the task had texts) times `dim` floats, borrowed for the call. */
 typedef struct ops_dispatch_result {
     uint64_t task_id;
     ops_status
-        status; /* OPS_OK; OPS_ETIMEOUT: deadline; OPS_EINVAL: the worker says this input cannot be done;
+        status; /* OPS_OK; OPS_ETIMEOUT: deadline; OPS_EINVAL: the worker says this input cannot be done, OPS_ECONTEXT:
+                          for it has more tokens than the model's context holds;
                           OPS_EINTERNAL: poison, it was lost with two workers; OPS_EUNAVAILABLE: refused too often, or lost
                           with its worker after a delta; OPS_ECANCELLED: nobody waits, or the dispatch stops */
     const char *message; /* why not, "" when OK */
@@ -55,7 +63,8 @@ typedef struct ops_dispatch_result {
     uint32_t tokens;                  /* that the worker computed for it, as it says */
     uint32_t attempts;                /* sent to a worker so often */
     const char *model, *content_hash; /* what made the vectors */
-    ops_slice end;                    /* of a generation: a packed ops.v1.GenerateEnd */
+    ops_slice
+        end; /* of a generation: a packed ops.v1.GenerateEnd; of RERANK and CLASSIFY a packed ops.v1.ScoreEnd */
 } ops_dispatch_result;
 
 typedef struct ops_dispatch_task {
@@ -66,7 +75,8 @@ typedef struct ops_dispatch_task {
     size_t text_count;
     ops_dispatch_job job;
     ops_slice
-        payload; /* copied; of a GENERATE: a packed ops.v1.GenerateTask, at most OPS_DISPATCH_PAYLOAD_MAX */
+        payload; /* copied; of a GENERATE: a packed ops.v1.GenerateTask, of RERANK and CLASSIFY a packed ops.v1.ScoreTask;
+                    at most OPS_DISPATCH_PAYLOAD_MAX */
     /* GENERATE, may be NULL: a packed ops.v1.GenerateDelta, borrowed for the call. In order, before `done`. A task of which a
      * delta was told is not tried again: lost with its worker, it is done with OPS_EUNAVAILABLE. @thread owner */
     void (*delta)(void *ctx, ops_slice delta);
@@ -88,7 +98,7 @@ typedef struct ops_dispatch_use {
 typedef struct ops_dispatch_model {
     char name[OPS_DISPATCH_NAME_MAX];
     char content_hash[65];
-    char job[16];             /* "embed", "generate" */
+    char job[16];             /* "embed", "generate", "rerank", "classify" */
     uint32_t dim, tokens_max; /* dim 0: makes no vectors */
     ops_dispatch_use use;
 } ops_dispatch_model;
@@ -153,7 +163,10 @@ typedef struct ops_dispatch_answer {
     const float *vectors; /* copied */
     size_t rows, dim;
     uint32_t tokens;
-    ops_slice end; /* copied; of a GENERATE */
+    uint32_t tokens_in, tokens_cached, tokens_out; /* for the counts */
+    ops_slice end;                                 /* copied; of any other than EMBED */
+    bool scored;                                   /* `end` is a ScoreEnd */
+    bool context_exceeded;                         /* FAILED: and why */
 } ops_dispatch_answer;
 
 /* A task given up for good, for the dead-letter queue; borrowed for the call. Comes just before its `done`. */
@@ -250,6 +263,9 @@ typedef struct ops_dispatch_counts {
     size_t workers, with_models, queued, running; /* with_models: of the workers, those that have any */
     uint64_t submitted, done, failed, expired, poisoned, cancelled, retried, refused, workers_lost,
         late_answers;
+    uint64_t tokens_in, tokens_cached,
+        tokens_out; /* of tasks that were done: read (those found in a cache with them), found
+                                                      in a cache, written */
 } ops_dispatch_counts;
 
 /* Copies up to `cap` attachments in order of attaching and returns how many there are. A snapshot of the owner's last

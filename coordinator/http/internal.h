@@ -43,8 +43,9 @@ struct ops_http_req {
     bool suspended, queued;
     void (*gone)(void *ctx); /* NULL once called, and once the handler gave the request up */
     void *gone_ctx;
-    bool cut, ended; /* of a stream: broken off; whole */
-    ops_strbuf out;  /* what of a stream has not been written to the socket yet, from out_at on */
+    bool cut, ended;   /* of a stream: broken off; whole */
+    bool left, failed; /* its client hung up while the handler was at it; the answer tells of a failure */
+    ops_strbuf out;    /* what of a stream has not been written to the socket yet, from out_at on */
     size_t out_at, out_max;
 };
 
@@ -58,6 +59,9 @@ struct ops_http {
     struct MHD_Daemon
         *retired[OPS_HTTP_RETIRED_MAX]; /* of earlier certificates, until their connections end */
     ops_http_route *routes;
+    struct ops_http_tally {
+        atomic_uint_fast64_t n[OPS_HTTP_OUTCOME_COUNT];
+    } * tallies; /* of each route */
     size_t route_count;
     atomic_bool draining, stopping;
     atomic_size_t inflight_bytes;

@@ -89,6 +89,7 @@ void ops_http_req_tell_gone(ops_http_req *req)
     req->gone = NULL;
     if (gone == NULL)
         return;
+    req->left = true;
     atomic_fetch_add(&req->h->clients_gone, 1);
     gone(req->gone_ctx);
 }
@@ -129,9 +130,13 @@ void ops_http_req_answer_error(ops_http_req *req, unsigned code, ops_status st, 
         ops_http_retry_after(req, 1000);
     ops_strbuf text;
     ops_strbuf_init(&text, 8192);
-    ops_strbuf_printf(&text, "{\"code\":%d,\"message\":", ops_status_grpc_code(st));
-    ops_strbuf_json(&text, ops_slice_sub(ops_slice_str(message), 0, 1024));
-    ops_strbuf_str(&text, "}\n");
+    if (req->route != NULL && req->route->error != NULL) {
+        req->route->error(st, message, &text);
+    } else {
+        ops_strbuf_printf(&text, "{\"code\":%d,\"message\":", ops_status_grpc_code(st));
+        ops_strbuf_json(&text, ops_slice_sub(ops_slice_str(message), 0, 1024));
+        ops_strbuf_str(&text, "}\n");
+    }
     ops_http_req_answer(req, code, "application/json", text.failed ? (ops_slice){0} : ops_strbuf_get(&text));
     ops_strbuf_done(&text);
 }
@@ -231,6 +236,7 @@ unsigned ops_http_code(ops_status st)
         return 429;
     case OPS_EINVAL:
     case OPS_ERANGE:
+    case OPS_ECONTEXT:
         return 400;
     case OPS_EAUTH:
         return 401;
@@ -257,6 +263,13 @@ unsigned ops_http_code(ops_status st)
     default:
         return 500;
     }
+}
+
+void ops_http_mark_failed(ops_http_req *req)
+{
+    pthread_mutex_lock(&req->lock);
+    req->failed = true;
+    pthread_mutex_unlock(&req->lock);
 }
 
 void ops_http_reply_error(ops_http_req *req, ops_status st, const char *message)

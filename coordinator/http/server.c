@@ -259,17 +259,38 @@ enum MHD_Result ops_http_on_request(void *user, struct MHD_Connection *conn, con
     return req->handed ? queue_answer(req) : hand_over(h, req);
 }
 
+const char *ops_http_outcome_name(ops_http_outcome o)
+{
+    static const char *const names[] = {"done", "refused", "failed", "gone", "cut"};
+    return names[o];
+}
+
+/* With the request's lock held. */
+static ops_http_outcome outcome_of(const ops_http_req *req, enum MHD_RequestTerminationCode why)
+{
+    if (req->left)
+        return OPS_HTTP_GONE;
+    /* Of a stream the client may hang up on the last piece, before the end of the framing. */
+    const bool whole = req->ended && !req->cut && req->out_at == req->out.n;
+    if (why != MHD_REQUEST_TERMINATED_COMPLETED_OK && !whole)
+        return req->cut ? OPS_HTTP_CUT : OPS_HTTP_GONE;
+    if (req->failed || req->code >= 500)
+        return OPS_HTTP_FAILED;
+    return req->code >= 400 ? OPS_HTTP_REFUSED : OPS_HTTP_DONE;
+}
+
 void ops_http_on_completed(void *user, struct MHD_Connection *conn, void **slot,
                            enum MHD_RequestTerminationCode why)
 {
     (void)conn;
-    (void)why;
     ops_http *h = user;
     ops_http_req *req = *slot;
     if (req == NULL)
         return;
     *slot = NULL;
     pthread_mutex_lock(&req->lock);
+    if (req->route != NULL)
+        atomic_fetch_add(&h->tallies[req->route - h->routes].n[outcome_of(req, why)], 1);
     ops_http_req_tell_gone(req);
     if (req->watch_id != 0)
         ops_http_unwatch(req);
@@ -370,7 +391,8 @@ ops_status ops_http_new(const ops_http_conf *conf, ops_http **ret, ops_err *rete
     pthread_cond_init(&h->gone, &attr);
     pthread_condattr_destroy(&attr);
     h->routes = ops_calloc(h->conf.routes_max, sizeof *h->routes);
-    if (h->routes == NULL)
+    h->tallies = ops_calloc(h->conf.routes_max, sizeof *h->tallies);
+    if (h->routes == NULL || h->tallies == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "http routes");
     if (conf->cert_pem != NULL) {
         h->cert = ops_strdup(conf->cert_pem);
@@ -446,6 +468,17 @@ void ops_http_stats_get(ops_http *h, ops_http_stats *ret)
     pthread_mutex_unlock(&h->lock);
 }
 
+bool ops_http_route_stats_get(const ops_http *h, size_t i, ops_http_route_stats *ret)
+{
+    if (i >= h->route_count)
+        return false;
+    ret->method = h->routes[i].method;
+    ret->path = h->routes[i].path;
+    for (int o = 0; o < OPS_HTTP_OUTCOME_COUNT; o++)
+        ret->requests[o] = atomic_load(&h->tallies[i].n[o]);
+    return true;
+}
+
 static void wait_gone(ops_http *h, unsigned grace_ms)
 {
     struct timespec until;
@@ -499,6 +532,7 @@ void ops_http_free(ops_http *h)
         ops_free((void *)(uintptr_t)h->routes[i].path);
     }
     ops_free(h->routes);
+    ops_free(h->tallies);
     ops_free(h->cert);
     ops_free(h->key);
     ops_free(h->client_ca);

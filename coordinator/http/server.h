@@ -26,6 +26,9 @@ typedef struct ops_http_route {
     ops_role role;      /* needed; OPS_ROLE_NONE: no token looked at */
     ops_http_handler handler;
     void *user;
+    /* How refusals of the server itself look (a token, a size, too much at once) as JSON, where the clients of the route know
+     * another form than that of ops_http_reply_error(); NULL: that one. Pure. @thread any */
+    void (*error)(ops_status st, const char *message, ops_strbuf *out);
 } ops_http_route;
 
 /* Decodes a body of Content-Encoding `encoding` ("gzip", "zstd", ...) into ret_body, whose max is the route's.
@@ -58,6 +61,22 @@ typedef struct ops_http_stats {
     uint64_t inflight_requests, inflight_bytes;
 } ops_http_stats;
 
+/* What became of a request that found its route. */
+typedef enum ops_http_outcome {
+    OPS_HTTP_DONE,
+    OPS_HTTP_REFUSED, /* 4xx */
+    OPS_HTTP_FAILED,  /* 5xx, or as ops_http_mark_failed() says */
+    OPS_HTTP_GONE,    /* its client went before the answer's end */
+    OPS_HTTP_CUT,     /* a stream that was broken off here */
+    OPS_HTTP_OUTCOME_COUNT
+} ops_http_outcome;
+const char *ops_http_outcome_name(ops_http_outcome o); /* "done" */
+
+typedef struct ops_http_route_stats {
+    const char *method, *path; /* live as long as the server */
+    uint64_t requests[OPS_HTTP_OUTCOME_COUNT];
+} ops_http_route_stats;
+
 /* Binds (so that errors are known at once: OPS_EEXIST names the holder of the port) but serves nobody yet. */
 OPS_MUST_USE ops_status ops_http_new(const ops_http_conf *conf, ops_http **ret, ops_err *reterr);
 
@@ -74,6 +93,9 @@ OPS_MUST_USE ops_status ops_http_reload_tls(ops_http *h, const char *cert_pem, c
 
 uint16_t ops_http_port(const ops_http *h);
 void ops_http_stats_get(ops_http *h, ops_http_stats *ret); /* @thread any */
+
+/* Of route i, in the order of adding, the built-in ones first; false: there are no more. Once started. @thread any */
+bool ops_http_route_stats_get(const ops_http *h, size_t i, ops_http_route_stats *ret);
 
 /* No new connections; /readyz turns 503; waits up to grace_ms for requests under way. @thread not a handler */
 void ops_http_drain(ops_http *h, unsigned grace_ms);
@@ -123,6 +145,8 @@ OPS_MUST_USE ops_status ops_http_stream_begin(ops_http_req *req, unsigned code, 
  * gone, or the server stops. After any of them the answer is cut: the client sees the connection end before the
  * answer does, and nothing more is sent. @thread any, one at a time */
 OPS_MUST_USE ops_status ops_http_stream_write(ops_http_req *req, ops_slice piece);
+/* The answer tells of a failure, whatever its code says: it is counted as one. Before it is given up. @thread any */
+void ops_http_mark_failed(ops_http_req *req);
 /* What was written will still be sent; gives the request up. @thread any, once per begun stream */
 void ops_http_stream_end(ops_http_req *req);
 

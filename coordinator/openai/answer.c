@@ -89,11 +89,24 @@ static void put_or_null(const char *s, ops_strbuf *out)
 void ops_openai_error(ops_status st, const char *message, const char *param, const char *code,
                       ops_strbuf *out)
 {
-    const char *type = st == OPS_EAGAIN  ? "rate_limit_error"
-                       : st == OPS_EAUTH ? "authentication_error"
-                       : st == OPS_EINVAL || st == OPS_ETOOBIG || st == OPS_ENOTFOUND
-                           ? "invalid_request_error"
-                           : "server_error";
+    static const struct {
+        ops_status st;
+        const char *type, *code;
+    } known[] = {{OPS_EAGAIN, "rate_limit_error", "rate_limit_exceeded"},
+                 {OPS_EAUTH, "authentication_error", "invalid_api_key"},
+                 {OPS_EPERM, "permission_error", NULL},
+                 {OPS_EINVAL, "invalid_request_error", NULL},
+                 {OPS_ETOOBIG, "invalid_request_error", NULL},
+                 {OPS_ENOTFOUND, "invalid_request_error", NULL},
+                 {OPS_EUNIMPL, "invalid_request_error", "unsupported_parameter"},
+                 {OPS_ECONTEXT, "invalid_request_error", "context_length_exceeded"}};
+    const char *type = "server_error";
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].st == st) {
+            type = known[i].type;
+            if (code == NULL || code[0] == '\0')
+                code = known[i].code;
+        }
     ops_strbuf_str(out, "{\"error\":{\"message\":");
     ops_strbuf_json(out, ops_slice_str(message));
     ops_strbuf_printf(out, ",\"type\":\"%s\",\"param\":", type);

@@ -21,7 +21,9 @@ typedef struct ops_openai_model {
 void ops_openai_model_list(const ops_openai_model *v, size_t n, ops_strbuf *out);
 void ops_openai_model_one(const ops_openai_model *m, ops_strbuf *out);
 
-/* {"error":{"message":...,"type":...,"param":...,"code":...}}; `param` and `code` NULL or "" are null. */
+/* {"error":{"message":...,"type":...,"param":...,"code":...}}; `param` NULL or "" is null; `code` NULL or "": the one
+ * that clients of the API know the status by (context_length_exceeded, invalid_api_key, rate_limit_exceeded,
+ * unsupported_parameter), else null. */
 void ops_openai_error(ops_status st, const char *message, const char *param, const char *code,
                       ops_strbuf *out);
 

@@ -39,11 +39,11 @@ static ops_status refuse_unbuilt(ops_completion *c, ops_reading *r)
                   {"suffix", "is not served; no model here fills in the middle"}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (ops_field_get(c->ask.root, fields[i].name) != NULL)
-            return ops_field_fail(r, OPS_EINVAL, fields[i].name, "%s", fields[i].instead);
+            return ops_field_fail(r, OPS_EUNIMPL, fields[i].name, "%s", fields[i].instead);
     const json_t *bias = NULL, *modalities = NULL;
     ops_status st = ops_field_object(r, c->ask.root, "logit_bias", &bias);
     if (st == OPS_OK && json_object_size(bias) > 0)
-        st = ops_field_fail(r, OPS_EINVAL, "logit_bias",
+        st = ops_field_fail(r, OPS_EUNIMPL, "logit_bias",
                             "is not served: token ids are a matter of one tokenizer");
     if (st == OPS_OK)
         st = ops_field_array(r, c->ask.root, "modalities", MODALITIES_MAX, &modalities);

@@ -13,7 +13,7 @@ typedef struct ops_completion {
 } ops_completion;
 
 /* `ret_param`: where it is wrong, "messages[2].content"; "" when the request as a whole is. OPS_EINVAL, OPS_ETOOBIG,
- * OPS_ENOMEM. */
+ * OPS_ENOMEM; OPS_EUNIMPL: a field that is not served. */
 OPS_MUST_USE ops_status ops_completion_read(ops_slice body, bool chat, ops_completion **ret,
                                             char ret_param[OPS_FIELD_PLACE_MAX], ops_err *reterr);
 void ops_completion_free(ops_completion *c);

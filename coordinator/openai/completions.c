@@ -151,9 +151,10 @@ static void end_stream(call *c, ops_status st, const char *message)
     ops_strbuf b;
     ops_strbuf_init(&b, EVENT_BYTES_MAX);
     const ops_written_usage u = usage_of(c);
-    if (st != OPS_OK)
+    if (st != OPS_OK) {
+        ops_http_mark_failed(c->req);
         ops_written_error(st, message, &b);
-    else if (c->head.usage_comes)
+    } else if (c->head.usage_comes)
         ops_written_usage_event(&c->head, &u, &b);
     if (st == OPS_OK)
         ops_written_last(&b);
@@ -219,7 +220,11 @@ static void on_done(void *ctx, ops_status st, const char *message)
     else if (!c->asked->stream && too_long(c))
         openai_refuse(c->req, OPS_ENOMEM, "the answer does not fit", NULL, NULL);
     else if (st != OPS_OK)
-        openai_refuse(c->req, st, message, NULL, st == OPS_EAGAIN ? "queue_full" : NULL);
+        openai_refuse(c->req, st, message,
+                      st != OPS_ECONTEXT ? NULL
+                      : c->asked->chat   ? "messages"
+                                         : "prompt",
+                      NULL);
     else
         answer_whole(c);
     call_free(c);

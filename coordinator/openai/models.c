@@ -1,5 +1,6 @@
 /* Which models there are, and refusals. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem/alloc.h"
 #include "coordinator/dispatch/served.h"
@@ -15,7 +16,8 @@ void openai_refuse(ops_http_req *req, ops_status st, const char *message, const 
     ops_openai_error(st, message, param, code, &b);
     if (ops_status_retriable(st))
         ops_http_retry_after(req, RETRY_MS);
-    ops_http_reply_buf(req, st == OPS_ETOOBIG ? 400 : ops_http_code(st), OPENAI_JSON, &b);
+    ops_http_reply_buf(req, st == OPS_ETOOBIG || st == OPS_EUNIMPL ? 400 : ops_http_code(st), OPENAI_JSON,
+                       &b);
 }
 
 /* --- one --- */
@@ -72,9 +74,17 @@ bool openai_model_is_there(ops_dispatch *d, ops_http_req *req, ops_slice name, c
         return false;
     if (l.fits)
         return true;
-    (void)snprintf(message, sizeof message, "the model '" OPS_SLICE_FMT "' %s", OPS_SLICE_ARG(name),
-                   ops_slice_eq(ops_slice_str(job), OPS_SLICE("embed")) ? "writes text and makes no vectors"
-                                                                        : "makes vectors and writes no text");
+    static const struct {
+        const char *job, *lacks;
+    } rows[] = {{"embed", "makes no vectors"},
+                {"generate", "writes no text"},
+                {"rerank", "does not rerank"},
+                {"classify", "does not classify"}};
+    const char *lacks = "";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].job, job) == 0)
+            lacks = rows[i].lacks;
+    (void)snprintf(message, sizeof message, "the model '" OPS_SLICE_FMT "' %s", OPS_SLICE_ARG(name), lacks);
     openai_refuse(req, OPS_EINVAL, message, "model", "model_not_supported");
     return false;
 }

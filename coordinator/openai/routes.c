@@ -65,7 +65,7 @@ static void submit(ops_dispatch *d, ops_http_req *req, ops_embeddings *take_aske
         return;
     ops_embeddings_free(take_asked);
     ops_free(c);
-    openai_refuse(req, st, err.msg, NULL, st == OPS_EAGAIN ? "queue_full" : NULL);
+    openai_refuse(req, st, err.msg, NULL, NULL);
 }
 
 static void on_embeddings(ops_http_req *req, void *user)
@@ -85,6 +85,11 @@ static void on_embeddings(ops_http_req *req, void *user)
         ops_embeddings_free(asked);
 }
 
+static void write_error(ops_status st, const char *message, ops_strbuf *out)
+{
+    ops_openai_error(st, message, NULL, NULL, out);
+}
+
 ops_status ops_openai_routes(ops_http *h, ops_dispatch *d, ops_err *reterr)
 {
     const ops_http_route routes[] = {{.method = "GET", .path = "/v1/models", .handler = on_models},
@@ -93,6 +98,14 @@ ops_status ops_openai_routes(ops_http *h, ops_dispatch *d, ops_err *reterr)
                                       .path = "/v1/embeddings",
                                       .body_max = OPS_OPENAI_BODY_MAX,
                                       .handler = on_embeddings},
+                                     {.method = "POST",
+                                      .path = "/v1/rerank",
+                                      .body_max = OPS_OPENAI_BODY_MAX,
+                                      .handler = openai_on_rerank},
+                                     {.method = "POST",
+                                      .path = "/v1/classify",
+                                      .body_max = OPS_OPENAI_BODY_MAX,
+                                      .handler = openai_on_classify},
                                      {.method = "POST",
                                       .path = "/v1/chat/completions",
                                       .body_max = OPS_OPENAI_BODY_MAX,
@@ -106,6 +119,7 @@ ops_status ops_openai_routes(ops_http *h, ops_dispatch *d, ops_err *reterr)
         ops_http_route r = routes[i];
         r.role = OPS_ROLE_VIEWER;
         r.user = d;
+        r.error = write_error;
         st = ops_http_route_add(h, &r, reterr);
     }
     return st;

@@ -9,9 +9,7 @@
 #include "base/text/utf8.h"
 #include "opsctl/cmd/model_file.h"
 #include "opsctl/verb.h"
-#include "worker/model/bert_config.h"
-#include "worker/model/mapped.h"
-#include "worker/model/wordpiece.h"
+#include "worker/model/bert_file.h"
 
 enum { TEXT_BYTES_MAX = 1 << 20, TYPES_MAX = 64 };
 
@@ -97,31 +95,32 @@ static void add_sizes(answer *a, const char *arch, const ops_lm_config *c)
             add_number(a, rows[i].name, (uint64_t)rows[i].value);
 }
 
-/* config.json of a folder: a decoder's, a BERT encoder's (true), or the reason why it is neither. */
-static bool add_config(answer *a, const ops_lm_file *f)
+static void add_encoder(answer *a, const ops_bert_config *b)
+{
+    add_sizes(a, "bert",
+              &(ops_lm_config){.context = b->tokens_max,
+                               .hidden = b->hidden,
+                               .layers = b->layers,
+                               .inner = b->inner,
+                               .heads = b->heads});
+    add_text(a, "pooling", b->pooling == OPS_BERT_CLS ? OPS_SLICE("first") : OPS_SLICE("mean"));
+    if (b->head != OPS_BERT_NO_HEAD) {
+        add_text(a, "head", b->head == OPS_BERT_TOKEN_HEAD ? OPS_SLICE("tokens") : OPS_SLICE("text"));
+        add_number(a, "labels", (uint64_t)b->labels);
+    }
+}
+
+/* config.json of a folder: a decoder's, or the reason why it is not. */
+static void add_config(answer *a, const ops_lm_file *f)
 {
     ops_lm_config c;
-    ops_bert_config b;
     ops_err err;
     if (ops_lm_file_config(f, &c, &err) == OPS_OK) {
         add_sizes(a, ops_lm_arch_name(c.arch), &c);
-    } else if (ops_bert_config_parse(ops_lm_file_json(f), &b, NULL) == OPS_OK) {
-        add_sizes(a, "bert",
-                  &(ops_lm_config){.context = b.tokens_max,
-                                   .hidden = b.hidden,
-                                   .layers = b.layers,
-                                   .inner = b.inner,
-                                   .heads = b.heads});
-        if (b.head != OPS_BERT_NO_HEAD) {
-            add_text(a, "head", b.head == OPS_BERT_TOKEN_HEAD ? OPS_SLICE("tokens") : OPS_SLICE("text"));
-            add_number(a, "labels", (uint64_t)b.labels);
-        }
-        return true;
-    } else {
-        ops_err_prefix(&err, "none");
-        add_text(a, "architecture", ops_slice_str(err.msg));
+        return;
     }
-    return false;
+    ops_err_prefix(&err, "none");
+    add_text(a, "architecture", ops_slice_str(err.msg));
 }
 
 /* How many tensors there are of each type, by its name. */
@@ -182,19 +181,17 @@ static void add_token(answer *a, const char *name, const ops_tokenizer *t, int32
         add_text(a, name, ops_tokenizer_piece(t, id));
 }
 
-/* Of an encoder's folder. */
-static void add_wordpiece(answer *a, const char *folder)
+static void add_wordpiece(answer *a, const ops_bert_file *f)
 {
-    OPS_AUTO(ops_mapped_free) ops_mapped *m = NULL;
     OPS_AUTO(ops_wordpiece_free) ops_wordpiece *w = NULL;
-    char path[OPS_STORE_PATH_MAX];
     ops_err err;
-    if (snprintf(path, sizeof path, "%s/tokenizer.json", folder) < (int)sizeof path &&
-        ops_mapped_open(path, OPS_WORDPIECE_JSON_MAX, &m, &err) == OPS_OK &&
-        ops_wordpiece_parse(ops_mapped_bytes(m), &w, &err) == OPS_OK) {
+    if (ops_bert_file_words(f, &w, &err) == OPS_OK) {
         add_text(a, "tokenizer", OPS_SLICE("wordpiece"));
         add_number(a, "vocabulary", (uint64_t)ops_wordpiece_id_max(w) + 1);
+        return;
     }
+    ops_err_prefix(&err, "none");
+    add_text(a, "tokenizer", ops_slice_str(err.msg));
 }
 
 static void add_tokenizer(answer *a, const ops_lm_file *f)
@@ -231,19 +228,35 @@ static ops_status describe(const char *path, answer *a, ops_err *reterr)
         return st;
     }
     const ops_gguf *g = ops_lm_file_gguf(f);
-    bool encoder = false;
+    OPS_AUTO(ops_bert_file_free) ops_bert_file *encoder = NULL;
+    ops_bert_config bare;
+    ops_err why = {.msg = ""};
+    if (ops_bert_file_is(path) && ops_bert_file_open(path, &encoder, &why) != OPS_OK)
+        ops_err_prefix(&why, "none");
     add_text(a, g != NULL ? "file" : "folder", ops_slice_str(path));
     add_number(a, "bytes", ops_lm_file_bytes(f));
-    if (g != NULL) {
+    if (g != NULL)
         add_number(a, "gguf_version", ops_gguf_version(g));
-        add_keys(a, g);
-    } else {
+    else
         add_number(a, "safetensors", ops_shards_files(ops_lm_file_shards(f)));
-        encoder = add_config(a, f);
-    }
+    ops_slice name;
+    if (encoder != NULL && g != NULL && ops_gguf_text(g, "general.name", &name))
+        add_text(a, "name", name);
+    if (encoder != NULL)
+        add_encoder(a, ops_bert_file_config(encoder));
+    else if (ops_bert_config_parse(ops_lm_file_json(f), &bare, NULL) == OPS_OK)
+        add_encoder(a, &bare); /* it can not be loaded, but says what it is */
+    else if (why.msg[0] != '\0')
+        add_text(a, "architecture", ops_slice_str(why.msg));
+    else if (g != NULL)
+        add_keys(a, g);
+    else
+        add_config(a, f);
     add_tensors(a, f);
-    if (encoder)
-        add_wordpiece(a, path);
+    if (encoder != NULL)
+        add_wordpiece(a, encoder);
+    else if (why.msg[0] != '\0')
+        add_text(a, "tokenizer", ops_slice_str(why.msg));
     else
         add_tokenizer(a, f);
     return OPS_OK;

@@ -85,6 +85,15 @@ def floats(n, kind="f"):
     return b"".join(struct.pack("<f", (i * 37 % 64 - 32) / 40)[2:] for i in range(n))  # bf16
 
 
+def packed(keys, shapes):
+    tensors, data = [], b""
+    for name, dims in shapes.items():
+        tensors.append((name, dims, 0, len(data)))
+        n = dims[0] * (dims[1] if len(dims) > 1 else 1)
+        data += floats(n) + b"\0" * (-4 * n % 32)
+    return gguf(keys, tensors, data)
+
+
 def decoder_gguf(arch, layers, more):
     gpt2, gemma = arch == "gpt2", arch == "gemma3"
     w = {"token_embd.weight": [HIDDEN, VOCAB], "output_norm.weight": [HIDDEN]}
@@ -110,12 +119,26 @@ def decoder_gguf(arch, layers, more):
         ("context_length", CONTEXT), ("block_count", layers), ("embedding_length", HIDDEN), ("feed_forward_length", INNER),
         ("attention.head_count", HEADS), *((() if gpt2 else (("attention.head_count_kv", KV),))), *more)]
     keys.append((f"{arch}.attention.layer_norm{'' if gpt2 else '_rms'}_epsilon", 6, 1e-5))
-    tensors, data = [], b""
-    for name, dims in w.items():
-        tensors.append((name, dims, 0, len(data)))
-        n = dims[0] * (dims[1] if len(dims) > 1 else 1)
-        data += floats(n) + b"\0" * (-4 * n % 32)
-    return gguf(keys, tensors, data)
+    return packed(keys, w)
+
+
+def encoder_gguf(layers, pooling):
+    w = {"token_embd.weight": [HIDDEN, VOCAB], "position_embd.weight": [HIDDEN, CONTEXT], "token_types.weight": [HIDDEN, 2],
+         "token_embd_norm.weight": [HIDDEN], "token_embd_norm.bias": [HIDDEN]}
+    for i in range(layers):
+        for name, n, k in (("attn_q", HIDDEN, HIDDEN), ("attn_k", HIDDEN, HIDDEN), ("attn_v", HIDDEN, HIDDEN), ("attn_output", HIDDEN, HIDDEN),
+                           ("ffn_up", INNER, HIDDEN), ("ffn_down", HIDDEN, INNER)):
+            w |= {f"blk.{i}.{name}.weight": [k, n], f"blk.{i}.{name}.bias": [n]}
+        for name in ("attn_output_norm", "layer_output_norm"):
+            w |= {f"blk.{i}.{name}.weight": [HIDDEN], f"blk.{i}.{name}.bias": [HIDDEN]}
+    keys = [("general.architecture", 8, "bert")] + [(f"bert.{k}", 4, v) for k, v in (
+        ("context_length", CONTEXT), ("block_count", layers), ("embedding_length", HIDDEN), ("feed_forward_length", INNER),
+        ("attention.head_count", HEADS), ("pooling_type", pooling))]
+    keys += [("bert.attention.layer_norm_epsilon", 6, 1e-12), ("bert.attention.causal", 7, False), ("tokenizer.ggml.model", 8, "bert"),
+             ("tokenizer.ggml.tokens", 9, (8, ["[UNK]", "[CLS]", "[SEP]", MARK + "a", "b", MARK + "ab", MARK + "!", "##"])),
+             ("tokenizer.ggml.token_type", 9, (5, [3, 3, 3, 1, 1, 1, 1, 1])), ("tokenizer.ggml.unknown_token_id", 4, 0),
+             ("tokenizer.ggml.cls_token_id", 4, 1), ("tokenizer.ggml.seperator_token_id", 4, 2)]
+    return packed(keys, w)
 
 
 def safetensors(tensors, kind):
@@ -168,7 +191,8 @@ def gpt2(prefix):
 
 LM_GGUF = {"llama": decoder_gguf("llama", 1, []), "qwen2": decoder_gguf("qwen2", 1, []),
            "qwen3": decoder_gguf("qwen3", 1, [("attention.key_length", WIDTH)]),
-           "gemma3": decoder_gguf("gemma3", 2, [("attention.sliding_window", 2)]), "gpt2": decoder_gguf("gpt2", 1, [])}
+           "gemma3": decoder_gguf("gemma3", 2, [("attention.sliding_window", 2)]), "gpt2": decoder_gguf("gpt2", 1, []),
+           "bert": encoder_gguf(1, 1), "bert_first": encoder_gguf(2, 2)}
 LM_FOLDER = {
     "llama": folder(*llama_like("llama", rope_scaling={"rope_type": "llama3", "factor": 2.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                                                        "original_max_position_embeddings": 4})),

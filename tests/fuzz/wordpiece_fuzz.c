@@ -25,6 +25,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t same = m > OPS_WORDPIECE_AFFIX_MAX ? m - OPS_WORDPIECE_AFFIX_MAX : 0;
     if (memcmp(whole, cut, same * sizeof *cut) != 0)
         __builtin_trap();
+    ops_wordpiece_word words[64];
+    size_t n_words = 0;
+    int32_t again[64];
+    if (ops_wordpiece_encode_words(w, text, 64, again, words, &n_words) != n || n_words > n ||
+        memcmp(again, whole, n * sizeof *whole) != 0)
+        __builtin_trap();
+    for (size_t i = 0; i < n_words; i++) /* one after the other, among the ids and in the text */
+        if (words[i].token >= n || words[i].begin >= words[i].end || words[i].end > text.n ||
+            (i > 0 && (words[i].token <= words[i - 1].token || words[i].begin < words[i - 1].begin)))
+            __builtin_trap();
     int32_t pair[24], types[24];
     const ops_slice a = ops_slice_sub(text, 0, text.n / 2), b = ops_slice_sub(text, text.n / 2, text.n);
     const size_t both = ops_wordpiece_encode_pair(w, a, b, 24, pair, types);

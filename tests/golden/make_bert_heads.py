@@ -6,14 +6,26 @@ Run once; the outputs are committed. Made with torch 2.5.1 and, from the package
 safetensors==0.8.0:
     python3 -m venv v && v/bin/pip install torch==2.5.1 transformers==4.51.3
     nice v/bin/python tests/golden/make_bert_heads.py
+
+usage: make_bert_heads.py [spans]        spans: only tests/golden/bert_heads/tokens/spans.json, from the logits that are there (needs
+no torch)
+
+spans.json is what transformers' token classification says of the same logits with aggregation_strategy="first".
 """
 import json
 import pathlib
 import shutil
+import sys
+import types
 
-import torch
+import numpy
 from tokenizers import Tokenizer
-from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
+from transformers import PreTrainedTokenizerFast
+from transformers.pipelines.token_classification import AggregationStrategy, TokenClassificationPipeline
+
+if sys.argv[1:] != ["spans"]:
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE / "bert_heads"
@@ -22,7 +34,8 @@ LONG = " ".join(f"error {i} of memory" for i in range(12))
 TEXTS = ["the database connection timed out", "a", "", "out of memory", LONG]
 PAIRS = [("the database is full", "out of memory"), ("a", ""), ("", "upstream error"), (LONG, "connection error"), ("time out", LONG),
          (LONG, LONG + " a"), (LONG + " a", LONG), (LONG, LONG)]
-HEADS = {"sequence": (BertForSequenceClassification, 3), "pair": (BertForSequenceClassification, 1), "tokens": (BertForTokenClassification, 5)}
+HEADS = {"sequence": ("BertForSequenceClassification", 3), "pair": ("BertForSequenceClassification", 1), "tokens": ("BertForTokenClassification", 5)}
+TAGS = ["O", "B-DB", "I-DB", "I-NET", "B-NET"]
 
 
 def write_tokenizer():
@@ -37,7 +50,7 @@ def write_tokenizer():
 
 
 def make(name, tokenizer, vocab):
-    cls, labels = HEADS[name]
+    cls, labels = globals()[HEADS[name][0]], HEADS[name][1]
     torch.manual_seed(5)
     config = BertConfig(vocab_size=vocab, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=28,
                         max_position_embeddings=32, type_vocab_size=2, num_labels=labels)
@@ -56,9 +69,33 @@ def make(name, tokenizer, vocab):
     (OUT / name / "expect.json").write_text(json.dumps(out, separators=(",", ":")).replace('},{"', '},\n{"') + "\n")
 
 
-if __name__ == "__main__":
+def write_spans():
+    """With the labels TAGS, which the fixture's config does not name."""
+    fast = PreTrainedTokenizerFast(tokenizer_file=str(OUT / "tokenizer.json"), unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]")
+    names = types.SimpleNamespace(config=types.SimpleNamespace(id2label=dict(enumerate(TAGS))))
+    pipe = TokenClassificationPipeline.__new__(TokenClassificationPipeline)
+    pipe.tokenizer, pipe.model, pipe.framework = fast, names, "np"
+    out = []
+    for case in json.loads((OUT / "tokens" / "expect.json").read_text()):
+        text, n = case["texts"][0], len(case["ids"])
+        e = fast(text, return_offsets_mapping=True, return_special_tokens_mask=True, truncation=True, max_length=TOKENS_MAX)
+        assert e["input_ids"] == case["ids"]
+        logits = numpy.array(case["logits"]).reshape(n, len(TAGS))
+        p = numpy.exp(logits - logits.max(-1, keepdims=True))
+        p /= p.sum(-1, keepdims=True)
+        mask = [i in (2, 3) for i in case["ids"]]
+        pre = pipe.gather_pre_entities(text, e["input_ids"], p, e["offset_mapping"], mask, AggregationStrategy.FIRST)
+        groups = pipe.aggregate(pre, AggregationStrategy.FIRST) if pre else []
+        out.append([[g["entity_group"], g["start"], g["end"], round(float(g["score"]), 7)] for g in groups if g["entity_group"] != "O"])
+    (OUT / "tokens" / "spans.json").write_text(json.dumps({"labels": TAGS, "spans": out}, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["spans"]:
+    write_spans()
+elif __name__ == "__main__":
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()
     words, size = write_tokenizer()
     for head in HEADS:
         make(head, words, size)
+    write_spans()

@@ -89,7 +89,7 @@ static inline void gate_free(ops_engine *e)
 
 static inline ops_engine *gate_engine_new(struct gate *g)
 {
-    static const ops_engine_ops ops = {gate_embed, gate_tokens, gate_free};
+    static const ops_engine_ops ops = {.embed = gate_embed, .tokens = gate_tokens, .free = gate_free};
     struct gate_engine *e = ops_calloc(1, sizeof *e);
     if (e == NULL)
         return NULL;

@@ -5,24 +5,8 @@
 #include <string.h>
 
 #include "base/mem/alloc.h"
-#include "base/text/hash.h"
-#include "worker/model/bert.h"
-#include "worker/model/mapped.h"
-#include "worker/model/wordpiece.h"
-
-enum { SIDE_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 4096 };
-#define WEIGHTS_BYTES_MAX ((size_t)16 << 30)
-
-typedef struct bert_engine {
-    ops_engine base;
-    const ops_kern *kern;
-    ops_kern_dev *dev;
-    ops_wordpiece *words;
-    ops_bert *bert;
-    int seqs_max;
-    int32_t *ids;    /* a batch and one text more */
-    int32_t *starts; /* seqs_max + 1 */
-} bert_engine;
+#include "worker/engine/engine_bert_internal.h"
+#include "worker/model/model_place.h"
 
 static void free_engine(ops_engine *base)
 {
@@ -35,6 +19,11 @@ static void free_engine(ops_engine *base)
     ops_wordpiece_free(e->words);
     ops_free(e->ids);
     ops_free(e->starts);
+    ops_free(e->types);
+    ops_free(e->logits);
+    ops_free(e->at_words);
+    ops_free(e->word_counts);
+    ops_free(e->labels);
     ops_free(e);
 }
 OPS_AUTO_DEFINE(ops_engine, free_engine)
@@ -78,104 +67,12 @@ static ops_status embed(ops_engine *base, const ops_slice *texts, size_t n, floa
     return OPS_OK;
 }
 
-/* What vectors depend on: every file read, chained. Two seeds make 128 bits. */
-typedef struct digest {
-    uint64_t a, b;
-} digest;
-
-static void digest_add(digest *d, ops_slice bytes)
-{
-    d->a = ops_hash64(bytes.p, bytes.n, d->a);
-    d->b = ops_hash64(bytes.p, bytes.n, d->b);
-}
-
-static ops_status open_file(const char *folder, const char *name, size_t bytes_max, digest *d,
-                            ops_mapped **ret, ops_err *reterr)
-{
-    char path[PATH_BYTES_MAX];
-    const int n = snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return ops_fail(reterr, OPS_ETOOBIG, "the path of the model is longer than %d bytes", PATH_BYTES_MAX);
-    const ops_status st = ops_mapped_open(path, bytes_max, ret, reterr);
-    if (st == OPS_OK)
-        digest_add(d, ops_mapped_bytes(*ret));
-    return st;
-}
-
-static ops_status read_config(const char *folder, digest *d, ops_bert_config *c, ops_err *reterr)
-{
-    OPS_AUTO(ops_mapped_free)
-    ops_mapped *main_file = NULL, *sentence = NULL, *pooling = NULL, *modules = NULL;
-    ops_status st = open_file(folder, "config.json", SIDE_BYTES_MAX, d, &main_file, reterr);
-    if (st == OPS_OK)
-        st = ops_bert_config_parse(ops_mapped_bytes(main_file), c, reterr);
-    if (st != OPS_OK)
-        return st;
-    c->head = OPS_BERT_NO_HEAD; /* vectors alone are asked for */
-    c->labels = 0;
-    st = open_file(folder, "sentence_bert_config.json", SIDE_BYTES_MAX, d, &sentence, reterr);
-    if (st == OPS_OK)
-        st = ops_bert_config_sentence(ops_mapped_bytes(sentence), c, reterr);
-    if (st != OPS_OK && st != OPS_ENOTFOUND)
-        return st;
-    st = open_file(folder, "1_Pooling/config.json", SIDE_BYTES_MAX, d, &pooling, reterr);
-    if (st == OPS_OK)
-        st = ops_bert_config_pooling(ops_mapped_bytes(pooling), c, reterr);
-    if (st != OPS_OK && st != OPS_ENOTFOUND)
-        return st;
-    digest unused = {0, 0}; /* a list of steps that are built changes no vector */
-    st = open_file(folder, "modules.json", SIDE_BYTES_MAX, &unused, &modules, reterr);
-    if (st == OPS_OK)
-        st = ops_bert_config_modules(ops_mapped_bytes(modules), reterr);
-    return st == OPS_ENOTFOUND ? OPS_OK : st;
-}
-
-static ops_status read_words(bert_engine *e, const char *folder, digest *d, const ops_bert_config *c,
-                             ops_err *reterr)
-{
-    OPS_AUTO(ops_mapped_free) ops_mapped *file = NULL;
-    ops_status st = open_file(folder, "tokenizer.json", OPS_WORDPIECE_JSON_MAX, d, &file, reterr);
-    if (st == OPS_OK)
-        st = ops_wordpiece_parse(ops_mapped_bytes(file), &e->words, reterr);
-    if (st != OPS_OK)
-        return st;
-    if (ops_wordpiece_id_max(e->words) >= c->vocab)
-        return ops_fail(reterr, OPS_ECORRUPT, "tokenizer.json has the id %d, config.json a vocabulary of %d",
-                        ops_wordpiece_id_max(e->words), c->vocab);
-    const size_t specials = ops_wordpiece_specials(e->words);
-    if (specials < 1 || specials >= (size_t)c->tokens_max)
-        return ops_fail(reterr, OPS_ECORRUPT, "%zu special tokens around a text of at most %d", specials,
-                        c->tokens_max);
-    return OPS_OK;
-}
-
-static ops_status read_weights(bert_engine *e, const char *folder, ops_kern_type weights, digest *d,
-                               const ops_bert_config *c, ops_err *reterr)
-{
-    OPS_AUTO(ops_mapped_free) ops_mapped *file = NULL;
-    OPS_AUTO(ops_safetensors_free) ops_safetensors *tensors = NULL;
-    ops_status st = open_file(folder, "model.safetensors", WEIGHTS_BYTES_MAX, d, &file, reterr);
-    if (st == OPS_OK)
-        st = ops_safetensors_parse(ops_mapped_bytes(file), &tensors, reterr);
-    if (st == OPS_OK)
-        st = ops_bert_load(c, tensors, e->kern, e->dev, weights, (int)e->base.info.batch_tokens_max,
-                           e->seqs_max, &e->bert, reterr);
-    return st;
-}
-
 static void set_name(ops_engine_info *info, const ops_engine_bert_conf *conf)
 {
-    ops_slice name = ops_slice_str(conf->name != NULL ? conf->name : conf->folder);
-    if (conf->name == NULL) {
-        while (name.n > 1 && name.p[name.n - 1] == '/')
-            name.n--;
-        for (size_t i = name.n; i > 0; i--)
-            if (name.p[i - 1] == '/') {
-                name = ops_slice_sub(name, i, name.n);
-                break;
-            }
-    }
-    (void)snprintf(info->model, sizeof info->model, OPS_SLICE_FMT, OPS_SLICE_ARG(name));
+    if (conf->name != NULL)
+        (void)snprintf(info->model, sizeof info->model, "%s", conf->name);
+    else
+        ops_model_place_name(conf->path, false, info->model, sizeof info->model);
 }
 
 static ops_status prepare(bert_engine *e, const ops_engine_bert_conf *conf, const ops_bert_config *c,
@@ -207,26 +104,27 @@ static ops_status prepare(bert_engine *e, const ops_engine_bert_conf *conf, cons
 
 static ops_status open_engine(bert_engine *e, const ops_engine_bert_conf *conf, ops_err *reterr)
 {
-    digest d = {1, 2};
-    ops_bert_config c;
-    ops_status st = read_config(conf->folder, &d, &c, reterr);
+    OPS_AUTO(ops_bert_file_free) ops_bert_file *f = NULL;
+    ops_status st = ops_bert_file_open(conf->path, &f, reterr);
+    if (st != OPS_OK)
+        return st;
+    e->c = *ops_bert_file_config(f);
+    st = prepare(e, conf, &e->c, reterr);
     if (st == OPS_OK)
-        st = prepare(e, conf, &c, reterr);
+        st = ops_bert_file_words(f, &e->words, reterr);
+    if (st == OPS_OK && e->c.head != OPS_BERT_NO_HEAD)
+        st = engine_bert_prepare_score(e, f, reterr);
     if (st == OPS_OK)
-        st = read_words(e, conf->folder, &d, &c, reterr);
+        st = ops_bert_file_load(f, &e->c, e->kern, e->dev, conf->weights, (int)e->base.info.batch_tokens_max,
+                                e->seqs_max, &e->bert, reterr);
     if (st == OPS_OK)
-        st = read_weights(e, conf->folder, conf->weights, &d, &c, reterr);
-    if (conf->weights != OPS_KERN_F32) /* the same file at another precision makes other vectors */
-        digest_add(&d, ops_slice_of((const char[]){(char)conf->weights}, 1));
-    if (st == OPS_OK)
-        (void)snprintf(e->base.info.content_hash, sizeof e->base.info.content_hash, "%016llx%016llx",
-                       (unsigned long long)d.a, (unsigned long long)d.b);
+        ops_bert_file_hash(f, e->base.info.content_hash, conf->weights);
     return st;
 }
 
 ops_status ops_engine_bert_open(const ops_engine_bert_conf *conf, ops_engine **ret, ops_err *reterr)
 {
-    static const ops_engine_ops ops = {embed, tokens_of, free_engine};
+    static const ops_engine_ops ops = {embed, tokens_of, free_engine, engine_bert_score};
     bert_engine *e = ops_calloc(1, sizeof *e);
     if (e == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "engine");
@@ -234,7 +132,7 @@ ops_status ops_engine_bert_open(const ops_engine_bert_conf *conf, ops_engine **r
     owned->ops = &ops;
     const ops_status st = open_engine(e, conf, reterr);
     if (st != OPS_OK) {
-        ops_err_prefix(reterr, "model in %s", conf->folder);
+        ops_err_prefix(reterr, "model in %s", conf->path);
         return st;
     }
     *ret = OPS_STEAL(owned);

@@ -1,4 +1,4 @@
-/* The real engine: a BERT-family sentence embedder from a Hugging Face folder, on the kernels of the processor. */
+/* The real engine: a BERT-family sentence embedder, or an encoder under a head, from a GGUF file or a Hugging Face folder, on the kernels of the processor. */
 #ifndef OPS_WORKER_ENGINE_BERT_H
 #define OPS_WORKER_ENGINE_BERT_H
 
@@ -8,9 +8,8 @@
 enum { OPS_ENGINE_BATCH_TOKENS_DEFAULT = 256 };
 
 typedef struct ops_engine_bert_conf {
-    const char *folder; /* config.json, tokenizer.json, model.safetensors and, when there, the side files of
-                                  sentence-transformers */
-    const char *name;   /* NULL: the last part of the folder's path */
+    const char *path; /* a GGUF file, or a folder (worker/model/bert_file.h) */
+    const char *name; /* NULL: the last part of the path, without ".gguf" */
     uint32_t
         batch_tokens_max; /* 0: OPS_ENGINE_BATCH_TOKENS_DEFAULT; raised to one text's tokens_max when below */
     ops_kern_type weights; /* of the layers' matrices; F32 is 0. It is part of content_hash */
@@ -18,7 +17,7 @@ typedef struct ops_engine_bert_conf {
     bool delayed;          /* kernels queue their runs until waited for (tests) */
 } ops_engine_bert_conf;
 
-/* Reads, checks and loads the model; nothing of `conf` or the folder is needed afterwards. OPS_ENOTFOUND or OPS_EIO: a
+/* Reads, checks and loads the model; nothing of `conf` or the files is needed afterwards. OPS_ENOTFOUND or OPS_EIO: a
  * file; OPS_ECORRUPT: its content, named with the place; OPS_EUNIMPL: an architecture, activation or pooling that is
  * not built, named; OPS_ETOOBIG: over a bound; OPS_ENOMEM. */
 OPS_MUST_USE ops_status ops_engine_bert_open(const ops_engine_bert_conf *conf, ops_engine **ret,

@@ -85,7 +85,7 @@ static void free_fake(ops_engine *e)
 
 ops_status ops_engine_fake_new(uint32_t dim, ops_engine **ret, ops_err *reterr)
 {
-    static const ops_engine_ops ops = {embed, tokens_of, free_fake};
+    static const ops_engine_ops ops = {.embed = embed, .tokens = tokens_of, .free = free_fake};
     if (dim < 1 || dim > OPS_ENGINE_FAKE_DIM_MAX)
         return ops_fail(reterr, OPS_EINVAL, "vectors of %u floats: 1 to %d", dim, OPS_ENGINE_FAKE_DIM_MAX);
     ops_engine *e = ops_calloc(1, sizeof *e);

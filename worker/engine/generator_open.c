@@ -1,74 +1,15 @@
 /* From a GGUF file, or a Hugging Face folder, to the parts of a generator. */
-#include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/mem/alloc.h"
 #include "base/text/hash.h"
 #include "worker/engine/generator.h"
 #include "worker/engine/kv_share.h"
 #include "worker/model/lm_file.h"
+#include "worker/model/model_place.h"
 
-enum { PATH_BYTES_MAX = 4096, BLOCK = 32, GUESSES = 32 };
-
-static bool is_gguf(ops_slice name)
-{
-    return ops_slice_ends(name, OPS_SLICE(".gguf"));
-}
-
-/* The only GGUF file of a folder, or else the folder itself: one of Hugging Face's. */
-static ops_status look_into(const char *folder, char ret[PATH_BYTES_MAX], ops_err *reterr)
-{
-    DIR *d = opendir(folder);
-    if (d == NULL)
-        return ops_fail(reterr, errno == ENOENT ? OPS_ENOTFOUND : OPS_EIO, "%s", strerror(errno));
-    size_t n = 0;
-    int bytes = snprintf(ret, PATH_BYTES_MAX, "%s", folder);
-    for (const struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
-        if (!is_gguf(ops_slice_str(e->d_name)))
-            continue;
-        n++;
-        bytes = snprintf(ret, PATH_BYTES_MAX, "%s/%s", folder, e->d_name);
-    }
-    (void)closedir(d);
-    if (n > 1)
-        return ops_fail(reterr, OPS_EINVAL, "%zu GGUF files in the folder: name one of them", n);
-    return bytes >= 0 && bytes < PATH_BYTES_MAX
-               ? OPS_OK
-               : ops_fail(reterr, OPS_ETOOBIG, "its path has more than %d bytes", PATH_BYTES_MAX);
-}
-
-static ops_status find_file(const char *path, char ret[PATH_BYTES_MAX], bool *ret_folder, ops_err *reterr)
-{
-    struct stat s;
-    if (stat(path, &s) != 0)
-        return ops_fail(reterr, errno == ENOENT ? OPS_ENOTFOUND : OPS_EIO, "%s", strerror(errno));
-    *ret_folder = S_ISDIR(s.st_mode);
-    if (*ret_folder)
-        return look_into(path, ret, reterr);
-    const int n = snprintf(ret, PATH_BYTES_MAX, "%s", path);
-    return n >= 0 && n < PATH_BYTES_MAX
-               ? OPS_OK
-               : ops_fail(reterr, OPS_ETOOBIG, "its path has more than %d bytes", PATH_BYTES_MAX);
-}
-
-/* The last part of the path, without the ending of a file. */
-static void name_of(const char *path, bool folder, char ret[OPS_GENERATOR_NAME_MAX])
-{
-    ops_slice name = ops_slice_str(path);
-    while (name.n > 1 && name.p[name.n - 1] == '/')
-        name.n--;
-    for (size_t i = name.n; i > 0; i--)
-        if (name.p[i - 1] == '/') {
-            name = ops_slice_sub(name, i, name.n);
-            break;
-        }
-    if (!folder && is_gguf(name))
-        name.n -= 5;
-    (void)snprintf(ret, OPS_GENERATOR_NAME_MAX, OPS_SLICE_FMT, OPS_SLICE_ARG(name));
-}
+enum { BLOCK = 32, GUESSES = 32 };
 
 static uint32_t or_else(uint32_t v, uint32_t usual)
 {
@@ -178,10 +119,10 @@ static void hash_content(const ops_lm_file *f, ops_generator_parts *p)
 
 static ops_status open_parts(const ops_generator_conf *conf, ops_generator_parts *p, ops_err *reterr)
 {
-    char path[PATH_BYTES_MAX];
+    char path[OPS_MODEL_PLACE_MAX];
     bool folder = false;
     OPS_AUTO(ops_lm_file_free) ops_lm_file *f = NULL;
-    ops_status st = find_file(conf->path, path, &folder, reterr);
+    ops_status st = ops_model_place_find(conf->path, path, &folder, reterr);
     if (st == OPS_OK)
         st = ops_lm_file_open(path, &f, reterr);
     if (st == OPS_OK)
@@ -196,7 +137,7 @@ static ops_status open_parts(const ops_generator_conf *conf, ops_generator_parts
     if (conf->name != NULL)
         (void)snprintf(p->name, sizeof p->name, "%s", conf->name);
     else
-        name_of(conf->path, folder, p->name);
+        ops_model_place_name(conf->path, folder, p->name, sizeof p->name);
     return OPS_OK;
 }
 

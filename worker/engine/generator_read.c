@@ -34,13 +34,17 @@ static ops_status read_ids(const ops_generator *g, const ops_generator_request *
                                                              &ids, reterr);
     const size_t n = ids.n;
     if (st == OPS_ETOOBIG)
-        ops_err_prefix(reterr, "the prompt passes the context of %u tokens", context);
+        st = ops_fail(reterr, OPS_ECONTEXT,
+                      "the prompt has more than %u tokens: this model's maximum context length is %u tokens",
+                      context, context);
     else if (st == OPS_OK && n == 0)
         st = ops_fail(reterr, OPS_EINVAL, "the prompt is empty");
     else if (st == OPS_OK && (n >= context || q->tokens_max > context - n))
-        st = ops_fail(reterr, OPS_ETOOBIG,
-                      "the prompt has %zu tokens and the answer up to %u: a context has %u", n,
-                      q->tokens_max > 0 ? q->tokens_max : 1, context);
+        st =
+            ops_fail(reterr, OPS_ECONTEXT,
+                     "the prompt has %zu tokens and the answer up to %u: this model's maximum context length "
+                     "is %u tokens",
+                     n, q->tokens_max > 0 ? q->tokens_max : 1, context);
     if (st == OPS_OK) {
         r->prompt = (int)n;
         r->last = (int)(q->tokens_max > 0 ? n + q->tokens_max : context);

@@ -12,16 +12,21 @@
 #include "base/status/status.h"
 #include "kernels/include/kern.h"
 #include "worker/model/bert_config.h"
-#include "worker/model/safetensors.h"
+#include "worker/model/lm_source.h"
 
 enum { OPS_BERT_TOKENS_MAX = 65536 };
 
 typedef struct ops_bert ops_bert;
 
-/* Checks that the file holds exactly what `config` needs (names with or without "bert." in front), then copies it to the
- * device, the matrices of the layers packed as `weights` (all else stays f32). `kern` and `dev` must outlive *ret; `st` may go. One call of ops_bert_embed takes up to tokens_max tokens in up
- * to seqs_max texts; memory for that is taken here. OPS_ECORRUPT names the tensor; OPS_EUNIMPL its element type;
- * OPS_EINVAL: limits out of range; OPS_ENOMEM. */
+/* Checks that `source` holds what `config` needs (names of Hugging Face with or without "bert." in front, or those of the
+ * GGUF format; a GGUF file must hold nothing else), then copies it to the device, the matrices of the layers packed as
+ * `weights` whatever type they have in the file (all else becomes f32). `kern` and `dev` must outlive *ret; `source` may go. One
+ * call of ops_bert_embed takes up to tokens_max tokens in up to seqs_max texts; memory for that is taken here.
+ * OPS_ECORRUPT names the tensor; OPS_EUNIMPL its element type; OPS_EINVAL: limits out of range; OPS_ENOMEM. */
+OPS_MUST_USE ops_status ops_bert_load_from(const ops_bert_config *config, const ops_lm_source *source,
+                                           const ops_kern *kern, ops_kern_dev *dev, ops_kern_type weights,
+                                           int tokens_max, int seqs_max, ops_bert **ret, ops_err *reterr);
+/* The same from one file of a folder. */
 OPS_MUST_USE ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *st,
                                       const ops_kern *kern, ops_kern_dev *dev, ops_kern_type weights,
                                       int tokens_max, int seqs_max, ops_bert **ret, ops_err *reterr);

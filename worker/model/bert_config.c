@@ -1,17 +1,10 @@
 #include "worker/model/bert_config.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/mem/alloc.h"
 #include "worker/model/json_fields.h"
-
-enum {
-    VOCAB_MAX = 1 << 20,
-    HIDDEN_MAX = 8192,
-    LAYERS_MAX = 96,
-    INNER_MAX = 65536,
-    POSITIONS_MAX = 32768,
-    TYPES_MAX = 16
-};
 
 static ops_status word(const json_t *j, const char *key, const char *want, ops_err *reterr)
 {
@@ -41,6 +34,8 @@ static ops_status read_head(const json_t *j, ops_bert_config *c, ops_err *reterr
     }
     if (c->head == OPS_BERT_NO_HEAD)
         return OPS_OK;
+    const char *problem = json_string_value(json_object_get(j, "problem_type"));
+    c->multi = problem != NULL && strcmp(problem, "multi_label_classification") == 0;
     if (labels == NULL)
         return ops_json_whole(j, "config.json", "num_labels", OPS_BERT_LABELS_MAX, LABELS_DEFAULT, &c->labels,
                               reterr);
@@ -57,13 +52,13 @@ static ops_status fields(const json_t *j, ops_bert_config *c, ops_err *reterr)
     const struct {
         const char *key;
         int max, *at;
-    } rows[] = {{"vocab_size", VOCAB_MAX, &c->vocab},
-                {"hidden_size", HIDDEN_MAX, &c->hidden},
-                {"num_hidden_layers", LAYERS_MAX, &c->layers},
-                {"num_attention_heads", HIDDEN_MAX, &c->heads},
-                {"intermediate_size", INNER_MAX, &c->inner},
-                {"max_position_embeddings", POSITIONS_MAX, &c->positions},
-                {"type_vocab_size", TYPES_MAX, &c->types}};
+    } rows[] = {{"vocab_size", OPS_BERT_VOCAB_MAX, &c->vocab},
+                {"hidden_size", OPS_BERT_HIDDEN_MAX, &c->hidden},
+                {"num_hidden_layers", OPS_BERT_LAYERS_MAX, &c->layers},
+                {"num_attention_heads", OPS_BERT_HIDDEN_MAX, &c->heads},
+                {"intermediate_size", OPS_BERT_INNER_MAX, &c->inner},
+                {"max_position_embeddings", OPS_BERT_POSITIONS_MAX, &c->positions},
+                {"type_vocab_size", OPS_BERT_TYPES_MAX, &c->types}};
     if (json_object_get(j, "model_type") == NULL)
         return ops_fail(reterr, OPS_ECORRUPT, "config.json: no model_type");
     ops_status st = word(j, "model_type", "bert", reterr);
@@ -100,6 +95,46 @@ ops_status ops_bert_config_parse(ops_slice json, ops_bert_config *ret, ops_err *
     if (st == OPS_OK)
         *ret = c;
     return st;
+}
+
+static ops_status label_name(const json_t *names, int i, char *ret, ops_err *reterr)
+{
+    char key[16];
+    (void)snprintf(key, sizeof key, "%d", i);
+    const json_t *name = json_object_get(names, key);
+    if (names == NULL) {
+        (void)snprintf(ret, OPS_BERT_LABEL_MAX + 1, "LABEL_%d", i);
+        return OPS_OK;
+    }
+    if (!json_is_string(name) || json_string_length(name) < 1 ||
+        json_string_length(name) > OPS_BERT_LABEL_MAX)
+        return ops_fail(reterr, OPS_ECORRUPT, "config.json: id2label.%s is no text of 1 to %d bytes", key,
+                        OPS_BERT_LABEL_MAX);
+    memcpy(ret, json_string_value(name), json_string_length(name) + 1);
+    return OPS_OK;
+}
+
+ops_status ops_bert_config_labels(ops_slice json, int n, char **ret, ops_err *reterr)
+{
+    json_t *j = NULL;
+    size_t at = 0;
+    ops_status st = ops_json_load(json, "config.json", &j, reterr);
+    if (st != OPS_OK)
+        return st;
+    OPS_AUTO(ops_free) void *block = ops_calloc((size_t)n, OPS_BERT_LABEL_MAX + 1);
+    char *names = block;
+    if (names == NULL)
+        st = ops_fail(reterr, OPS_ENOMEM, "%d labels", n);
+    for (int i = 0; st == OPS_OK && i < n; i++) {
+        st = label_name(json_object_get(j, "id2label"), i, names + at, reterr);
+        at += strlen(names + at) + 1;
+    }
+    json_decref(j);
+    if (st != OPS_OK)
+        return st;
+    *ret = names;
+    block = NULL;
+    return OPS_OK;
 }
 
 bool ops_bert_config_is(ops_slice json)

@@ -7,11 +7,43 @@
 #include "base/mem/alloc.h"
 #include "worker/model/bert_internal.h"
 
+/* What the tensors of the encoder are called in either kind of file; those of a layer below it. */
+typedef struct tensor_names {
+    const char *words, *positions, *types, *norm, *layer;
+    const char *qkv[3], *mix[1], *mix_norm, *up[1], *down[1], *layer_norm;
+} tensor_names;
+
+static const tensor_names in_folder = {
+    .words = "embeddings.word_embeddings.weight",
+    .positions = "embeddings.position_embeddings.weight",
+    .types = "embeddings.token_type_embeddings.weight",
+    .norm = "embeddings.LayerNorm",
+    .layer = "encoder.layer",
+    .qkv = {"attention.self.query", "attention.self.key", "attention.self.value"},
+    .mix = {"attention.output.dense"},
+    .mix_norm = "attention.output.LayerNorm",
+    .up = {"intermediate.dense"},
+    .down = {"output.dense"},
+    .layer_norm = "output.LayerNorm"};
+static const tensor_names in_gguf = {.words = "token_embd.weight",
+                                     .positions = "position_embd.weight",
+                                     .types = "token_types.weight",
+                                     .norm = "token_embd_norm",
+                                     .layer = "blk",
+                                     .qkv = {"attn_q", "attn_k", "attn_v"},
+                                     .mix = {"attn_output"},
+                                     .mix_norm = "attn_output_norm",
+                                     .up = {"ffn_up"},
+                                     .down = {"ffn_down"},
+                                     .layer_norm = "layer_output_norm"};
+
 typedef struct loader {
     ops_bert *b;
-    const ops_safetensors *st;
+    const ops_lm_source *s;
+    const tensor_names *names;
     const char *prefix; /* "" or "bert." */
     ops_kern_type type; /* that matrices are packed as */
+    size_t found;       /* tensors */
     ops_err *reterr;
 } loader;
 
@@ -30,52 +62,53 @@ ops_status ops_bert_kern(ops_kern_status st, const char *what, ops_err *reterr)
     return ops_fail(reterr, means[st].status, "%s: the device says: %s", what, means[st].words);
 }
 
-/* The tensor `name`, which must have this shape (columns 0: a vector); NULL: OPS_ECORRUPT, told. */
-static const ops_safetensor *find(loader *l, const char *name, const char *old_name, int rows, int columns)
+/* The tensor `name`, which must have this shape (columns 0: a vector). OPS_ECORRUPT; OPS_EUNIMPL: its element type. */
+static ops_status find(loader *l, const char *name, const char *old_name, int rows, int columns,
+                       ops_lm_tensor *ret)
 {
     char full[160];
     (void)snprintf(full, sizeof full, "%s%s", l->prefix, name);
-    const ops_safetensor *t = ops_safetensors_find(l->st, full);
-    if (t == NULL && old_name != NULL) {
+    bool there = l->s->find(l->s->from, full, ret);
+    if (!there && old_name != NULL) {
         (void)snprintf(full, sizeof full, "%s%s", l->prefix, old_name);
-        t = ops_safetensors_find(l->st, full);
+        there = l->s->find(l->s->from, full, ret);
     }
-    if (t == NULL) {
-        (void)ops_fail(l->reterr, OPS_ECORRUPT, "the model lacks the tensor '%s%s'", l->prefix, name);
-        return NULL;
-    }
+    if (!there)
+        return ops_fail(l->reterr, OPS_ECORRUPT, "the model lacks the tensor '%s%s'", l->prefix, name);
     const int rank = columns > 0 ? 2 : 1;
-    if (t->rank == rank && t->dim[0] == (uint64_t)rows && (rank == 1 || t->dim[1] == (uint64_t)columns))
-        return t;
-    (void)ops_fail(l->reterr, OPS_ECORRUPT,
-                   "tensor '%s' has rank %d and starts %llu x %llu, config.json says %d x %d", t->name,
-                   t->rank, (unsigned long long)(t->rank > 0 ? t->dim[0] : 1),
-                   (unsigned long long)(t->rank > 1 ? t->dim[1] : 1), rows, columns > 0 ? columns : 1);
-    return NULL;
+    const uint64_t n = columns > 0 ? (uint64_t)rows : 1, k = (uint64_t)(columns > 0 ? columns : rows);
+    if (ret->rank != rank || ret->n != n || ret->k != k)
+        return ops_fail(l->reterr, OPS_ECORRUPT,
+                        "tensor '%s' is %llu x %llu (rank %d), the model says %llu x %llu (rank %d)", full,
+                        (unsigned long long)ret->n, (unsigned long long)ret->k, ret->rank,
+                        (unsigned long long)n, (unsigned long long)k, rank);
+    if (ret->type < 0)
+        return ops_fail(l->reterr, OPS_EUNIMPL, "tensor '%s': element type %s is not built", full,
+                        ret->type_name);
+    l->found++;
+    return OPS_OK;
 }
 
 /* Up to three tensors of one shape, one under the other, to *ret: packed, or as they are. */
 static ops_status load_joined(loader *l, const char *const *names, int n_names, const char *old_name,
                               int rows, int columns, bool packed, ops_kern_buf **ret)
 {
-    const ops_safetensor *t[3] = {NULL};
+    ops_lm_tensor t[3];
     size_t count = 0;
     for (int i = 0; i < n_names; i++) {
-        t[i] = find(l, names[i], old_name, rows, columns);
-        if (t[i] == NULL)
-            return OPS_ECORRUPT;
-        count += (size_t)t[i]->count;
+        const ops_status found = find(l, names[i], old_name, rows, columns, &t[i]);
+        if (found != OPS_OK)
+            return found;
+        count += (size_t)t[i].count;
     }
     OPS_AUTO(ops_free) void *memory = ops_calloc(count, sizeof(float));
     float *const values = memory;
     if (values == NULL)
-        return ops_fail(l->reterr, OPS_ENOMEM, "tensor '%s': %zu floats", t[0]->name, count);
+        return ops_fail(l->reterr, OPS_ENOMEM, "tensor '%s%s': %zu floats", l->prefix, names[0], count);
     size_t at = 0;
     for (int i = 0; i < n_names; i++) {
-        const ops_status st = ops_safetensors_f32(t[i], values + at, l->reterr);
-        if (st != OPS_OK)
-            return st;
-        at += (size_t)t[i]->count;
+        ops_kern_quant_decode((ops_kern_quant_type)t[i].type, t[i].bytes.p, (size_t)t[i].count, values + at);
+        at += (size_t)t[i].count;
     }
     const ops_kern *k = l->b->kern;
     ops_kern_status st;
@@ -86,7 +119,7 @@ static ops_status load_joined(loader *l, const char *const *names, int n_names, 
         if (st == OPS_KERN_OK)
             st = k->upload(l->b->dev, *ret, 0, values, count * sizeof *values);
     }
-    return ops_bert_kern(st, t[0]->name, l->reterr);
+    return ops_bert_kern(st, names[0], l->reterr);
 }
 
 static ops_status load(loader *l, const char *name, const char *old_name, int rows, int columns,
@@ -123,19 +156,16 @@ static ops_status load_layer(loader *l, int i)
 {
     const int hidden = l->b->c.hidden, inner = l->b->c.inner;
     ops_bert_layer *y = &l->b->layers[i];
+    const tensor_names *n = l->names;
     const struct {
-        const char *names[3];
+        const char *const *names;
         int n_names, rows, columns; /* 0 columns: a layer norm */
         ops_bert_linear *at;
-    } parts[] = {
-        {{"attention.self.query", "attention.self.key", "attention.self.value"}, 3, hidden, hidden, &y->qkv},
-        {{"attention.output.dense"}, 1, hidden, hidden, &y->mix},
-        {{"attention.output.LayerNorm"}, 1, hidden, 0, &y->mix_norm},
-        {{"intermediate.dense"}, 1, inner, hidden, &y->up},
-        {{"output.dense"}, 1, hidden, inner, &y->down},
-        {{"output.LayerNorm"}, 1, hidden, 0, &y->norm}};
+    } parts[] = {{n->qkv, 3, hidden, hidden, &y->qkv},       {n->mix, 1, hidden, hidden, &y->mix},
+                 {&n->mix_norm, 1, hidden, 0, &y->mix_norm}, {n->up, 1, inner, hidden, &y->up},
+                 {n->down, 1, hidden, inner, &y->down},      {&n->layer_norm, 1, hidden, 0, &y->norm}};
     char layer[32], norm[96];
-    (void)snprintf(layer, sizeof layer, "encoder.layer.%d", i);
+    (void)snprintf(layer, sizeof layer, "%s.%d", n->layer, i);
     for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
         (void)snprintf(norm, sizeof norm, "%s.%s", layer, parts[p].names[0]);
         const ops_status st = parts[p].columns > 0 ? load_linear(l, layer, parts[p].names, parts[p].n_names,
@@ -168,17 +198,61 @@ static ops_status load_head(const loader *l)
 static ops_status load_weights(loader *l)
 {
     const ops_bert_config *c = &l->b->c;
-    ops_status st = load(l, "embeddings.word_embeddings.weight", NULL, c->vocab, c->hidden, &l->b->words);
+    const tensor_names *n = l->names;
+    ops_status st = load(l, n->words, NULL, c->vocab, c->hidden, &l->b->words);
     if (st == OPS_OK)
-        st =
-            load(l, "embeddings.position_embeddings.weight", NULL, c->positions, c->hidden, &l->b->positions);
+        st = load(l, n->positions, NULL, c->positions, c->hidden, &l->b->positions);
     if (st == OPS_OK)
-        st = load(l, "embeddings.token_type_embeddings.weight", NULL, c->types, c->hidden, &l->b->types);
+        st = load(l, n->types, NULL, c->types, c->hidden, &l->b->types);
     if (st == OPS_OK)
-        st = load_norm(l, "embeddings.LayerNorm", &l->b->norm);
+        st = load_norm(l, n->norm, &l->b->norm);
     for (int i = 0; st == OPS_OK && i < c->layers; i++)
         st = load_layer(l, i);
     return st == OPS_OK ? load_head(l) : st;
+}
+
+static bool is_norm_of(ops_slice name, const char *norm)
+{
+    const ops_slice n = ops_slice_str(norm);
+    return ops_slice_starts(name, n) &&
+           (ops_slice_eq(ops_slice_sub(name, n.n, name.n), OPS_SLICE(".weight")) ||
+            ops_slice_eq(ops_slice_sub(name, n.n, name.n), OPS_SLICE(".bias")));
+}
+
+/* Is it one of the encoder's in a GGUF file? */
+static bool is_wanted(const ops_bert_config *c, ops_slice name)
+{
+    const tensor_names *n = &in_gguf;
+    const char *const tables[] = {n->words, n->positions, n->types};
+    const char *const parts[] = {n->qkv[0],   n->qkv[1], n->qkv[2],  n->mix[0],
+                                 n->mix_norm, n->up[0],  n->down[0], n->layer_norm};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (ops_slice_eq(name, ops_slice_str(tables[i])))
+            return true;
+    ops_slice rest = name, layer, number;
+    uint64_t at;
+    if (!ops_slice_split(&rest, '.', &layer) || !ops_slice_eq(layer, ops_slice_str(n->layer)))
+        return is_norm_of(name, n->norm);
+    if (!ops_slice_split(&rest, '.', &number) || !ops_slice_to_u64(number, &at) || at >= (uint64_t)c->layers)
+        return false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (is_norm_of(rest, parts[i]))
+            return true;
+    return false;
+}
+
+/* A GGUF file is made of one encoder, so another tensor in it means that it is another's: what it would change is not known.
+ * Folders may hold more: what a model was trained under, a pooler, the numbers of the positions. */
+static ops_status refuse_strangers(const loader *l)
+{
+    ops_lm_tensor t;
+    if (l->names != &in_gguf || l->found == l->s->count)
+        return OPS_OK;
+    for (size_t i = 0; i < l->s->count && l->s->at(l->s->from, i, &t); i++)
+        if (!is_wanted(&l->b->c, t.name))
+            return ops_fail(l->reterr, OPS_ECORRUPT, "the tensor '" OPS_SLICE_FMT "' is none of an encoder's",
+                            OPS_SLICE_ARG(t.name));
+    return OPS_OK;
 }
 
 static ops_status make_rows(ops_bert *b, ops_err *reterr)
@@ -213,9 +287,28 @@ static ops_status make_rows(ops_bert *b, ops_err *reterr)
                : ops_fail(reterr, OPS_ENOMEM, "rows of a batch");
 }
 
-ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *file, const ops_kern *kern,
-                         ops_kern_dev *dev, ops_kern_type weights, int tokens_max, int seqs_max,
-                         ops_bert **ret, ops_err *reterr)
+static ops_status load_all(ops_bert *b, const ops_lm_source *s, ops_kern_type weights, ops_err *reterr)
+{
+    static const char prefix[] = "bert.";
+    char prefixed[96];
+    ops_lm_tensor t;
+    loader l = {.b = b, .s = s, .names = &in_folder, .prefix = "", .type = weights, .reterr = reterr};
+    (void)snprintf(prefixed, sizeof prefixed, "%s%s", prefix, in_folder.words);
+    if (s->find(s->from, in_gguf.words, &t))
+        l.names = &in_gguf;
+    else if (s->find(s->from, prefixed, &t))
+        l.prefix = prefix;
+    ops_status st = load_weights(&l);
+    if (st == OPS_OK)
+        st = refuse_strangers(&l);
+    if (st == OPS_OK)
+        st = make_rows(b, reterr);
+    return st == OPS_OK ? ops_bert_warm(b, reterr) : st;
+}
+
+ops_status ops_bert_load_from(const ops_bert_config *config, const ops_lm_source *source,
+                              const ops_kern *kern, ops_kern_dev *dev, ops_kern_type weights, int tokens_max,
+                              int seqs_max, ops_bert **ret, ops_err *reterr)
 {
     if (tokens_max < 1 || tokens_max > OPS_BERT_TOKENS_MAX || seqs_max < 1 || seqs_max > tokens_max)
         return ops_fail(reterr, OPS_EINVAL,
@@ -233,17 +326,19 @@ ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *f
     b->layers = ops_calloc((size_t)config->layers, sizeof *b->layers);
     if (b->layers == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "model of %d layers", config->layers);
-    const bool prefixed = ops_safetensors_find(file, "bert.embeddings.word_embeddings.weight") != NULL;
-    loader l = {b, file, prefixed ? "bert." : "", weights, reterr};
-    ops_status st = load_weights(&l);
-    if (st == OPS_OK)
-        st = make_rows(b, reterr);
-    if (st == OPS_OK)
-        st = ops_bert_warm(b, reterr);
+    const ops_status st = load_all(b, source, weights, reterr);
     if (st != OPS_OK)
         return st;
     *ret = OPS_STEAL(b);
     return OPS_OK;
+}
+
+ops_status ops_bert_load(const ops_bert_config *config, const ops_safetensors *st, const ops_kern *kern,
+                         ops_kern_dev *dev, ops_kern_type weights, int tokens_max, int seqs_max,
+                         ops_bert **ret, ops_err *reterr)
+{
+    const ops_lm_source s = ops_lm_source_safetensors(st);
+    return ops_bert_load_from(config, &s, kern, dev, weights, tokens_max, seqs_max, ret, reterr);
 }
 
 static void free_linear(ops_bert *b, ops_bert_linear *l)

@@ -73,3 +73,18 @@ ops_lm_source ops_lm_source_shards(const ops_shards *s)
 {
     return (ops_lm_source){s, ops_shards_count(s), shards_find, shards_at};
 }
+
+static bool safetensors_find(const void *from, const char *name, ops_lm_tensor *ret)
+{
+    return of_safetensor(ops_safetensors_find(from, name), ret);
+}
+
+static bool safetensors_at(const void *from, size_t i, ops_lm_tensor *ret)
+{
+    return of_safetensor(ops_safetensors_at(from, i), ret);
+}
+
+ops_lm_source ops_lm_source_safetensors(const ops_safetensors *s)
+{
+    return (ops_lm_source){s, ops_safetensors_count(s), safetensors_find, safetensors_at};
+}

@@ -1,4 +1,4 @@
-/* Where the weights of a decoder lie: one port over a GGUF file and over the safetensors files of a folder, so that
+/* Where the weights of a model lie: one port over a GGUF file and over the safetensors files of a folder, so that
  * checking and loading are written once. @thread immutable */
 #ifndef OPS_WORKER_LM_SOURCE_H
 #define OPS_WORKER_LM_SOURCE_H
@@ -31,5 +31,6 @@ typedef struct ops_lm_source {
 
 ops_lm_source ops_lm_source_gguf(const ops_gguf *g);
 ops_lm_source ops_lm_source_shards(const ops_shards *s);
+ops_lm_source ops_lm_source_safetensors(const ops_safetensors *s); /* one file */
 
 #endif

@@ -1,4 +1,4 @@
-/* The BERT tokenizer as tokenizer.json describes it: BertNormalizer (clean, space out CJK, strip accents, lower case),
+/* The BERT tokenizer as tokenizer.json or the keys of a GGUF file describe it: BertNormalizer (clean, space out CJK, strip accents, lower case),
  * BertPreTokenizer (blanks and punctuation), WordPiece (longest piece first), then the special tokens around it.
  * Special tokens come from the template only: "[SEP]" in a text is five ordinary characters, whatever added_tokens says.
  * Truncation and padding in the file are ignored: the caller says how many tokens it wants.
@@ -13,6 +13,7 @@
 #include "base/mem/auto.h"
 #include "base/status/status.h"
 #include "base/text/slice.h"
+#include "worker/model/gguf.h"
 
 enum {
     OPS_WORDPIECE_JSON_MAX = 64 << 20,
@@ -26,6 +27,9 @@ typedef struct ops_wordpiece ops_wordpiece;
 /* Reads tokenizer.json. OPS_ECORRUPT names the field; OPS_EUNIMPL a kind of normalizer, pre-tokenizer, model or
  * post-processor that is not built; OPS_ETOOBIG; OPS_ENOMEM. */
 OPS_MUST_USE ops_status ops_wordpiece_parse(ops_slice json, ops_wordpiece **ret, ops_err *reterr);
+/* Reads the keys tokenizer.ggml.* of a GGUF file, which may go afterwards. OPS_ENOTFOUND: it brings no tokenizer; OPS_EUNIMPL:
+ * one of another model, named; others as above. */
+OPS_MUST_USE ops_status ops_wordpiece_from_gguf(const ops_gguf *g, ops_wordpiece **ret, ops_err *reterr);
 void ops_wordpiece_free(ops_wordpiece *w);
 OPS_AUTO_DEFINE(ops_wordpiece, ops_wordpiece_free)
 
@@ -36,6 +40,14 @@ size_t ops_wordpiece_specials(const ops_wordpiece *w); /* tokens around every te
  * included. Work is linear in the bytes and ends with the last id that fits. Returns how many ids there are.
  * 0 when tokens_max is below ops_wordpiece_specials(). */
 size_t ops_wordpiece_encode(const ops_wordpiece *w, ops_slice text, size_t tokens_max, int32_t *ret_ids);
+
+/* A word of a text: the place of its first id among all ids, and where it stands in the text, in bytes [begin, end). */
+typedef struct ops_wordpiece_word {
+    uint32_t token, begin, end;
+} ops_wordpiece_word;
+/* The same, and the words that have an id: up to tokens_max of them into ret_words, *ret_n. */
+size_t ops_wordpiece_encode_words(const ops_wordpiece *w, ops_slice text, size_t tokens_max, int32_t *ret_ids,
+                                  ops_wordpiece_word *ret_words, size_t *ret_n);
 
 /* Does the file say how two texts stand side by side: the first as if alone with type 0, then the second and what follows a
  * text with type 1? */

@@ -21,7 +21,11 @@ static void read_use(const ops_runner_model *m, Ops__V1__ModelUse *u)
 
 void ops_catalogue_read(ops_runner *r, ops_catalogue *c)
 {
-    static char embed[] = "embed", generate[] = "generate";
+    static char generate[] = "generate", embed[] = "embed", rerank[] = "rerank", classify[] = "classify";
+    static char *const jobs[] = {[OPS_RUNNER_WRITES] = generate,
+                                 [OPS_RUNNER_EMBEDS] = embed,
+                                 [OPS_RUNNER_RERANKS] = rerank,
+                                 [OPS_RUNNER_CLASSIFIES] = classify};
     c->n = ops_runner_models(r, c->model);
     c->cache_tokens = 0;
     c->writes = false;
@@ -31,12 +35,12 @@ void ops_catalogue_read(ops_runner *r, ops_catalogue *c)
         ops__v1__model__init(to);
         to->name = from->name;
         to->content_hash = from->content_hash;
-        to->job = from->writes ? generate : embed;
+        to->job = jobs[from->does];
         to->dim = from->dim;
         to->tokens_max = from->tokens_max;
         c->cache_tokens += from->cache_tokens;
-        c->writes |= from->writes;
-        if (!from->writes)
+        c->writes |= from->does == OPS_RUNNER_WRITES;
+        if (from->does != OPS_RUNNER_WRITES)
             continue;
         read_use(from, &c->use[i]);
         to->use = &c->use[i];

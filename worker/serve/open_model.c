@@ -3,10 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "worker/model/bert_config.h"
-#include "worker/model/mapped.h"
-
-enum { CONFIG_BYTES_MAX = 1 << 20 };
+#include "worker/model/bert_file.h"
 
 static bool leads_out(const char *path)
 {
@@ -32,23 +29,13 @@ ops_status ops_model_path(const char *path, char *ret, size_t cap, ops_err *rete
     return ops_engine_bert_folder(path, ret, cap, reterr);
 }
 
-static bool embeds(const char *path)
-{
-    char config[OPS_RUNNER_PATH_MAX];
-    OPS_AUTO(ops_mapped_free) ops_mapped *file = NULL;
-    const int n = snprintf(config, sizeof config, "%s/config.json", path);
-    return n >= 0 && (size_t)n < sizeof config &&
-           ops_mapped_open(config, CONFIG_BYTES_MAX, &file, NULL) == OPS_OK &&
-           ops_bert_config_is(ops_mapped_bytes(file));
-}
-
 ops_status ops_model_open(const ops_model_conf *conf, const char *at, const char *name,
                           ops_engine **ret_engine, ops_writer **ret_writer, ops_err *reterr)
 {
     const char *called = name[0] != '\0' ? name : NULL;
-    if (embeds(at)) {
+    if (ops_bert_file_is(at)) {
         const ops_engine_bert_conf ec = {
-            .folder = at, .name = called, .weights = conf->weights, .threads = conf->threads};
+            .path = at, .name = called, .weights = conf->weights, .threads = conf->threads};
         return ops_engine_bert_open(&ec, ret_engine, reterr);
     }
     ops_generator *g = NULL;

@@ -234,12 +234,21 @@ ops_status ops_runner_remove(ops_runner *r, const char *name, ops_err *reterr)
     return OPS_OK;
 }
 
-runner_slot *runner_find(ops_runner *r, ops_slice name, bool writes)
+static ops_runner_does does_of(const runner_slot *s)
+{
+    if (s->writer != NULL)
+        return OPS_RUNNER_WRITES;
+    return s->engine->info.does == OPS_ENGINE_EMBEDS    ? OPS_RUNNER_EMBEDS
+           : s->engine->info.does == OPS_ENGINE_RERANKS ? OPS_RUNNER_RERANKS
+                                                        : OPS_RUNNER_CLASSIFIES;
+}
+
+runner_slot *runner_find(ops_runner *r, ops_slice name, ops_runner_does does)
 {
     runner_slot *first = NULL;
     for (size_t i = 0; i < OPS_RUNNER_MODELS_MAX; i++) {
         runner_slot *s = &r->slots[i];
-        if (s->used && !s->leaving && (s->writer != NULL) == writes &&
+        if (s->used && !s->leaving && does_of(s) == does &&
             (name.n == 0 || ops_slice_eq(ops_slice_str(s->name), name)) &&
             (first == NULL || s->order < first->order))
             first = s;
@@ -249,7 +258,7 @@ runner_slot *runner_find(ops_runner *r, ops_slice name, bool writes)
 
 static ops_runner_model describe(const runner_slot *s)
 {
-    ops_runner_model m = {.writes = s->writer != NULL};
+    ops_runner_model m = {.does = does_of(s)};
     memcpy(m.name, s->name, sizeof m.name);
     if (s->writer != NULL) {
         const ops_generator_info *info = s->writer->info;

@@ -36,21 +36,32 @@ typedef struct ops_runner ops_runner;
 typedef struct ops_runner_job ops_runner_job;
 typedef struct ops_runner_writing ops_runner_writing;
 
-/* What became of a job; borrowed for the call. OPS_OK: rows * dim floats. OPS_ECANCELLED, OPS_ETIMEOUT: not computed, or
+typedef enum ops_runner_does {
+    OPS_RUNNER_WRITES,
+    OPS_RUNNER_EMBEDS,
+    OPS_RUNNER_RERANKS,
+    OPS_RUNNER_CLASSIFIES /* texts, or words of them */
+} ops_runner_does;
+
+/* What became of a job; borrowed for the call. OPS_OK: rows * dim floats, of a head rows * label_count probabilities, or spans. OPS_ECANCELLED, OPS_ETIMEOUT: not computed, or
  * not to the end. Anything else: what the engine said. */
 typedef struct ops_runner_result {
     ops_status status;
     const char *message;
-    const float *vectors;
+    const float *vectors; /* or probabilities; NULL from a model that labels words */
     size_t rows, dim;
     uint64_t tokens;
+    const char *labels; /* of a head: names, each ended by a NUL */
+    uint32_t label_count;
+    const ops_engine_span *spans;
+    size_t span_count;
 } ops_runner_result;
 
 typedef struct ops_runner_model {
     char name[OPS_ENGINE_NAME_MAX];
     char content_hash[65];
-    bool writes;               /* else it embeds */
-    uint32_t dim, tokens_max;  /* dim 0: it writes */
+    ops_runner_does does;
+    uint32_t dim, tokens_max;  /* dim 0: it does not embed */
     uint64_t cache_tokens;     /* of context that its cache has room for */
     ops_generator_counts made; /* when it writes */
     uint32_t blocks;           /* of its cache: they hold cache_tokens */
@@ -106,6 +117,12 @@ OPS_MUST_USE ops_status ops_runner_submit(ops_runner *r, unsigned line, ops_slic
                                           const ops_slice *texts, size_t n, uint32_t deadline_ms,
                                           void (*done)(void *ctx, const ops_runner_result *result), void *ctx,
                                           ops_runner_job **ret_job, ops_err *reterr);
+/* The same for a head: `does` is OPS_RUNNER_RERANKS, where each text is read after `query` (copied), or OPS_RUNNER_CLASSIFIES. */
+OPS_MUST_USE ops_status ops_runner_score(ops_runner *r, unsigned line, ops_runner_does does, ops_slice model,
+                                         ops_slice query, const ops_slice *texts, size_t n,
+                                         uint32_t deadline_ms,
+                                         void (*done)(void *ctx, const ops_runner_result *result), void *ctx,
+                                         ops_runner_job **ret_job, ops_err *reterr);
 /* The job ends soon with OPS_ECANCELLED. Only while its `done` was not called: the caller sees to that. @thread any */
 void ops_runner_cancel(ops_runner *r, ops_runner_job *job);
 

@@ -1,4 +1,4 @@
-/* Jobs of texts to embed, computed in pieces. A job stays the head of its line until its last piece: only the engine's
+/* Jobs of texts, to embed or for a head, computed in pieces. A job stays the head of its line until its last piece: only the engine's
  * thread takes it off. */
 #include <string.h>
 
@@ -15,11 +15,15 @@ struct ops_runner_job {
     bool cancelled; /* under the runner's lock */
     void (*done)(void *ctx, const ops_runner_result *result);
     void *ctx;
-    float *rows; /* n * dim, from the first piece on */
-    size_t at;   /* texts computed */
+    ops_runner_does does;
+    bool begun;  /* its first piece; it waits no more */
+    float *rows; /* n * width, from the first piece on */
+    ops_engine_spans spans;
+    size_t at; /* texts computed */
     uint64_t tokens;
     size_t n;
-    ops_slice texts[]; /* then their bytes */
+    ops_slice query;
+    ops_slice texts[]; /* then their bytes, and the query's */
 };
 
 static bool is_over(ops_runner_job *j, ops_status *ret)
@@ -46,27 +50,41 @@ static void unlink_job(ops_runner *r, ops_runner_job *j)
                 *at = j->next;
                 if (*at == NULL)
                     r->lines[i].tail = at;
-                r->jobs -= j->rows == NULL; /* it waits no more since its first piece */
+                r->jobs -= !j->begun;
                 pthread_mutex_unlock(&r->lock);
                 return;
             }
     pthread_mutex_unlock(&r->lock);
 }
 
+/* Floats that a text brings. */
+static size_t width_of(const ops_engine_info *info)
+{
+    return info->does == OPS_ENGINE_EMBEDS ? info->dim
+           : info->does == OPS_ENGINE_TAGS ? 0
+                                           : info->label_count;
+}
+
 static void finish(ops_runner *r, ops_runner_job *j, ops_status st, const ops_err *err)
 {
     const bool ok = st == OPS_OK;
+    const ops_engine_info *info = &j->slot->engine->info;
     const ops_runner_result result = {.status = st,
                                       .message = ok                    ? ""
                                                  : err->msg[0] != '\0' ? err->msg
                                                                        : ops_status_text(st),
                                       .vectors = ok ? j->rows : NULL,
                                       .rows = ok ? j->n : 0,
-                                      .dim = ok ? j->slot->engine->info.dim : 0,
-                                      .tokens = j->tokens};
+                                      .dim = ok ? width_of(info) : 0,
+                                      .tokens = j->tokens,
+                                      .labels = info->labels,
+                                      .label_count = info->label_count,
+                                      .spans = ok ? j->spans.v : NULL,
+                                      .span_count = ok ? j->spans.n : 0};
     unlink_job(r, j);
     j->done(j->ctx, &result);
     ops_free(j->rows);
+    ops_free(j->spans.v);
     ops_free(j);
 }
 
@@ -78,7 +96,7 @@ static size_t cut_piece(const ops_runner_job *j, uint64_t *tokens)
     uint64_t sum = 0;
     size_t n = 0;
     for (; j->at + n < j->n; n++) {
-        const uint64_t guess = j->texts[j->at + n].n / BYTES_A_TOKEN + TOKENS_A_TEXT;
+        const uint64_t guess = (j->texts[j->at + n].n + j->query.n) / BYTES_A_TOKEN + TOKENS_A_TEXT;
         const uint64_t here = guess < one_max ? guess : one_max;
         if (n > 0 && sum + here > most)
             break;
@@ -90,14 +108,30 @@ static size_t cut_piece(const ops_runner_job *j, uint64_t *tokens)
 
 static ops_status begin(ops_runner *r, ops_runner_job *j, ops_err *reterr)
 {
-    float *rows = ops_calloc(j->n, j->slot->engine->info.dim * sizeof *rows);
-    if (rows == NULL)
+    const size_t width = width_of(&j->slot->engine->info);
+    float *rows = width > 0 ? ops_calloc(j->n, width * sizeof *rows) : NULL;
+    if (width > 0 && rows == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "out of memory for %zu vectors", j->n);
     pthread_mutex_lock(&r->lock);
     j->rows = rows;
+    j->begun = true;
     r->jobs--;
     pthread_mutex_unlock(&r->lock);
     return OPS_OK;
+}
+
+static ops_status compute(ops_runner_job *j, size_t n, uint64_t *ret_tokens, ops_err *reterr)
+{
+    const ops_engine_stop stop = {asked, j};
+    ops_engine *e = j->slot->engine;
+    float *rows = j->rows != NULL ? j->rows + j->at * width_of(&e->info) : NULL;
+    if (j->does == OPS_RUNNER_EMBEDS)
+        return ops_engine_embed(e, j->texts + j->at, n, rows, ret_tokens, &stop, reterr);
+    const ops_engine_question q = {.query = j->does == OPS_RUNNER_RERANKS ? &j->query : NULL,
+                                   .texts = j->texts + j->at,
+                                   .n = n,
+                                   .first = (uint32_t)j->at};
+    return ops_engine_score(e, &q, rows, &j->spans, ret_tokens, &stop, reterr);
 }
 
 /* Returns the tokens it took. */
@@ -106,14 +140,12 @@ static uint64_t run_piece(ops_runner *r, ops_runner_job *j, uint64_t tokens)
     ops_err err = {.msg = ""};
     ops_status why = OPS_ECANCELLED;
     uint64_t did = 0;
-    const ops_engine_stop stop = {asked, j};
     ops_status st = is_over(j, &why) ? OPS_ECANCELLED : OPS_OK;
-    if (st == OPS_OK && j->rows == NULL)
+    if (st == OPS_OK && !j->begun)
         st = begin(r, j, &err);
     if (st == OPS_OK) {
-        ops_engine *e = j->slot->engine;
         const size_t n = cut_piece(j, &tokens);
-        st = ops_engine_embed(e, j->texts + j->at, n, j->rows + j->at * e->info.dim, &did, &stop, &err);
+        st = compute(j, n, &did, &err);
         j->at += n;
         j->tokens += did;
         did = tokens;
@@ -180,9 +212,18 @@ void runner_embed_drop(ops_runner *r, const runner_slot *slot)
     }
 }
 
-static ops_runner_job *copy_job(const ops_slice *texts, size_t n)
+static ops_slice put_bytes(char **at, ops_slice s)
 {
-    size_t bytes = sizeof(ops_runner_job) + n * sizeof *texts;
+    const ops_slice copy = ops_slice_of(*at, s.n);
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return copy;
+}
+
+static ops_runner_job *copy_job(const ops_slice *texts, size_t n, ops_slice query)
+{
+    size_t bytes = sizeof(ops_runner_job) + n * sizeof *texts + query.n;
     for (size_t i = 0; i < n; i++)
         if (__builtin_add_overflow(bytes, texts[i].n, &bytes))
             return NULL;
@@ -191,12 +232,9 @@ static ops_runner_job *copy_job(const ops_slice *texts, size_t n)
         return NULL;
     *j = (ops_runner_job){.n = n};
     char *at = (char *)(j->texts + n);
-    for (size_t i = 0; i < n; i++) {
-        j->texts[i] = ops_slice_of(at, texts[i].n);
-        if (texts[i].n > 0)
-            memcpy(at, texts[i].p, texts[i].n);
-        at += texts[i].n;
-    }
+    for (size_t i = 0; i < n; i++)
+        j->texts[i] = put_bytes(&at, texts[i]);
+    j->query = put_bytes(&at, query);
     return j;
 }
 
@@ -208,10 +246,13 @@ static ops_status put(ops_runner *r, unsigned line, ops_slice model, ops_runner_
         return ops_fail(reterr, OPS_ECANCELLED, "the worker stops");
     if (r->jobs >= r->jobs_max)
         return ops_fail(reterr, OPS_EAGAIN, "%zu jobs wait, the most", r->jobs_max);
-    j->slot = runner_find(r, model, false);
+    j->slot = runner_find(r, model, j->does);
     if (j->slot == NULL)
-        return ops_fail(reterr, OPS_ENOTFOUND, "no model '" OPS_SLICE_FMT "' that embeds is loaded here",
-                        OPS_SLICE_ARG(model));
+        return ops_fail(reterr, OPS_ENOTFOUND, "no model '" OPS_SLICE_FMT "' that %s is loaded here",
+                        OPS_SLICE_ARG(model),
+                        j->does == OPS_RUNNER_EMBEDS    ? "embeds"
+                        : j->does == OPS_RUNNER_RERANKS ? "reranks"
+                                                        : "classifies");
     *ret_job = j;
     *r->lines[line].tail = j;
     r->lines[line].tail = &j->next;
@@ -220,18 +261,20 @@ static ops_status put(ops_runner *r, unsigned line, ops_slice model, ops_runner_
     return OPS_OK;
 }
 
-ops_status ops_runner_submit(ops_runner *r, unsigned line, ops_slice model, const ops_slice *texts, size_t n,
-                             uint32_t deadline_ms, void (*done)(void *ctx, const ops_runner_result *result),
-                             void *ctx, ops_runner_job **ret_job, ops_err *reterr)
+ops_status ops_runner_score(ops_runner *r, unsigned line, ops_runner_does does, ops_slice model,
+                            ops_slice query, const ops_slice *texts, size_t n, uint32_t deadline_ms,
+                            void (*done)(void *ctx, const ops_runner_result *result), void *ctx,
+                            ops_runner_job **ret_job, ops_err *reterr)
 {
     if (line >= OPS_RUNNER_CLASSES || n == 0)
         return ops_fail(reterr, OPS_EINVAL, "a job in line %u with %zu texts", line, n);
     if (n > OPS_RUNNER_TEXTS_MAX)
         return ops_fail(reterr, OPS_ETOOBIG, "a job of %zu texts, at most %d", n, OPS_RUNNER_TEXTS_MAX);
-    ops_runner_job *j = copy_job(texts, n);
+    ops_runner_job *j = copy_job(texts, n, query);
     if (j == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a job of %zu texts", n);
     j->r = r;
+    j->does = does;
     j->deadline_ns = ops_clock_mono_ns(r->clock) + (int64_t)deadline_ms * 1000000;
     j->done = done;
     j->ctx = ctx;
@@ -241,6 +284,14 @@ ops_status ops_runner_submit(ops_runner *r, unsigned line, ops_slice model, cons
     if (st != OPS_OK)
         ops_free(j);
     return st;
+}
+
+ops_status ops_runner_submit(ops_runner *r, unsigned line, ops_slice model, const ops_slice *texts, size_t n,
+                             uint32_t deadline_ms, void (*done)(void *ctx, const ops_runner_result *result),
+                             void *ctx, ops_runner_job **ret_job, ops_err *reterr)
+{
+    return ops_runner_score(r, line, OPS_RUNNER_EMBEDS, model, ops_slice_of(NULL, 0), texts, n, deadline_ms,
+                            done, ctx, ret_job, reterr);
 }
 
 void ops_runner_cancel(ops_runner *r, ops_runner_job *job)

@@ -53,8 +53,8 @@ struct ops_runner {
     size_t watcher_count;
 };
 
-/* runner.c. With the lock held: the model of that name and kind that takes work, else NULL. */
-runner_slot *runner_find(ops_runner *r, ops_slice name, bool writes);
+/* runner.c. With the lock held: the model of that name (empty: the first) that does this and takes work, else NULL. */
+runner_slot *runner_find(ops_runner *r, ops_slice name, ops_runner_does does);
 
 /* runner_embed.c, all on the engine's thread. */
 bool runner_embed_waits(const ops_runner *r); /* with the lock held */

@@ -214,7 +214,7 @@ static ops_status put(ops_runner *r, ops_slice model, ops_runner_writing *w, ops
     if (r->request_count >= r->jobs_max || r->request_bytes + w->n > OPS_RUNNER_REQUESTS_BYTES_MAX)
         return ops_fail(reterr, OPS_EAGAIN, "%zu requests of %zu bytes wait to be read: at most %zu of %d",
                         r->request_count, r->request_bytes, r->jobs_max, OPS_RUNNER_REQUESTS_BYTES_MAX);
-    w->slot = runner_find(r, model, true);
+    w->slot = runner_find(r, model, OPS_RUNNER_WRITES);
     if (w->slot == NULL)
         return ops_fail(reterr, OPS_ENOTFOUND, "no model '" OPS_SLICE_FMT "' that writes is loaded here",
                         OPS_SLICE_ARG(model));

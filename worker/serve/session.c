@@ -6,6 +6,7 @@
 
 #include "base/mem/alloc.h"
 #include "worker/serve/catalogue.h"
+#include "worker/serve/score_message.h"
 
 enum { NAME_BYTES = 128, REASON_BYTES = 256, HEARTBEAT_MS_DEFAULT = 2000, HEARTBEAT_MS_MIN = 10 };
 
@@ -213,7 +214,7 @@ static Ops__V1__TaskOutcome outcome_of(ops_status st)
 {
     if (st == OPS_OK)
         return OPS__V1__TASK_OUTCOME__TASK_OUTCOME_DONE;
-    return st == OPS_EINVAL || st == OPS_ETOOBIG || st == OPS_EUNIMPL
+    return st == OPS_EINVAL || st == OPS_ETOOBIG || st == OPS_EUNIMPL || st == OPS_ECONTEXT
                ? OPS__V1__TASK_OUTCOME__TASK_OUTCOME_FAILED
                : OPS__V1__TASK_OUTCOME__TASK_OUTCOME_REFUSED;
 }
@@ -249,6 +250,24 @@ static void embedded(void *ctx, const ops_runner_result *r)
     forget_task(t);
 }
 
+static void scored(void *ctx, const ops_runner_result *r)
+{
+    task *t = ctx;
+    ops_score_message m;
+    task_is_done(t);
+    if (r->status != OPS_OK) {
+        send_result(t->s, t->id, outcome_of(r->status), r);
+    } else if (!ops_score_message_make(r, &m)) {
+        const ops_runner_result why = {.status = OPS_ENOMEM, .message = "out of memory for the answer"};
+        send_result(t->s, t->id, OPS__V1__TASK_OUTCOME__TASK_OUTCOME_REFUSED, &why);
+    } else {
+        m.result.task_id = t->id;
+        (void)(send_message(t->s, &m.message) == OPS_OK); /* when not, it hung up */
+        ops_score_message_done(&m);
+    }
+    forget_task(t);
+}
+
 static void told(void *ctx, const Ops__V1__GenerateDelta *piece)
 {
     const task *t = ctx;
@@ -276,6 +295,7 @@ static void generated(void *ctx, const ops_runner_generated *r)
     Ops__V1__Result result = OPS__V1__RESULT__INIT;
     result.task_id = t->id;
     result.outcome = outcome_of(r->status);
+    result.context_exceeded = r->status == OPS_ECONTEXT;
     result.message = message;
     if (r->end != NULL) {
         result.generated = (Ops__V1__GenerateEnd *)(uintptr_t)r->end; /* only packed from */
@@ -293,6 +313,13 @@ static void refuse(ops_session *s, uint64_t id, ops_status why, const char *mess
     send_result(s, id, outcome_of(why), &(ops_runner_result){.status = why, .message = message});
 }
 
+static const Ops__V1__ScoreTask *score_of(const Ops__V1__Task *m)
+{
+    return m->job_case == OPS__V1__TASK__JOB_RERANK     ? m->rerank
+           : m->job_case == OPS__V1__TASK__JOB_CLASSIFY ? m->classify
+                                                        : NULL;
+}
+
 static ops_status submit(task *t, const Ops__V1__Task *m, ops_err *reterr)
 {
     ops_session *s = t->s;
@@ -302,6 +329,16 @@ static ops_status submit(task *t, const Ops__V1__Task *m, ops_err *reterr)
                                    reterr);
     }
     ops_slice texts[OPS_RUNNER_TEXTS_MAX];
+    const Ops__V1__ScoreTask *score = score_of(m);
+    if (score != NULL) {
+        for (size_t i = 0; i < score->n_texts; i++)
+            texts[i] = ops_slice_str(score->texts[i]);
+        return ops_runner_score(s->runner, s->line,
+                                m->job_case == OPS__V1__TASK__JOB_RERANK ? OPS_RUNNER_RERANKS
+                                                                         : OPS_RUNNER_CLASSIFIES,
+                                ops_slice_str(score->model), ops_slice_str(score->query), texts,
+                                score->n_texts, m->deadline_ms, scored, t, &t->job, reterr);
+    }
     for (size_t i = 0; i < m->embed->n_texts; i++)
         texts[i] = ops_slice_str(m->embed->texts[i]);
     return ops_runner_submit(s->runner, s->line, ops_slice_str(m->embed->model), texts, m->embed->n_texts,
@@ -335,10 +372,13 @@ static ops_status start(ops_session *s, const Ops__V1__Task *m, ops_err *reterr)
 static void take_task(ops_session *s, const Ops__V1__Task *m)
 {
     ops_err err;
+    const Ops__V1__ScoreTask *score = score_of(m);
     const bool embeds = m->job_case == OPS__V1__TASK__JOB_EMBED && m->embed != NULL;
-    if (!embeds && (m->job_case != OPS__V1__TASK__JOB_GENERATE || m->generate == NULL))
+    const bool writes = m->job_case == OPS__V1__TASK__JOB_GENERATE && m->generate != NULL;
+    const size_t texts = embeds ? m->embed->n_texts : score != NULL ? score->n_texts : 1;
+    if (!embeds && !writes && score == NULL)
         refuse(s, m->task_id, OPS_EINVAL, "a job of a kind that this worker does not know");
-    else if (embeds && (m->embed->n_texts < 1 || m->embed->n_texts > OPS_RUNNER_TEXTS_MAX))
+    else if (texts < 1 || texts > OPS_RUNNER_TEXTS_MAX)
         refuse(s, m->task_id, OPS_EINVAL, "a task has 1 to 256 texts");
     else {
         const ops_status st = start(s, m, &err);

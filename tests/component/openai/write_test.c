@@ -284,7 +284,7 @@ static void a_full_queue_says_when_to_come_again(void **state)
     else
         assert_int_equal(a.code, 200);
     answer_done(&a);
-    refused(&w, CHAT_PATH, SAY("silent", ",\"n\":2"), 429, "queue_full", "");
+    refused(&w, CHAT_PATH, SAY("silent", ",\"n\":2"), 429, "rate_limit_exceeded", "");
     close_world(&w);
 }
 

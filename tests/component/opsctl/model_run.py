@@ -161,6 +161,11 @@ class Describe(Case):
         self.assertNotIn("head", tiny)
         said = {p.name: json.loads(self.good("describe", p, "-o", "json")) for p in (GOLDEN.parent / "bert_heads").iterdir() if p.is_dir()}
         self.assertEqual({n: (d["head"], d["labels"]) for n, d in said.items()}, {"sequence": ("text", 3), "pair": ("text", 1), "tokens": ("tokens", 5)})
+        file = json.loads(self.good("describe", GOLDEN.parent / "bert_gguf" / "tiny-f32.gguf", "-o", "json"))
+        for key in ("architecture", "context", "embedding", "blocks", "feed_forward", "heads", "pooling", "tokenizer", "vocabulary", "parameters", "tensors"):
+            self.assertEqual(file[key], tiny[key], key)
+        for path in (GOLDEN.parent / "bert_gguf" / "wider-q8_0.gguf", GOLDEN.parent / "bert_tiny"):
+            self.assertRegex(self.good("bench", path, "--threads", 1), r"embed +\d+\.\d texts/s of \d+ tokens\nthreads +1\n")
         folder = self.copy("gpt2")
         (folder / "config.json").write_text('{"model_type": "mamba"}')
         self.assertIn("'mamba' is not built", json.loads(self.good("describe", folder, "-o", "json"))["architecture"])

@@ -141,7 +141,7 @@ static bool see(void *u, const Ops__V1__Worker *m)
 static void a_model_answers_through_the_dispatch(void **state)
 {
     (void)state;
-    const ops_engine_bert_conf conf = {.folder = "tests/golden/bert_tiny"};
+    const ops_engine_bert_conf conf = {.path = "tests/golden/bert_tiny"};
     ops_engine *there = NULL, *here = NULL;
     assert_int_equal(ops_engine_bert_open(&conf, &there, NULL), OPS_OK);
     assert_int_equal(ops_engine_bert_open(&conf, &here, NULL), OPS_OK);

@@ -180,6 +180,66 @@ static void pieces_come_in_order_and_then_the_end(void **state)
     close_bench(&b);
 }
 
+/* Heads: each job to a model that does it, and only an answer of its kind fits. */
+static void scores_go_to_models_with_a_head(void **state)
+{
+    (void)state;
+    static const struct {
+        ops_dispatch_job job;
+        const char *name;
+    } rows[] = {{OPS_DISPATCH_RERANK, "rerank"}, {OPS_DISPATCH_CLASSIFY, "classify"}};
+    for (size_t i = 0; i < 2; i++) {
+        bench b;
+        worker writes, other, w;
+        open_bench(&b);
+        attach(&b, &writes, "writes", "generate", 10000);
+        attach(&b, &other, "other", rows[1 - i].name, 10000);
+        ops_dispatch_task task = generation(&b, ++b.next, "m");
+        ops_desk_task *t = NULL;
+        task.job = rows[i].job;
+        assert_int_equal(ops_desk_task_new(&task, b.next, &t, NULL), OPS_OK);
+        assert_int_equal(ops_desk_submit(b.k, t, b.now, NULL), OPS_OK);
+        assert_int_equal(writes.orders + other.orders, 0);
+        attach(&b, &w, "w", rows[i].name, 10000);
+        assert_int_equal(w.orders, 1);
+        assert_int_equal(w.job[0], rows[i].job);
+        assert_string_equal(w.payload[0], "a request");
+        assert_int_equal(w.tokens, 9 / 4);
+        answer(&b, &w, b.next, OPS_DISPATCH_DONE,
+               "the end of a text"); /* of another job: not now, later again */
+        assert_int_equal(b.out[b.next].times, 0);
+        for (int k = 0; k < 100 && w.orders == 1; k++)
+            (void)ops_desk_tick(b.k, b.now += 100);
+        assert_int_equal(w.orders, 2);
+        const ops_dispatch_answer scored = {.task_id = b.next,
+                                            .outcome = OPS_DISPATCH_DONE,
+                                            .end = OPS_SLICE("scores"),
+                                            .scored = true,
+                                            .tokens_in = 7};
+        ops_desk_answered(b.k, w.attachment, &scored, b.now);
+        assert_int_equal(b.out[b.next].status, OPS_OK);
+        assert_string_equal(b.out[b.next].end, "scores");
+        assert_int_equal(ops_desk_counts(b.k).tokens_in, 7);
+        close_bench(&b);
+    }
+}
+
+static void a_context_that_is_passed_is_told(void **state)
+{
+    (void)state;
+    bench b;
+    worker w;
+    open_bench(&b);
+    attach(&b, &w, "w", "generate", 10000);
+    const uint64_t id = submit(&b, "m");
+    const ops_dispatch_answer a = {
+        .task_id = id, .outcome = OPS_DISPATCH_FAILED, .message = "9 of 8", .context_exceeded = true};
+    ops_desk_answered(b.k, w.attachment, &a, b.now);
+    assert_int_equal(b.out[id].status, OPS_ECONTEXT);
+    assert_string_equal(b.out[id].message, "9 of 8");
+    close_bench(&b);
+}
+
 static void what_was_told_is_not_tried_again(void **state)
 {
     (void)state;
@@ -356,6 +416,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_come_in_order_and_then_the_end),
+        cmocka_unit_test(scores_go_to_models_with_a_head),
+        cmocka_unit_test(a_context_that_is_passed_is_told),
         cmocka_unit_test(what_was_told_is_not_tried_again),
         cmocka_unit_test(nor_when_nobody_is_to_blame),
         cmocka_unit_test(a_request_that_cannot_be_done_is_no_dead_letter),

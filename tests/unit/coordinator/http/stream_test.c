@@ -244,6 +244,14 @@ static void a_slow_client_is_cut_at_the_bound(void **state)
     ops_http_drain(h, WAIT_MS); /* the connection did not outlive the cut */
     ops_http_stats_get(h, &s);
     assert_int_equal(s.inflight_requests, 0);
+    ops_http_route_stats r;
+    uint64_t cut = 0, all = 0;
+    for (size_t i = 0; ops_http_route_stats_get(h, i, &r); i++) {
+        cut += r.requests[OPS_HTTP_CUT];
+        for (int o = 0; o < OPS_HTTP_OUTCOME_COUNT; o++)
+            all += r.requests[o];
+    }
+    assert_true(cut == 1 && all == 1);
 }
 
 static void more_than_the_bound_in_one_piece_is_cut(void **state)

@@ -172,7 +172,10 @@ static void what_is_wrong_is_named(void **state)
         char param[OPS_FIELD_PLACE_MAX];
         ops_err err = {0};
         const ops_status st = ops_completion_read(ops_slice_str(rows[i].body), rows[i].chat, &c, param, &err);
-        if (st != OPS_EINVAL || strcmp(param, rows[i].param) != 0 || strstr(err.msg, rows[i].says) == NULL)
+        const bool unbuilt = strstr(err.msg, "' is not served") != NULL &&
+                             strcmp(rows[i].param, "echo") != 0; /* a name that could be served */
+        if (st != (unbuilt ? OPS_EUNIMPL : OPS_EINVAL) || strcmp(param, rows[i].param) != 0 ||
+            strstr(err.msg, rows[i].says) == NULL)
             fail_msg("row %zu: status %d, param '%s', '%s'", i, (int)st, param, err.msg);
         assert_null(c);
     }

@@ -125,8 +125,26 @@ static void errors_have_the_apis_form(void **state)
                              "\"param\":\"model\",\"code\":\"model_not_found\"}}");
     ops_strbuf_clear(&b);
     ops_openai_error(OPS_EAGAIN, "full", "", NULL, &b);
-    assert_string_equal(
-        b.p, "{\"error\":{\"message\":\"full\",\"type\":\"rate_limit_error\",\"param\":null,\"code\":null}}");
+    assert_string_equal(b.p, "{\"error\":{\"message\":\"full\",\"type\":\"rate_limit_error\",\"param\":null,"
+                             "\"code\":\"rate_limit_exceeded\"}}");
+    static const struct {
+        ops_status st;
+        const char *type, *code; /* as it is written */
+    } rows[] = {{OPS_ECONTEXT, "invalid_request_error", "\"context_length_exceeded\""},
+                {OPS_EAUTH, "authentication_error", "\"invalid_api_key\""},
+                {OPS_EPERM, "permission_error", "null"},
+                {OPS_EUNIMPL, "invalid_request_error", "\"unsupported_parameter\""},
+                {OPS_EINVAL, "invalid_request_error", "null"},
+                {OPS_EINTERNAL, "server_error", "null"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char want[160];
+        ops_strbuf_clear(&b);
+        ops_openai_error(rows[i].st, "m", "p", NULL, &b);
+        (void)snprintf(want, sizeof want,
+                       "{\"error\":{\"message\":\"m\",\"type\":\"%s\",\"param\":\"p\",\"code\":%s}}",
+                       rows[i].type, rows[i].code);
+        assert_string_equal(b.p, want);
+    }
     ops_strbuf_done(&b);
 }
 
@@ -310,7 +328,7 @@ static void a_full_queue_says_when_to_come_again(void **state)
                                     .done = nothing};
     assert_int_equal(ops_dispatch_submit(w.d, &task, &id, NULL), OPS_OK);
     assert_int_equal(ask(&w, "/v1/embeddings", "{\"model\":\"own/small\",\"input\":\"x\"}", &j), 429);
-    assert_string_equal(code_of(j), "queue_full");
+    assert_string_equal(code_of(j), "rate_limit_exceeded");
     json_decref(j);
     close_world(&w);
 }

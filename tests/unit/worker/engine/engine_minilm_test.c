@@ -42,7 +42,7 @@ static void ids_are_the_reference_ids(void **state)
 static void vectors_are_the_reference_vectors(void **state)
 {
     (void)state;
-    const ops_engine_bert_conf conf = {.folder = folder};
+    const ops_engine_bert_conf conf = {.path = folder};
     ops_engine *e = NULL;
     ops_err err;
     if (ops_engine_bert_open(&conf, &e, &err) != OPS_OK)
@@ -79,6 +79,56 @@ static void vectors_are_the_reference_vectors(void **state)
     free(own.out);
     json_decref(cases);
     ops_engine_free(e);
+}
+
+/* The same model as GGUF files, where $OPSD_MINILM_GGUF names a folder with minilm-{f32,f16,q8_0}.gguf in it
+ * (bench/embed/to_gguf.py writes them, with `vocabulary`): the vectors are those of the reference, the coarser the types the less. */
+static void a_gguf_file_is_the_same_model(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file;
+        double least;
+    } rows[] = {{"f32", 0.999999}, {"f16", 0.99999}, {"q8_0", 0.999}};
+    static float got[CASES_MAX * DIM];
+    static char bytes[CASES_MAX][GOLDEN_TEXT_MAX];
+    const char *at = getenv("OPSD_MINILM_GGUF");
+    if (at == NULL)
+        skip();
+    json_t *cases = json_load_file("tests/golden/minilm/expect.json", 0, NULL);
+    ops_slice texts[CASES_MAX], want = golden_read("tests/golden/minilm/vectors.f32");
+    const size_t n = json_array_size(cases);
+    assert_in_range(n, 20, CASES_MAX);
+    assert_int_equal(want.n, n * DIM * sizeof(float));
+    for (size_t i = 0; i < n; i++)
+        texts[i] = golden_text(json_array_get(cases, i), bytes[i]);
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        char path[4200];
+        (void)snprintf(path, sizeof path, "%s/minilm-%s.gguf", at, rows[r].file);
+        const ops_engine_bert_conf conf = {.path = path};
+        ops_engine *e = NULL;
+        ops_err err;
+        if (ops_engine_bert_open(&conf, &e, &err) != OPS_OK)
+            fail_msg("%s", err.msg);
+        assert_int_equal(ops_engine_embed(e, texts, n, got, NULL, NULL, NULL), OPS_OK);
+        double least = 1;
+        for (size_t i = 0; i < n; i++) {
+            double dot = 0;
+            int32_t ids[256];
+            for (size_t j = 0; j < DIM; j++) {
+                float v;
+                memcpy(&v, want.p + (i * DIM + j) * sizeof v, sizeof v);
+                dot += (double)v * (double)got[i * DIM + j];
+            }
+            least = fmin(least, dot);
+            assert_int_equal(ops_engine_tokens(e, texts[i]), golden_ids(json_array_get(cases, i), ids, 256));
+        }
+        print_message("%s: cosine to the reference at least %.7f\n", rows[r].file, least);
+        assert_true(least >= rows[r].least);
+        ops_engine_free(e);
+    }
+    golden_free(want);
+    json_decref(cases);
 }
 
 /* Lines as programs write them, made up here: a sentence of some service with numbers, paths, addresses and names that
@@ -122,7 +172,7 @@ enum { LINES = 400, LINE_MAX_BYTES = 4096 };
 
 static float *embed_lines(ops_kern_type weights, const ops_slice *lines)
 {
-    const ops_engine_bert_conf conf = {.folder = folder, .weights = weights};
+    const ops_engine_bert_conf conf = {.path = folder, .weights = weights};
     ops_engine *e = NULL;
     assert_int_equal(ops_engine_bert_open(&conf, &e, NULL), OPS_OK);
     float *rows = calloc((size_t)LINES * DIM, sizeof *rows);
@@ -174,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_the_reference_ids),
         cmocka_unit_test(vectors_are_the_reference_vectors),
+        cmocka_unit_test(a_gguf_file_is_the_same_model),
         cmocka_unit_test(coarser_weights_keep_the_meaning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

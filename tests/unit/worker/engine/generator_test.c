@@ -457,9 +457,11 @@ static void what_cannot_be_is_refused_with_the_numbers(void **state)
     static char long_prompt[300000];
     memset(long_prompt, 'q', sizeof long_prompt - 1);
     ops_generator_request q = plain(long_prompt, 4, &a);
-    assert_int_equal(refused(g, &q, "64 tokens"), OPS_ETOOBIG);
+    assert_int_equal(refused(g, &q, "more than 64 tokens: this model's maximum context length is 64 tokens"),
+                     OPS_ECONTEXT);
     q = plain("hello", 64, &a);
-    assert_int_equal(refused(g, &q, "the answer up to 64: a context has 64"), OPS_ETOOBIG);
+    assert_int_equal(refused(g, &q, "the answer up to 64: this model's maximum context length is 64"),
+                     OPS_ECONTEXT);
     q = plain("", 4, &a);
     assert_int_equal(refused(g, &q, "empty"), OPS_EINVAL);
     q = plain("hello", 4, &a);

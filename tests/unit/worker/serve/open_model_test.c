@@ -61,6 +61,7 @@ static void what_is_there_is_told_by_what_it_says(void **state)
         const char *path, *model;
         bool writes;
     } rows[] = {{"tests/golden/bert_tiny", "bert_tiny", false},
+                {"tests/golden/bert_gguf/tiny-f32.gguf", "tiny-f32", false},
                 {"tests/golden/lm/writer.gguf", "writer", true}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         ops_engine *e = NULL;

@@ -225,7 +225,7 @@ static void models_come_and_go(void **state)
     assert_int_equal(ops_runner_models(r, m), 2);
     assert_string_equal(m[0].name, "gate");
     assert_int_equal(m[0].dim, 1);
-    assert_true(m[1].writes);
+    assert_int_equal(m[1].does, OPS_RUNNER_WRITES);
     assert_string_equal(m[1].name, "w");
     assert_int_equal(m[1].blocks, FAKE_WRITER_BLOCKS);
     assert_int_equal(m[1].window_blocks, FAKE_WRITER_WINDOW_BLOCKS);
