@@ -4,6 +4,7 @@
 
 #include "coordinator/analysis/metric/baseline_state.h"
 #include "coordinator/analysis/metric/component.h"
+#include "coordinator/analysis/metric/component_alone.h"
 #include "coordinator/analysis/metric/episode.h"
 #include "coordinator/analysis/metric/tail.h"
 
@@ -21,7 +22,12 @@ struct ops_component {
     double score;
     ops_tail tail;
     ops_episode episode;
-    ops_baseline **column;
+    ops_baseline **column; /* NULL: others judge them; then */
+    ops_alone *alone;      /* what each shows against the others */
+    double *inverse;       /* columns x columns: of the correlations, a row scaled to a residual of 1 */
+    ops_component_rows conf;
+    int64_t odd_since_ns;
+    uint32_t calm_run;
     double bin_rows[DAY_BINS];
     /* All of these lie in one block of ops_component_doubles() doubles, in this order. */
     double *origin, *sum, *off_mean, *off_day, *sd, *row, *solved; /* columns */
@@ -44,6 +50,12 @@ static inline int ops_component_bin(int64_t time_ns)
 void ops_component_teach(ops_component *c, int64_t time_ns, const double *row);
 /* Learns profile, spread and factor from the moments. */
 void ops_component_fit(ops_component *c);
+/* Cholesky factor of correlation + `ridge`, from the moments: a lower triangle of columns x columns. */
+void ops_component_factor(const ops_component *c, double ridge, double *ret);
+/* The inverse, as above, after a fit. Uses `ret` and c->solved. */
+void ops_component_invert(ops_component *c, double *ret);
+/* The most unusual answer of a column against the others in the newest row, and which. */
+float ops_component_ask_alone(ops_component *c, int64_t time_ns, size_t *ret_column);
 /* Distance of a row (relative to origin) from what is expected; the most deviant column and its distance. */
 double ops_component_distance(ops_component *c, int64_t time_ns, const double *row, size_t *ret_column);
 
