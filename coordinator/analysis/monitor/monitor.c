@@ -6,7 +6,7 @@
 
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/metric/tail.h"
-#include "coordinator/analysis/monitor/state.h"
+#include "coordinator/analysis/monitor/together.h"
 
 #define RATE_MAX 1e300
 enum { SERIES_MAX_DEFAULT = 40000, WORDS_BYTES_MAX = 16384 };
@@ -33,14 +33,19 @@ ops_status ops_monitor_new(const ops_monitor_limits *limits, ops_monitor **ret, 
     m->lim = *limits;
     if (m->lim.series_max == 0)
         m->lim.series_max = SERIES_MAX_DEFAULT;
+    if (m->lim.views_max == 0)
+        m->lim.views_max = OPS_MONITOR_VIEWS_MAX;
     m->event_ns = INT64_MIN;
     m->next_id = 1;
-    ops_strbuf_init(&m->text, 64 << 10);
+    ops_strbuf_init(&m->text, 128 << 10); /* a component of 32 columns takes 68 KiB */
     ops_strbuf_init(&m->words, WORDS_BYTES_MAX);
     m->by_name = ops_map_new();
     m->tenants = ops_map_new();
     m->by_id = ops_map64_new();
-    if (m->by_name == NULL || m->tenants == NULL || m->by_id == NULL)
+    m->by_service = ops_map_new();
+    m->by_group = ops_map64_new();
+    if (m->by_name == NULL || m->tenants == NULL || m->by_id == NULL || m->by_service == NULL ||
+        m->by_group == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a monitor's maps");
     *ret = OPS_STEAL(m);
     return OPS_OK;
@@ -53,6 +58,7 @@ void ops_monitor_free(ops_monitor *m)
     void *count;
     if (m == NULL)
         return;
+    ops_monitor_groups_free(m);
     for (size_t i = 0; i < m->all.n; i++)
         ops_monitor_series_free(m->all.v[i]);
     ops_vec_done(&m->all);
@@ -151,8 +157,12 @@ static ops_status judge(ops_monitor *m, series *s, const ops_monitor_sample *x, 
     s->low = finite_or_0(v.low);
     s->high = finite_or_0(v.high);
     s->score = v.score;
-    if (v.alert)
+    if (v.alert) {
         tell(m, s, x, &v);
+        s->group->alert_ns = x->time_ns;
+    }
+    if (v.taken == OPS_BASELINE_TAKEN)
+        ops_monitor_lead(m, s, x, &v);
     if (s->fill != NULL)
         ops_monitor_fill(m, s, x);
     return OPS_OK;
