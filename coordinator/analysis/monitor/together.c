@@ -128,7 +128,7 @@ static void tell(ops_monitor *m, const group *g, const ops_monitor_sample *x, co
         put_evidence(m, s, x, at, &c);
     }
     for (size_t i = 0; i < c.evidence_count; i++)
-        c.evidence[i].text = ops_slice_sub(ops_strbuf_get(&m->text), at[i], at[i + 1]);
+        c.evidence[i].text = ops_slice_sub(ops_strbuf_get(&m->text), at[i], at[i + 1] - at[i]);
     c.words = ops_strbuf_get(&m->words);
     m->stats.alerts++;
     m->stats.rows_told++;

@@ -28,7 +28,7 @@ struct world {
     size_t together, alone;
     int64_t first_ns, since_ns;
     size_t evidence_n;
-    char words[4096], evidence[256];
+    char words[4096], evidence[3][256];
     uint64_t hash; /* of all that was told */
     OPS_VEC(struct kept) store;
     size_t views_written;
@@ -51,8 +51,9 @@ static void on_candidate(void *u, const ops_candidate *c)
     w->since_ns = c->start_ns;
     w->evidence_n = c->evidence_count;
     (void)snprintf(w->words, sizeof w->words, "%.*s", (int)c->words.n, c->words.p);
-    (void)snprintf(w->evidence, sizeof w->evidence, "%.*s", (int)c->evidence[0].text.n,
-                   c->evidence[0].text.p);
+    for (size_t i = 0; i < c->evidence_count && i < 3; i++)
+        (void)snprintf(w->evidence[i], sizeof w->evidence[i], "%.*s", (int)c->evidence[i].text.n,
+                       c->evidence[i].text.p);
 }
 
 static void open_world(struct world *w, size_t views_max)
@@ -190,7 +191,13 @@ static void a_pair_that_parts_is_told_though_no_series_is_odd(void **state)
     assert_non_null(strstr(w.words, " goes with the others"));
     assert_non_null(strstr(w.words, ", since 2023-11-1"));
     assert_int_equal(w.evidence_n, 3);
-    assert_memory_equal(w.evidence, "c{x=\"1\"} ", 9);
+    assert_memory_equal(w.evidence[0], "c{x=\"1\"} ", 9);
+    for (int k = 0; k < 3; k++) { /* a name and a number each, and nothing of the next */
+        const char *value = strrchr(w.evidence[k], ' ');
+        double number;
+        assert_true(value != NULL && value == strchr(w.evidence[k], ' '));
+        assert_true(ops_slice_to_f64(ops_slice_str(value + 1), &number) && number > 0);
+    }
     assert_int_equal(stats(&w).rows_told, w.together);
     close_world(&w);
 }
