@@ -150,8 +150,9 @@ static ops_monitor_kind monitor_kind(ops_series_kind kind)
     case OPS_SERIES_DELTA:
         return OPS_MONITOR_DELTA;
     case OPS_SERIES_BUCKET:
-    case OPS_SERIES_BUCKET_DELTA:
         return OPS_MONITOR_BUCKET;
+    case OPS_SERIES_BUCKET_DELTA:
+        return OPS_MONITOR_BUCKET_DELTA;
     case OPS_SERIES_GAUGE:
     case OPS_SERIES_KIND_COUNT:
         break;

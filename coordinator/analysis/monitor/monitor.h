@@ -2,7 +2,8 @@
  *
  * What is judged of a series: a gauge's value; a counter's growth per second between two samples, where a value below the
  * one before is a new start from 0; of a delta series what was added per second since the sample before. Buckets of
- * histograms are kept and not judged: their count and sum are series of their own. After a staleness marker a counter
+ * histograms are not judged singly: their count and sum are series of their own, and X_p99, the 99th percentile of what they
+ * saw between two samples, is a gauge (quantile.c). After a staleness marker a counter
  * starts anew. When X_sum and X_count of equal labels were judged at the same time, X_mean, the mean of what was observed between, is a
  * gauge of its own: how long requests took is told by it. A sample before the newest of its series (late), or at its time (repeated), is counted and changes nothing.
  *
@@ -33,7 +34,7 @@
 #include "base/text/slice.h"
 #include "coordinator/analysis/detect/candidate.h"
 
-enum { OPS_MONITOR_TAIL = 32, OPS_MONITOR_VIEWS_MAX = 256 };
+enum { OPS_MONITOR_TAIL = 32, OPS_MONITOR_VIEWS_MAX = 256, OPS_MONITOR_BUCKETS_MAX = 512 };
 #define OPS_MONITOR_SAMPLES_PER_FALSE_ALERT 1e6
 
 typedef struct ops_monitor ops_monitor;
@@ -42,10 +43,11 @@ typedef enum ops_monitor_kind {
     OPS_MONITOR_GAUGE = 1,
     OPS_MONITOR_COUNTER,
     OPS_MONITOR_DELTA,
-    OPS_MONITOR_BUCKET,
+    OPS_MONITOR_BUCKET,       /* cumulative over bounds and time */
+    OPS_MONITOR_BUCKET_DELTA, /* over bounds only */
     OPS_MONITOR_KIND_COUNT
 } ops_monitor_kind;
-/* "gauge", "counter", "delta", "bucket". */
+/* "gauge", "counter", "delta", "bucket" for both. */
 const char *ops_monitor_kind_name(ops_monitor_kind kind);
 
 typedef enum ops_monitor_fate {
@@ -95,6 +97,8 @@ typedef struct ops_monitor_stats {
     size_t series, baseline_bytes;
     uint64_t samples, alerts, dropped; /* dropped: series that made room */
     uint64_t means;                    /* samples of X_mean that came of X_sum and X_count */
+    uint64_t quantiles;                /* of X_p99, out of buckets */
+    uint64_t buckets_full;             /* buckets beyond those that a histogram is read by */
     size_t views, view_bytes;          /* components seen together */
     uint64_t rows;                     /* judged of them */
     uint64_t rows_told, rows_covered;  /* covered: a single series had told of the stretch */

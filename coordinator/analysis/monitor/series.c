@@ -108,6 +108,7 @@ static ops_status sweep(ops_monitor *m, tenant_count *t, ops_slice tenant, int64
         }
         (void)ops_map_del(m->by_name, name_of(s));
         ops_monitor_group_leave(m, s);
+        ops_monitor_bucket_leave(m, s);
         t->n--;
         m->stats.dropped++;
         m->stats.baseline_bytes -= s->bytes;
@@ -146,7 +147,7 @@ ops_status ops_monitor_series(ops_monitor *m, const ops_monitor_sample *x, serie
     s->id = m->next_id++;
     s->kind = (uint8_t)x->kind;
     s->first_ns = x->time_ns;
-    s->last_ns = s->judged_ns = INT64_MIN;
+    s->last_ns = s->judged_ns = s->from_ns = s->kept_ns = s->told_ns = INT64_MIN;
     *ret = s;
     return OPS_OK;
 }

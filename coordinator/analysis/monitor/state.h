@@ -30,13 +30,18 @@ typedef struct filling {
     double told_s; /* time left when it was last told; 0: not told */
 } filling;
 
-typedef struct group group; /* together.h */
+typedef struct group group;         /* together.h */
+typedef struct histogram histogram; /* quantile.c */
 
 typedef struct series {
     uint64_t id;                /* of its records */
     group *group;               /* of its service */
     struct series *prev, *next; /* in the group */
     uint8_t column;             /* of the group's view, from 1; 0: none */
+    histogram *histogram;       /* of a bucket; NULL: none */
+    double le;                  /* its bound; `judged` is what it grew by, at `judged_ns`, */
+    int64_t from_ns;            /* since then; INT64_MIN: not known */
+    int64_t kept_ns, told_ns;   /* of a bucket's newest sample; time of which it had its histogram tell */
     char *name;                 /* tenant, service and series, a NUL after each */
     uint32_t tenant_n, service_n, series_n;
     uint8_t kind;
@@ -89,6 +94,7 @@ struct ops_monitor {
     ops_map *by_service; /* -> group */
     ops_map64 *by_group; /* while loading: id -> group */
     OPS_VEC(uint64_t) gone_groups;
+    ops_map *histograms; /* by service and X_p99; with their buckets, or what is left of the name */
     uint64_t next_id;
     int64_t event_ns;
     size_t dirty_bytes;
@@ -112,6 +118,22 @@ void ops_monitor_touch(ops_monitor *m, series *s);
 /* The series of that name, or NULL. */
 series *ops_monitor_series_find(ops_monitor *m, ops_slice tenant, ops_slice service, ops_slice text);
 
+/* quantile.c */
+void ops_monitor_histogram_free(histogram *h);
+void ops_monitor_histograms_free(ops_monitor *m);
+/* A sample of a bucket, kept or an end, before its series takes it. */
+void ops_monitor_bucket(ops_monitor *m, series *s, const ops_monitor_sample *x, ops_monitor_fate fate);
+void ops_monitor_bucket_leave(ops_monitor *m, series *s);
+ops_status ops_monitor_histograms_done(ops_monitor *m, ops_err *reterr);
+static inline bool ops_monitor_is_bucket(uint8_t kind)
+{
+    return kind == OPS_MONITOR_BUCKET || kind == OPS_MONITOR_BUCKET_DELTA;
+}
+
+/* monitor.c: a sample of a series, without what comes of it in others. */
+ops_status ops_monitor_add_one(ops_monitor *m, const ops_monitor_sample *x, ops_monitor_fate *ret,
+                               series **ret_series, ops_err *reterr);
+
 /* store.c */
 enum { ID_KEY_BYTES = 10 };
 ops_slice ops_monitor_key(char buf[static ID_KEY_BYTES], char what, uint64_t id);
@@ -134,12 +156,8 @@ ops_status ops_monitor_fill_new(series *s, ops_err *reterr);
 /* A judged sample of a series that has s->fill. */
 void ops_monitor_fill(ops_monitor *m, series *s, const ops_monitor_sample *x);
 
-/* mean.c */
-/* X_sum or X_count was judged: when both were at this time, what X_mean is then. False: there is none. `ret_text` takes
- * the name of X_mean. */
-/* The series X_mean beside it; NULL: none. */
-series *ops_monitor_mean_of(ops_monitor *m, const series *s, ops_strbuf *ret_text);
-bool ops_monitor_mean(ops_monitor *m, const series *s, ops_strbuf *ret_text, double *ret);
+/* mean.c: X_sum or X_count was judged, or ended. */
+void ops_monitor_mean(ops_monitor *m, const ops_monitor_sample *x, const series *s);
 
 static inline ops_slice series_tenant(const series *s)
 {

@@ -6,8 +6,8 @@
 #include "coordinator/analysis/monitor/together.h"
 #include "coordinator/analysis/window/record.h"
 
-/* Of a series, version 1 had no forecast. */
-enum { VERSION = 1, SERIES_VERSION = 2 };
+/* Of a series, version 1 had no forecast, and 2 did not tell since when a bucket grew. */
+enum { VERSION = 1, SERIES_VERSION = 3, FROM_VERSION = 3 };
 
 ops_slice ops_monitor_key(char buf[static ID_KEY_BYTES], char what, uint64_t id)
 {
@@ -87,6 +87,9 @@ static void put_series(ops_strbuf *b, const series *s)
     }
     if (s->fill != NULL)
         put_fill(b, s->fill);
+    const int64_t bucket[] = {s->from_ns, s->kept_ns, s->told_ns};
+    for (size_t i = 0; ops_monitor_is_bucket(s->kind) && i < sizeof bucket / sizeof *bucket; i++)
+        ops_record_i(b, bucket[i]);
 }
 
 static ops_status save_series(ops_monitor *m, series *s, ops_monitor_emit emit, void *u)
@@ -151,7 +154,7 @@ ops_status ops_monitor_save_dirty(ops_monitor *m, ops_monitor_emit emit, void *u
     return OPS_OK;
 }
 
-static bool get_numbers(series *s, ops_record_reader *r)
+static bool get_numbers(series *s, uint64_t version, ops_record_reader *r)
 {
     uint64_t *const n[] = {&s->samples, &s->late, &s->repeated, &s->resets};
     int64_t *const t[] = {&s->first_ns, &s->last_ns, &s->recv_ns, &s->judged_ns};
@@ -170,7 +173,13 @@ static bool get_numbers(series *s, ops_record_reader *r)
         s->tail[i].value = ops_record_get_f(r);
     }
     s->tail_n = (uint32_t)tail;
-    return (s->fill == NULL || get_fill(s->fill, r)) && ops_record_whole(r);
+    int64_t *const bucket[] = {&s->from_ns, &s->kept_ns, &s->told_ns};
+    const bool has = version >= FROM_VERSION && ops_monitor_is_bucket(s->kind);
+    if (s->fill != NULL && !get_fill(s->fill, r))
+        return false;
+    for (size_t i = 0; i < sizeof bucket / sizeof *bucket; i++)
+        *bucket[i] = has ? ops_record_get_i(r) : INT64_MIN;
+    return ops_record_whole(r);
 }
 
 ops_status ops_monitor_corrupt(ops_slice key, ops_err *reterr)
@@ -209,7 +218,7 @@ static ops_status load_series(ops_monitor *m, uint64_t id, ops_slice key, ops_sl
         return ops_fail(reterr, OPS_ENOMEM, "a series' forecast");
     if (s->fill != NULL)
         ops_monitor_fill_init(s->fill);
-    return get_numbers(s, &r) ? OPS_OK : ops_monitor_corrupt(key, reterr);
+    return get_numbers(s, version, &r) ? OPS_OK : ops_monitor_corrupt(key, reterr);
 }
 
 /* A baseline may come before its series. */
@@ -285,6 +294,8 @@ ops_status ops_monitor_load_done(ops_monitor *m, ops_err *reterr)
     }
     if (st == OPS_OK)
         st = ops_monitor_groups_done(m, reterr);
+    if (st == OPS_OK)
+        st = ops_monitor_histograms_done(m, reterr);
     ops_map64_free(m->by_id);
     m->by_id = NULL;
     return st;
