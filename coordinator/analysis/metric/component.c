@@ -31,21 +31,22 @@ static void lay_out(ops_component *c, double *at)
     for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++, at += m)
         *columns[i] = at;
     c->bin_sum = at;
-    c->profile = c->bin_sum + DAY_BINS * m;
-    c->cross = c->profile + DAY_BINS * m;
+    c->profile = c->bin_sum + c->bins * m;
+    c->cross = c->profile + c->bins * m;
     c->factor = c->cross + m * m;
 }
 
-static ops_status make(size_t columns, ops_component **ret, ops_err *reterr)
+static ops_status make(size_t columns, size_t bins, ops_component **ret, ops_err *reterr)
 {
     if (columns == 0 || columns > OPS_COMPONENT_COLUMNS_MAX)
         return ops_fail(reterr, OPS_EINVAL, "a component of %zu columns, 1 to %d are taken", columns,
                         OPS_COMPONENT_COLUMNS_MAX);
     OPS_AUTO(ops_component_free) ops_component *c = ops_calloc(1, sizeof *c);
-    double *block = c != NULL ? ops_calloc(ops_component_doubles(columns), sizeof *block) : NULL;
+    double *block = c != NULL ? ops_calloc(ops_component_doubles(columns, bins), sizeof *block) : NULL;
     if (block == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a component of %zu columns", columns);
     c->columns = columns;
+    c->bins = bins;
     lay_out(c, block);
     *ret = OPS_STEAL(c);
     return OPS_OK;
@@ -54,7 +55,7 @@ static ops_status make(size_t columns, ops_component **ret, ops_err *reterr)
 ops_status ops_component_new(size_t columns, uint64_t train, ops_component **ret, ops_err *reterr)
 {
     OPS_AUTO(ops_component_free) ops_component *c = NULL;
-    ops_status st = make(columns, &c, reterr);
+    ops_status st = make(columns, DAY_BINS, &c, reterr);
     if (st != OPS_OK)
         return st;
     c->train = train;
@@ -72,10 +73,11 @@ ops_status ops_component_new_rows(size_t columns, const ops_component_rows *conf
                                   ops_err *reterr)
 {
     OPS_AUTO(ops_component_free) ops_component *c = NULL;
-    ops_status st = make(columns, &c, reterr);
+    ops_status st = make(columns, 1, &c, reterr);
     if (st != OPS_OK)
         return st;
     c->conf = *conf;
+    c->typical = 1;
     c->alone = ops_calloc(columns, sizeof *c->alone);
     c->inverse = ops_calloc(columns * columns, sizeof *c->inverse);
     if (c->alone == NULL || c->inverse == NULL)
@@ -128,7 +130,7 @@ static float ask_columns(ops_component *c, int64_t time_ns, const double *values
 /* The row relative to origin, without what is no number. */
 static void clean_row(ops_component *c, int64_t time_ns, const double *values)
 {
-    const double *expected = c->profile + (size_t)ops_component_bin(time_ns) * c->columns;
+    const double *expected = c->profile + (size_t)ops_component_bin(c, time_ns) * c->columns;
     for (size_t j = 0; j < c->columns; j++) {
         double x = fmax(-VALUE_MAX, fmin(VALUE_MAX, values[j]));
         if (c->rows == 0)
@@ -140,7 +142,7 @@ static void clean_row(ops_component *c, int64_t time_ns, const double *values)
 
 static void name_column(const ops_component *c, int64_t time_ns, size_t j, ops_component_verdict *v)
 {
-    double at = c->origin[j] + c->profile[(size_t)ops_component_bin(time_ns) * c->columns + j];
+    double at = c->origin[j] + c->profile[(size_t)ops_component_bin(c, time_ns) * c->columns + j];
     v->column = j;
     v->value = c->origin[j] + c->row[j];
     v->low = at - RANGE * c->sd[j];
@@ -215,16 +217,16 @@ ops_status ops_component_add(ops_component *c, int64_t time_ns, const double *va
     float paid = own - log10f((float)c->columns), together = 0;
     clean_row(c, time_ns, values);
     c->rows++;
-    if (c->fitted) {
-        size_t j = 0, j_alone = 0;
+    if (c->fitted && c->column == NULL) {
+        size_t j = 0;
+        paid = ops_component_ask_alone(c, time_ns, &j) - log10f(ALONE_QUESTIONS * (float)c->columns);
+        c->score = paid > 0 ? paid : 0;
+        name_column(c, time_ns, j, &v);
+    } else if (c->fitted) {
+        size_t j = 0;
         together = ask_together(c, time_ns, &j);
-        if (c->column == NULL)
-            paid =
-                ops_component_ask_alone(c, time_ns, &j_alone) - log10f(ALONE_QUESTIONS * (float)c->columns);
         if (together >= paid)
             name_column(c, time_ns, j, &v);
-        else if (c->column == NULL)
-            name_column(c, time_ns, j_alone, &v);
     } else {
         c->score = own;
     }
@@ -243,7 +245,7 @@ size_t ops_component_columns(const ops_component *c)
 
 size_t ops_component_bytes(const ops_component *c)
 {
-    size_t n = sizeof *c + ops_component_doubles(c->columns) * sizeof(double);
+    size_t n = sizeof *c + ops_component_doubles(c->columns, c->bins) * sizeof(double);
     if (c->column == NULL)
         n += c->columns * (sizeof *c->alone + c->columns * sizeof *c->inverse);
     for (size_t j = 0; c->column != NULL && j < c->columns; j++)

@@ -11,9 +11,9 @@
  *
  * Where others judge the columns (ops_component_new_rows, of live series), each column is asked against the others instead:
  * what is left of it when they are known is a series of its own, held to the same budget and paid for by the number of
- * columns and questions (component_alone.h). A pair that parts, each in its own range, is told by that. Rows are then of
- * what lies beside the series' own levels, so no profile over the day is learnt; the first `quiet_ns` are for learning, and
- * the fit is renewed when the rows have grown by a quarter.
+ * columns and questions (component_alone.h). A pair that parts, each in its own range, is told by that, and the score is that
+ * answer. Rows are then of what lies beside the series' own levels, so no profile over the day is learnt; the first
+ * `quiet_ns` are for learning, and the fit is renewed when the rows have grown by a quarter.
  *
  * The fit: after `train` rows, else after 256; again whenever the rows learnt have doubled. Rows that are unusual (score of
  * 3 and more) do not teach.
@@ -21,7 +21,7 @@
  * Hostile input: a value that is no number stands for what is expected of it; late and repeated rows change nothing.
  *
  * Memory: per column a baseline; per component 8 x (2 x columns^2 + 103 x columns) bytes. Where others judge the columns,
- * no baselines but 540 bytes a column and 8 x columns^2 more: 68 KiB at 32 columns. Time per row grows with columns^2.
+ * 24 x columns^2 + 612 x columns bytes: 44 KiB at 32. Time per row grows with columns^2.
  *
  * @thread: one owner at a time. Pure: no clock, no I/O. */
 #ifndef OPS_ANALYSIS_COMPONENT_H

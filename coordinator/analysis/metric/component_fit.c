@@ -46,9 +46,9 @@ static void halve(ops_component *c)
     }
     for (size_t j = 0; j < m * m; j++)
         c->cross[j] /= 2;
-    for (size_t j = 0; j < m * DAY_BINS; j++)
+    for (size_t j = 0; j < m * c->bins; j++)
         c->bin_sum[j] /= 2;
-    for (size_t b = 0; b < DAY_BINS; b++)
+    for (size_t b = 0; b < c->bins; b++)
         c->bin_rows[b] /= 2;
 }
 
@@ -69,8 +69,8 @@ static double compare_and_cut(ops_component *c, size_t j, int b, bool days, doub
 void ops_component_teach(ops_component *c, int64_t time_ns, const double *row)
 {
     size_t m = c->columns;
-    int b = ops_component_bin(time_ns);
-    bool days = ops_since(time_ns, c->first_ns) >= DAY_DAYS * OPS_DAY_NS;
+    int b = ops_component_bin(c, time_ns);
+    bool days = c->bins > 1 && ops_since(time_ns, c->first_ns) >= DAY_DAYS * OPS_DAY_NS;
     double *d = c->solved;
     for (size_t j = 0; j < m; j++)
         d[j] = c->taught > CUT_AFTER ? compare_and_cut(c, j, b, days, row[j]) : row[j];
@@ -96,9 +96,8 @@ static void fit_profile(ops_component *c)
     size_t m = c->columns;
     for (size_t j = 0; j < m; j++) {
         double mean = c->sum[j] / c->taught;
-        /* Rows of live series are of what is left beside their levels, and those follow the day. */
-        bool follows = c->column != NULL && c->off_day[j] < DAY_GAIN * c->off_mean[j];
-        for (size_t b = 0; b < DAY_BINS; b++)
+        bool follows = c->off_day[j] < DAY_GAIN * c->off_mean[j];
+        for (size_t b = 0; b < c->bins; b++)
             c->profile[b * m + j] =
                 follows && c->bin_rows[b] > 0 ? c->bin_sum[b * m + j] / c->bin_rows[b] : mean;
     }
@@ -109,7 +108,7 @@ static double scatter(const ops_component *c, size_t j, size_t k)
 {
     size_t m = c->columns;
     double s = c->cross[j * m + k];
-    for (size_t b = 0; b < DAY_BINS; b++) {
+    for (size_t b = 0; b < c->bins; b++) {
         double p = c->profile[b * m + j], q = c->profile[b * m + k];
         s += c->bin_rows[b] * p * q - p * c->bin_sum[b * m + k] - q * c->bin_sum[b * m + j];
     }
@@ -172,12 +171,11 @@ void ops_component_fit(ops_component *c)
 {
     fit_profile(c);
     fit_spread(c);
-    if (c->column == NULL) {
-        ops_component_factor(c, RIDGE_ALONE, c->factor); /* for a moment */
+    ops_component_factor(c, c->column == NULL ? RIDGE_ALONE : RIDGE, c->factor);
+    if (c->column == NULL)
         ops_component_invert(c, c->inverse);
-    }
-    ops_component_factor(c, RIDGE, c->factor);
-    c->typical = typical(c);
+    else
+        c->typical = typical(c);
     if (!c->fitted)
         c->brief = c->lasting = c->typical;
     c->fitted = true;
@@ -187,7 +185,7 @@ void ops_component_fit(ops_component *c)
 
 double ops_component_distance(ops_component *c, int64_t time_ns, const double *row, size_t *ret_column)
 {
-    const double *expected = c->profile + (size_t)ops_component_bin(time_ns) * c->columns;
+    const double *expected = c->profile + (size_t)ops_component_bin(c, time_ns) * c->columns;
     double most = -1;
     for (size_t j = 0; j < c->columns; j++) {
         double z = (row[j] - expected[j]) / c->sd[j];
@@ -219,18 +217,28 @@ void ops_component_invert(ops_component *c, double *ret)
     }
 }
 
+/* In four sums, which do not wait for each other. */
+static double dot(const double *a, const double *b, size_t n)
+{
+    double s[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (size_t k = 0; k < 4; k++)
+            s[k] += a[i + k] * b[i + k];
+    for (; i < n; i++)
+        s[0] += a[i] * b[i];
+    return (s[0] + s[1]) + (s[2] + s[3]);
+}
+
 float ops_component_ask_alone(ops_component *c, int64_t time_ns, size_t *ret_column)
 {
     const size_t m = c->columns;
-    const double *expected = c->profile + (size_t)ops_component_bin(time_ns) * m;
+    const double *expected = c->profile + (size_t)ops_component_bin(c, time_ns) * m;
     float best = 0;
     for (size_t j = 0; j < m; j++)
         c->solved[j] = fmax(-FAR, fmin(FAR, (c->row[j] - expected[j]) / c->sd[j]));
     for (size_t j = 0; j < m; j++) {
-        double r = 0;
-        for (size_t k = 0; k < m; k++)
-            r += c->inverse[j * m + k] * c->solved[k];
-        const float score = ops_alone_add(&c->alone[j], r);
+        const float score = ops_alone_add(&c->alone[j], dot(c->inverse + j * m, c->solved, m));
         if (score > best) {
             best = score;
             *ret_column = j;

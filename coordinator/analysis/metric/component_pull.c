@@ -53,7 +53,7 @@ size_t ops_component_pulls(ops_component *c, ops_component_pull *ret, size_t max
     if (work == NULL)
         return 0;
     double *factor = work, *y = work + m * m, *scratch = y + m;
-    const double *expected = c->profile + (size_t)ops_component_bin(c->last_ns) * m;
+    const double *expected = c->profile + (size_t)ops_component_bin(c, c->last_ns) * m;
     ops_component_factor(c, RIDGE_TOLD, factor);
     for (size_t j = 0; j < m; j++)
         y[j] = (c->row[j] - expected[j]) / c->sd[j];

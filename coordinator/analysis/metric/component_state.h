@@ -11,7 +11,7 @@
 enum { DAY_BINS = 48 };
 
 struct ops_component {
-    size_t columns;
+    size_t columns, bins; /* bins of the day: DAY_BINS, or 1 where no profile is learnt */
     uint64_t train, rows;
     int64_t first_ns, last_ns;
     uint32_t late_run;
@@ -31,17 +31,19 @@ struct ops_component {
     double bin_rows[DAY_BINS];
     /* All of these lie in one block of ops_component_doubles() doubles, in this order. */
     double *origin, *sum, *off_mean, *off_day, *sd, *row, *solved; /* columns */
-    double *bin_sum, *profile;                                     /* DAY_BINS x columns */
+    double *bin_sum, *profile;                                     /* bins x columns */
     double *cross, *factor;                                        /* columns x columns; lower triangles */
 };
 
-static inline size_t ops_component_doubles(size_t columns)
+static inline size_t ops_component_doubles(size_t columns, size_t bins)
 {
-    return 7 * columns + 2 * (size_t)DAY_BINS * columns + 2 * columns * columns;
+    return 7 * columns + 2 * bins * columns + 2 * columns * columns;
 }
 
-static inline int ops_component_bin(int64_t time_ns)
+static inline int ops_component_bin(const ops_component *c, int64_t time_ns)
 {
+    if (c->bins == 1)
+        return 0;
     int64_t phase = time_ns % OPS_DAY_NS;
     return (int)((phase < 0 ? phase + OPS_DAY_NS : phase) / (OPS_DAY_NS / DAY_BINS));
 }

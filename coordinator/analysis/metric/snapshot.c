@@ -210,7 +210,7 @@ static void io_fit(ops_state_io *io, ops_component *c)
     OPS_IO(io, c->calm_run);
     for (size_t b = 0; b < DAY_BINS; b++)
         ops_io_f64(io, &c->bin_rows[b]);
-    size_t n = ops_component_doubles(c->columns);
+    size_t n = ops_component_doubles(c->columns, c->bins);
     for (size_t i = 0; i < n && !io->bad; i++)
         ops_io_f64(io, &c->origin[i]);
     for (size_t j = 0; j < c->columns; j++)

@@ -37,7 +37,7 @@ ops_status ops_monitor_new(const ops_monitor_limits *limits, ops_monitor **ret, 
         m->lim.views_max = OPS_MONITOR_VIEWS_MAX;
     m->event_ns = INT64_MIN;
     m->next_id = 1;
-    ops_strbuf_init(&m->text, 128 << 10); /* a component of 32 columns takes 68 KiB */
+    ops_strbuf_init(&m->text, 128 << 10); /* what is known of 32 series takes 44 KiB */
     ops_strbuf_init(&m->words, WORDS_BYTES_MAX);
     m->by_name = ops_map_new();
     m->tenants = ops_map_new();

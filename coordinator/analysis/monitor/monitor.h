@@ -13,7 +13,7 @@
  * The series of a service are seen together too (metric/component.h): up to 32 of them make a row every 15 s to 10 min, at the
  * pace they come at, and what a series does that does not go with the others is told as a candidate of its own, though each is in
  * its range. Its budget is that of a series. Of a stretch of which a single series told, the row says no more unless within 120 s
- * (the finding book joins it). choose.c says which series; views_max components a tenant, 68 KiB each; when there is no room the
+ * (the finding book joins it). choose.c says which series; views_max components a tenant, 51 KiB each; when there is no room the
  * series are judged singly, and it is counted.
  *
  * Limits: series_max series a tenant; when full, those that had no sample for two hours of receive time make room, else
