@@ -141,6 +141,8 @@ static ops_status open_owners(opsd_daemon *d, ops_err *reterr)
                    .sessions_ignored = ops_conf_uint(c, KEY_ANALYSIS_SESSIONS) == 0},
         /* What the intake let in within two generations may have come and gone. */
         .series_max = 2 * ops_conf_uint(c, KEY_METRICS_SERIES),
+        .views_max = ops_conf_uint(c, KEY_METRICS_COMPONENTS),
+        .views_off = ops_conf_uint(c, KEY_METRICS_COMPONENTS) == 0,
         .on_effects = on_effects,
         .on_template = on_template,
         .on_samples = on_samples,

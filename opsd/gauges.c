@@ -19,6 +19,9 @@ enum {
     ROW_WATCHES,
     ROW_SERIES,
     ROW_SERIES_BYTES,
+    ROW_COMPONENTS,
+    ROW_COMPONENT_BYTES,
+    ROW_COMPONENTS_FULL,
     ROW_SERIES_ADMITTED,
     ROW_PINS_LIMITED,
     ROW_PINS_OFF,
@@ -61,6 +64,11 @@ static const ops_metric_desc rows[ROW_COUNT] = {
                      OPS_METRIC_GAUGE},
     [ROW_SERIES] = {"opsd_series", "Series of metrics known.", OPS_METRIC_GAUGE},
     [ROW_SERIES_BYTES] = {"opsd_series_bytes", "Memory of their baselines.", OPS_METRIC_GAUGE},
+    [ROW_COMPONENTS] = {"opsd_components", "Services whose series are seen together.", OPS_METRIC_GAUGE},
+    [ROW_COMPONENT_BYTES] = {"opsd_component_bytes", "Memory of what is known of them.", OPS_METRIC_GAUGE},
+    [ROW_COMPONENTS_FULL] = {"opsd_components_full",
+                             "Times a service found no room within metrics.components_max, since the start.",
+                             OPS_METRIC_GAUGE},
     [ROW_SERIES_ADMITTED] = {"opsd_series_admitted",
                              "Series that count against metrics.series_max, of all tenants.",
                              OPS_METRIC_GAUGE},
@@ -152,7 +160,8 @@ static void set(opsd_daemon *d, size_t row, const char *label, double value)
 
 static void partitions(opsd_daemon *d)
 {
-    double streams = 0, templates = 0, watches = 0, limited = 0, off = 0, series = 0, bytes = 0;
+    double streams = 0, templates = 0, watches = 0, limited = 0, off = 0, series = 0, bytes = 0, views = 0,
+           view_bytes = 0, full = 0;
     uint32_t n = (uint32_t)ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
     for (uint32_t i = 0; i < n; i++) {
         ops_partition_info info;
@@ -168,6 +177,9 @@ static void partitions(opsd_daemon *d)
         watches += (double)info.stats.watches;
         series += (double)info.series.series;
         bytes += (double)info.series.baseline_bytes;
+        views += (double)info.series.views;
+        view_bytes += (double)info.series.view_bytes;
+        full += (double)info.series.views_full;
         limited += (double)info.pins.limited;
         off = (double)info.pins.off > off ? (double)info.pins.off : off;
     }
@@ -176,6 +188,9 @@ static void partitions(opsd_daemon *d)
     set(d, ROW_WATCHES, NULL, watches);
     set(d, ROW_SERIES, NULL, series);
     set(d, ROW_SERIES_BYTES, NULL, bytes);
+    set(d, ROW_COMPONENTS, NULL, views);
+    set(d, ROW_COMPONENT_BYTES, NULL, view_bytes);
+    set(d, ROW_COMPONENTS_FULL, NULL, full);
     set(d, ROW_SERIES_ADMITTED, NULL, (double)ops_intake_series(d->intake));
     set(d, ROW_PINS_LIMITED, NULL, limited);
     set(d, ROW_PINS_OFF, NULL, off);

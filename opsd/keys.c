@@ -96,6 +96,10 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
          .help = "Series a tenant may have; samples of further ones are refused until others were "
                  "silent for one to two hours.",
          .help_zh = "每租户的时间序列上限；超出的样本被拒收，直至其他序列静默一至两小时。"},
+    [KEY_METRICS_COMPONENTS] =
+        {"metrics.components_max", OPS_CONF_UINT, "256", .min = 0, .max = 100000,
+         .help = "Services of a tenant, in each partition, whose series are also seen together; 0: none.",
+         .help_zh = "每租户、每分区中其时间序列还被合并观察的服务数上限；0 表示不合并观察。"},
     [KEY_METRICS_LABELS] = {"metrics.labels_max", OPS_CONF_UINT, "64", .min = 1, .max = 64,
                             .help = "Labels a series may have.", .help_zh = "每个序列的标签数上限。"},
     [KEY_METRICS_LABEL_BYTES] = {"metrics.label_bytes_max", OPS_CONF_BYTES, "1024", .min = 16,

@@ -30,6 +30,8 @@ typedef struct ops_owners_conf {
     int64_t commit_interval_ns;  /* default 1 s */
     ops_pipeline_limits limits;  /* on_candidate and u are not looked at */
     size_t series_max;           /* series of a tenant in a partition; 0: the monitor's default */
+    size_t views_max;            /* of those seen together, likewise */
+    bool views_off;              /* none are */
     void (*on_effects)(void *u); /* effects were committed; must not block. @thread an owner's */
     /* A template was born: its meaning is wanted. Must not block. @thread an owner's, under the partition's lock */
     void (*on_template)(void *u, ops_slice tenant, ops_slice service, uint64_t id, ops_slice text);

@@ -54,8 +54,11 @@ ops_status ops_partition_open(partition *p, ops_owners *o, uint32_t part, ops_er
     ops_status st = ops_repo_fence(o->conf.repo, part, &p->fold, reterr);
     if (st == OPS_OK)
         st = ops_pipeline_new(&limits, &p->pipeline, reterr);
-    const ops_monitor_limits monitor = {
-        .series_max = o->conf.series_max, .on_candidate = on_candidate, .u = p};
+    const ops_monitor_limits monitor = {.series_max = o->conf.series_max,
+                                        .views_max = o->conf.views_max,
+                                        .views_off = o->conf.views_off,
+                                        .on_candidate = on_candidate,
+                                        .u = p};
     if (st == OPS_OK)
         st = ops_monitor_new(&monitor, &p->monitor, reterr);
     if (st == OPS_OK)
@@ -147,8 +150,9 @@ static ops_monitor_kind monitor_kind(ops_series_kind kind)
     case OPS_SERIES_DELTA:
         return OPS_MONITOR_DELTA;
     case OPS_SERIES_BUCKET:
-    case OPS_SERIES_BUCKET_DELTA:
         return OPS_MONITOR_BUCKET;
+    case OPS_SERIES_BUCKET_DELTA:
+        return OPS_MONITOR_BUCKET_DELTA;
     case OPS_SERIES_GAUGE:
     case OPS_SERIES_KIND_COUNT:
         break;

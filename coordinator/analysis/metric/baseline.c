@@ -167,6 +167,8 @@ static void ask_levels(asked *a, double x)
     ops_baseline *b = a->b;
     double slow = scale_of(&b->slow, a->least), slower = scale_of(&b->slower, a->least);
     double z = (x - b->slow.at) / slow;
+    a->v->level = b->slow.at;
+    a->v->scale = slow;
     b->shift += SHIFT * (within(z) - b->shift);
     b->drift += DRIFT * (within((x - b->slower.at) / slower) - b->drift);
     if (ask(a, OPS_BASELINE_SPIKE, ops_tail_place((float)fabs(z)), TELLS_LEAST))

@@ -69,6 +69,8 @@ typedef struct ops_baseline_verdict {
     float score;            /* 0 to 12: -log10 of its chance; 0 when not taken */
     double value;           /* the sample, or what the question is about: a mean, samples unchanged, noise */
     double low, high;       /* what is usual of `value` */
+    double level,
+        scale; /* the level of late before the sample, and the mean distance from it; 0 while learning */
     int64_t time_ns;
     int64_t since_ns; /* start of the unusual stretch that this sample ends */
 } ops_baseline_verdict;

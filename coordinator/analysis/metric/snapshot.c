@@ -5,7 +5,7 @@
 #include "coordinator/analysis/metric/component_state.h"
 #include "coordinator/analysis/metric/state_io.h"
 
-enum { BASELINE_VERSION = 1, COMPONENT_VERSION = 1 };
+enum { BASELINE_VERSION = 1, COMPONENT_VERSION = 2 };
 
 static void io_tail(ops_state_io *io, ops_tail *t)
 {
@@ -175,6 +175,21 @@ ops_status ops_baseline_load(ops_slice saved, ops_baseline **ret, ops_err *reter
     return st;
 }
 
+static void io_alone(ops_state_io *io, ops_alone *a)
+{
+    OPS_IO(io, a->asked);
+    OPS_IO(io, a->rows);
+    io_level(io, &a->level);
+    io_settling(io, &a->settling);
+    double *const numbers[] = {&a->late, &a->up, &a->down, &a->noise};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        ops_io_f64(io, numbers[i]);
+    io_tail(io, &a->moved);
+    io_tail(io, &a->noisier);
+    for (int i = 1; i < 4; i++)
+        ops_io_expect(io, *numbers[i] >= 0 && *numbers[i] < OPS_TAIL_BINS - 1);
+}
+
 static void io_fit(ops_state_io *io, ops_component *c)
 {
     OPS_IO(io, c->rows);
@@ -191,9 +206,11 @@ static void io_fit(ops_state_io *io, ops_component *c)
         ops_io_f64(io, numbers[i]);
     io_tail(io, &c->tail);
     io_episode(io, &c->episode);
+    OPS_IO(io, c->odd_since_ns);
+    OPS_IO(io, c->calm_run);
     for (size_t b = 0; b < DAY_BINS; b++)
         ops_io_f64(io, &c->bin_rows[b]);
-    size_t n = ops_component_doubles(c->columns);
+    size_t n = ops_component_doubles(c->columns, c->bins);
     for (size_t i = 0; i < n && !io->bad; i++)
         ops_io_f64(io, &c->origin[i]);
     for (size_t j = 0; j < c->columns; j++)
@@ -201,37 +218,66 @@ static void io_fit(ops_state_io *io, ops_component *c)
     ops_io_expect(io, c->taught >= 0 && (!c->fitted || c->typical > 0) && c->brief >= 0 && c->lasting >= 0);
 }
 
+/* Columns against each other, where others judge them. */
+static void io_rows(ops_state_io *io, ops_component *c)
+{
+    for (size_t j = 0; j < c->columns && !io->bad; j++)
+        io_alone(io, &c->alone[j]);
+    for (size_t i = 0; i < c->columns * c->columns && !io->bad; i++)
+        ops_io_f64(io, &c->inverse[i]);
+}
+
+/* What it was made with. */
+typedef struct made {
+    uint32_t columns;
+    uint8_t judged; /* it has baselines of its columns */
+    uint64_t train;
+    ops_component_rows conf;
+} made;
+
+static void io_made(ops_state_io *io, made *m)
+{
+    uint8_t version = COMPONENT_VERSION;
+    OPS_IO(io, version);
+    OPS_IO(io, m->columns);
+    OPS_IO(io, m->judged);
+    OPS_IO(io, m->train);
+    ops_io_f64(io, &m->conf.samples_per_false_alert);
+    OPS_IO(io, m->conf.quiet_ns);
+    OPS_IO(io, m->conf.step_ns);
+    ops_io_expect(io, version == COMPONENT_VERSION && m->judged <= 1 && m->columns > 0 &&
+                          m->columns <= OPS_COMPONENT_COLUMNS_MAX && m->conf.step_ns >= 0 &&
+                          m->conf.samples_per_false_alert >= 0);
+}
+
 void ops_component_save(ops_component *c, ops_strbuf *ret)
 {
     ops_state_io io = {.out = ret};
-    uint8_t version = COMPONENT_VERSION;
-    uint32_t columns = (uint32_t)c->columns;
-    uint64_t train = c->train;
-    OPS_IO(&io, version);
-    OPS_IO(&io, columns);
-    OPS_IO(&io, train);
+    made m = {(uint32_t)c->columns, c->column != NULL, c->train, c->conf};
+    io_made(&io, &m);
     io_fit(&io, c);
-    for (size_t j = 0; j < c->columns; j++)
+    for (size_t j = 0; c->column != NULL && j < c->columns; j++)
         (void)io_baseline(&io, c->column[j]);
+    if (c->column == NULL)
+        io_rows(&io, c);
 }
 
 ops_status ops_component_load(ops_slice saved, ops_component **ret, ops_err *reterr)
 {
     ops_state_io io = {.p = saved.p, .end = saved.p + saved.n};
-    uint8_t version = 0;
-    uint32_t columns = 0;
-    uint64_t train = 0;
-    OPS_IO(&io, version);
-    OPS_IO(&io, columns);
-    OPS_IO(&io, train);
-    if (io.bad || version != COMPONENT_VERSION || columns == 0 || columns > OPS_COMPONENT_COLUMNS_MAX)
+    made m = {0};
+    io_made(&io, &m);
+    if (io.bad)
         return ops_fail(reterr, OPS_ECORRUPT, "a saved component of %zu bytes is cut or spoilt", saved.n);
     OPS_AUTO(ops_component_free) ops_component *c = NULL;
-    ops_status st = ops_component_new(columns, train, &c, reterr);
+    ops_status st = m.judged == 1 ? ops_component_new(m.columns, m.train, &c, reterr)
+                                  : ops_component_new_rows(m.columns, &m.conf, &c, reterr);
     if (st != OPS_OK)
         return st;
     io_fit(&io, c);
-    for (size_t j = 0; j < columns && st == OPS_OK && !io.bad; j++)
+    if (m.judged == 0)
+        io_rows(&io, c);
+    for (size_t j = 0; m.judged == 1 && j < m.columns && st == OPS_OK && !io.bad; j++)
         st = io_baseline(&io, c->column[j]);
     st = finish(&io, st, "component", saved.n, reterr);
     if (st == OPS_OK)

@@ -22,7 +22,8 @@ static ops_slice with(ops_strbuf *b, ops_slice head, const char *tail, ops_slice
     return ops_strbuf_get(b);
 }
 
-series *ops_monitor_mean_of(ops_monitor *m, const series *s, ops_strbuf *ret_text)
+/* The series X_mean beside it; NULL: none. */
+static series *mean_of(ops_monitor *m, const series *s, ops_strbuf *ret_text)
 {
     ops_slice head, labels;
     if (!name_ends(series_text(s), OPS_SLICE("_sum"), &head, &labels) &&
@@ -32,7 +33,8 @@ series *ops_monitor_mean_of(ops_monitor *m, const series *s, ops_strbuf *ret_tex
     return ret_text->failed ? NULL : ops_monitor_series_find(m, series_tenant(s), series_service(s), text);
 }
 
-bool ops_monitor_mean(ops_monitor *m, const series *s, ops_strbuf *ret_text, double *ret)
+/* What X_mean is when X_sum and X_count were both judged at this time; `ret_text` takes its name. False: there is none. */
+static bool mean(ops_monitor *m, const series *s, ops_strbuf *ret_text, double *ret)
 {
     ops_slice head, labels;
     const bool sum = name_ends(series_text(s), OPS_SLICE("_sum"), &head, &labels);
@@ -49,4 +51,23 @@ bool ops_monitor_mean(ops_monitor *m, const series *s, ops_strbuf *ret_text, dou
         return false; /* nothing was seen */
     *ret = sums / counts;
     return true;
+}
+
+/* The mean of a histogram or summary, as a series beside its sum and count that ends with them. Without room, or memory,
+ * there is none. */
+void ops_monitor_mean(ops_monitor *m, const ops_monitor_sample *x, const series *s)
+{
+    ops_monitor_sample x_mean = *x;
+    ops_monitor_fate fate;
+    series *of;
+    ops_strbuf text;
+    ops_strbuf_init(&text, SERIES_BYTES_MAX + 8);
+    x_mean.kind = OPS_MONITOR_GAUGE;
+    const bool told =
+        x->stale ? (of = mean_of(m, s, &text)) != NULL && !of->stale : mean(m, s, &text, &x_mean.value);
+    x_mean.series = ops_strbuf_get(&text);
+    if (told)
+        m->stats.means +=
+            ops_monitor_add_one(m, &x_mean, &fate, &of, NULL) == OPS_OK && fate == OPS_MONITOR_JUDGED;
+    ops_strbuf_done(&text);
 }

@@ -6,15 +6,15 @@
 
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/metric/tail.h"
-#include "coordinator/analysis/monitor/state.h"
+#include "coordinator/analysis/monitor/together.h"
 
 #define RATE_MAX 1e300
 enum { SERIES_MAX_DEFAULT = 40000, WORDS_BYTES_MAX = 16384 };
 
 const char *ops_monitor_kind_name(ops_monitor_kind kind)
 {
-    static const char *const names[OPS_MONITOR_KIND_COUNT] = {"unknown", "gauge", "counter", "delta",
-                                                              "bucket"};
+    static const char *const names[OPS_MONITOR_KIND_COUNT] = {"unknown", "gauge",  "counter",
+                                                              "delta",   "bucket", "bucket"};
     return names[kind > 0 && kind < OPS_MONITOR_KIND_COUNT ? kind : 0];
 }
 
@@ -33,14 +33,20 @@ ops_status ops_monitor_new(const ops_monitor_limits *limits, ops_monitor **ret, 
     m->lim = *limits;
     if (m->lim.series_max == 0)
         m->lim.series_max = SERIES_MAX_DEFAULT;
+    if (m->lim.views_max == 0)
+        m->lim.views_max = OPS_MONITOR_VIEWS_MAX;
     m->event_ns = INT64_MIN;
     m->next_id = 1;
-    ops_strbuf_init(&m->text, 64 << 10);
+    ops_strbuf_init(&m->text, 128 << 10); /* what is known of 32 series takes 44 KiB */
     ops_strbuf_init(&m->words, WORDS_BYTES_MAX);
     m->by_name = ops_map_new();
     m->tenants = ops_map_new();
     m->by_id = ops_map64_new();
-    if (m->by_name == NULL || m->tenants == NULL || m->by_id == NULL)
+    m->by_service = ops_map_new();
+    m->by_group = ops_map64_new();
+    m->histograms = ops_map_new();
+    if (m->by_name == NULL || m->tenants == NULL || m->by_id == NULL || m->by_service == NULL ||
+        m->by_group == NULL || m->histograms == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a monitor's maps");
     *ret = OPS_STEAL(m);
     return OPS_OK;
@@ -53,6 +59,8 @@ void ops_monitor_free(ops_monitor *m)
     void *count;
     if (m == NULL)
         return;
+    ops_monitor_groups_free(m);
+    ops_monitor_histograms_free(m);
     for (size_t i = 0; i < m->all.n; i++)
         ops_monitor_series_free(m->all.v[i]);
     ops_vec_done(&m->all);
@@ -151,8 +159,12 @@ static ops_status judge(ops_monitor *m, series *s, const ops_monitor_sample *x, 
     s->low = finite_or_0(v.low);
     s->high = finite_or_0(v.high);
     s->score = v.score;
-    if (v.alert)
+    if (v.alert) {
         tell(m, s, x, &v);
+        s->group->alert_ns = x->time_ns;
+    }
+    if (v.taken == OPS_BASELINE_TAKEN)
+        ops_monitor_lead(m, s, x, &v);
     if (s->fill != NULL)
         ops_monitor_fill(m, s, x);
     return OPS_OK;
@@ -165,8 +177,8 @@ static void end_series(series *s, const ops_monitor_sample *x)
     s->last_ns = x->time_ns;
 }
 
-static ops_status add(ops_monitor *m, const ops_monitor_sample *x, ops_monitor_fate *ret, series **ret_series,
-                      ops_err *reterr)
+ops_status ops_monitor_add_one(ops_monitor *m, const ops_monitor_sample *x, ops_monitor_fate *ret,
+                               series **ret_series, ops_err *reterr)
 {
     series *s;
     double value;
@@ -178,6 +190,7 @@ static ops_status add(ops_monitor *m, const ops_monitor_sample *x, ops_monitor_f
     }
     const bool in_order = x->time_ns > s->last_ns;
     if (s->kind != x->kind) { /* what it is was told otherwise: begins anew as that */
+        ops_monitor_bucket_leave(m, s);
         s->kind = (uint8_t)x->kind;
         s->has_last = false;
         ops_free(s->fill);
@@ -186,13 +199,15 @@ static ops_status add(ops_monitor *m, const ops_monitor_sample *x, ops_monitor_f
     }
     *ret = !in_order  ? (x->time_ns == s->last_ns ? OPS_MONITOR_REPEATED : OPS_MONITOR_LATE)
            : x->stale ? OPS_MONITOR_ENDED
-           : s->kind == OPS_MONITOR_BUCKET ? OPS_MONITOR_KEPT
-           : measure(s, x, &value)         ? OPS_MONITOR_JUDGED
-                                           : OPS_MONITOR_FIRST;
+           : ops_monitor_is_bucket(s->kind) ? OPS_MONITOR_KEPT
+           : measure(s, x, &value)          ? OPS_MONITOR_JUDGED
+                                            : OPS_MONITOR_FIRST;
     if (*ret == OPS_MONITOR_JUDGED)
         st = judge(m, s, x, value, reterr);
     if (st != OPS_OK)
         return st;
+    if (ops_monitor_is_bucket(s->kind) && (*ret == OPS_MONITOR_KEPT || *ret == OPS_MONITOR_ENDED))
+        ops_monitor_bucket(m, s, x, *ret);
     s->late += *ret == OPS_MONITOR_LATE;
     s->repeated += *ret == OPS_MONITOR_REPEATED;
     s->recv_ns = x->recv_ns;
@@ -213,32 +228,14 @@ static ops_status add(ops_monitor *m, const ops_monitor_sample *x, ops_monitor_f
     return OPS_OK;
 }
 
-/* The mean of a histogram or summary, as a series beside its sum and count that ends with them. Without room, or memory,
- * there is none. */
-static void add_mean(ops_monitor *m, const ops_monitor_sample *x, const series *s)
-{
-    ops_monitor_sample mean = *x;
-    ops_monitor_fate fate;
-    series *of;
-    ops_strbuf text;
-    ops_strbuf_init(&text, SERIES_BYTES_MAX + 8);
-    mean.kind = OPS_MONITOR_GAUGE;
-    const bool told = x->stale ? (of = ops_monitor_mean_of(m, s, &text)) != NULL && !of->stale
-                               : ops_monitor_mean(m, s, &text, &mean.value);
-    mean.series = ops_strbuf_get(&text);
-    if (told)
-        m->stats.means += add(m, &mean, &fate, &of, NULL) == OPS_OK && fate == OPS_MONITOR_JUDGED;
-    ops_strbuf_done(&text);
-}
-
 ops_status ops_monitor_add(ops_monitor *m, const ops_monitor_sample *x, ops_monitor_fate *ret,
                            ops_err *reterr)
 {
     series *s = NULL;
-    ops_status st = add(m, x, ret, &s, reterr);
+    ops_status st = ops_monitor_add_one(m, x, ret, &s, reterr);
     if (st == OPS_OK && (*ret == OPS_MONITOR_JUDGED || *ret == OPS_MONITOR_ENDED) &&
-        s->kind != OPS_MONITOR_GAUGE)
-        add_mean(m, x, s);
+        s->kind != OPS_MONITOR_GAUGE && !ops_monitor_is_bucket(s->kind))
+        ops_monitor_mean(m, x, s);
     return st;
 }
 
@@ -265,7 +262,7 @@ bool ops_monitor_next(const ops_monitor *m, size_t *iter, ops_monitor_info *ret)
                               .series = series_text(s),
                               .kind = (ops_monitor_kind)s->kind,
                               .stale = s->stale,
-                              .learning = s->kind != OPS_MONITOR_BUCKET && b.samples < OPS_TAIL_WARM,
+                              .learning = !ops_monitor_is_bucket(s->kind) && b.samples < OPS_TAIL_WARM,
                               .samples = s->samples,
                               .late = s->late,
                               .repeated = s->repeated,

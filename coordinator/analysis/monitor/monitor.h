@@ -2,12 +2,19 @@
  *
  * What is judged of a series: a gauge's value; a counter's growth per second between two samples, where a value below the
  * one before is a new start from 0; of a delta series what was added per second since the sample before. Buckets of
- * histograms are kept and not judged: their count and sum are series of their own. After a staleness marker a counter
+ * histograms are not judged singly: their count and sum are series of their own, and X_p99, the 99th percentile of what they
+ * saw between two samples, is a gauge (quantile.c). After a staleness marker a counter
  * starts anew. When X_sum and X_count of equal labels were judged at the same time, X_mean, the mean of what was observed between, is a
  * gauge of its own: how long requests took is told by it. A sample before the newest of its series (late), or at its time (repeated), is counted and changes nothing.
  *
  * Alerts are those of the baseline (analysis/metric/baseline.h) under a budget of one false alert in
  * OPS_MONITOR_SAMPLES_PER_FALSE_ALERT samples of a series: the chance that a finding needs (analysis/finding/book.h).
+ *
+ * The series of a service are seen together too (metric/component.h): up to 32 of them make a row every 15 s to 10 min, at the
+ * pace they come at, and what a series does that does not go with the others is told as a candidate of its own, though each is in
+ * its range. Its budget is that of a series. Of a stretch of which a single series told, the row says no more unless within 120 s
+ * (the finding book joins it). choose.c says which series; views_max components a tenant, 51 KiB each; when there is no room the
+ * series are judged singly, and it is counted.
  *
  * Limits: series_max series a tenant; when full, those that had no sample for two hours of receive time make room, else
  * the sample is counted as full. Names are cut at 256 and 8,192 bytes.
@@ -27,7 +34,7 @@
 #include "base/text/slice.h"
 #include "coordinator/analysis/detect/candidate.h"
 
-enum { OPS_MONITOR_TAIL = 32 };
+enum { OPS_MONITOR_TAIL = 32, OPS_MONITOR_VIEWS_MAX = 256, OPS_MONITOR_BUCKETS_MAX = 512 };
 #define OPS_MONITOR_SAMPLES_PER_FALSE_ALERT 1e6
 
 typedef struct ops_monitor ops_monitor;
@@ -36,10 +43,11 @@ typedef enum ops_monitor_kind {
     OPS_MONITOR_GAUGE = 1,
     OPS_MONITOR_COUNTER,
     OPS_MONITOR_DELTA,
-    OPS_MONITOR_BUCKET,
+    OPS_MONITOR_BUCKET,       /* cumulative over bounds and time */
+    OPS_MONITOR_BUCKET_DELTA, /* over bounds only */
     OPS_MONITOR_KIND_COUNT
 } ops_monitor_kind;
-/* "gauge", "counter", "delta", "bucket". */
+/* "gauge", "counter", "delta", "bucket" for both. */
 const char *ops_monitor_kind_name(ops_monitor_kind kind);
 
 typedef enum ops_monitor_fate {
@@ -79,6 +87,8 @@ typedef struct ops_monitor_info {
 
 typedef struct ops_monitor_limits {
     size_t series_max; /* of a tenant; 0: 40,000 */
+    size_t views_max;  /* components of a tenant that are seen together; 0: OPS_MONITOR_VIEWS_MAX */
+    bool views_off;    /* no series are seen together */
     void (*on_candidate)(void *u, const ops_candidate *c);
     void *u;
 } ops_monitor_limits;
@@ -87,6 +97,13 @@ typedef struct ops_monitor_stats {
     size_t series, baseline_bytes;
     uint64_t samples, alerts, dropped; /* dropped: series that made room */
     uint64_t means;                    /* samples of X_mean that came of X_sum and X_count */
+    uint64_t quantiles;                /* of X_p99, out of buckets */
+    uint64_t buckets_full;             /* buckets beyond those that a histogram is read by */
+    size_t views, view_bytes;          /* components seen together */
+    uint64_t rows;                     /* judged of them */
+    uint64_t rows_told, rows_covered;  /* covered: a single series had told of the stretch */
+    uint64_t rows_late;                /* samples of a step that was closed */
+    uint64_t views_full;               /* times a component found no room */
 } ops_monitor_stats;
 
 OPS_MUST_USE ops_status ops_monitor_new(const ops_monitor_limits *limits, ops_monitor **ret, ops_err *reterr);

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem/alloc.h"
-#include "coordinator/analysis/monitor/state.h"
+#include "coordinator/analysis/monitor/together.h"
 
 static const int64_t idle_ns = 2 * 3600 * INT64_C(1000000000), sweep_ns = 60 * INT64_C(1000000000);
 
@@ -28,19 +28,25 @@ static ops_slice cut(ops_slice s, size_t max)
 
 static ops_slice key_of(char buf[static KEY_BYTES_MAX], ops_slice tenant, ops_slice service, ops_slice text)
 {
-    const ops_slice parts[] = {tenant, service, text};
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        if (parts[i].n > 0)
-            memcpy(buf + n, parts[i].p, parts[i].n);
-        n += parts[i].n;
-        if (i < 2)
-            buf[n++] = '\0';
-    }
-    return ops_slice_of(buf, n);
+    const ops_slice head = ops_monitor_service_key(buf, tenant, service);
+    size_t n = head.n;
+    buf[n++] = '\0';
+    if (text.n > 0)
+        memcpy(buf + n, text.p, text.n);
+    return ops_slice_of(buf, n + text.n);
 }
 
-static tenant_count *count_of(ops_monitor *m, ops_slice tenant)
+ops_slice ops_monitor_service_key(char *buf, ops_slice tenant, ops_slice service)
+{
+    if (tenant.n > 0)
+        memcpy(buf, tenant.p, tenant.n);
+    buf[tenant.n] = '\0';
+    if (service.n > 0)
+        memcpy(buf + tenant.n + 1, service.p, service.n);
+    return ops_slice_of(buf, tenant.n + 1 + service.n);
+}
+
+tenant_count *ops_monitor_tenant(ops_monitor *m, ops_slice tenant)
 {
     tenant_count *t = ops_map_get(m->tenants, tenant);
     if (t != NULL)
@@ -48,7 +54,7 @@ static tenant_count *count_of(ops_monitor *m, ops_slice tenant)
     t = ops_calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
-    t->swept_ns = INT64_MIN;
+    t->swept_ns = t->views_swept_ns = INT64_MIN;
     if (ops_map_put(m->tenants, tenant, t, NULL) == OPS_OK)
         return t;
     ops_free(t);
@@ -59,7 +65,7 @@ series *ops_monitor_series_put(ops_monitor *m, ops_slice tenant, ops_slice servi
 {
     char buf[KEY_BYTES_MAX];
     const ops_slice key = key_of(buf, tenant, service, text);
-    tenant_count *count = count_of(m, tenant);
+    tenant_count *count = ops_monitor_tenant(m, tenant);
     series *s = count != NULL ? ops_calloc(1, sizeof *s) : NULL;
     if (s == NULL)
         return NULL;
@@ -71,7 +77,8 @@ series *ops_monitor_series_put(ops_monitor *m, ops_slice tenant, ops_slice servi
         ops_monitor_series_free(s);
         return NULL;
     }
-    if (ops_map_put(m->by_name, key, s, NULL) != OPS_OK) {
+    if (ops_map_put(m->by_name, key, s, NULL) != OPS_OK || !ops_monitor_group_join(m, s)) {
+        (void)ops_map_del(m->by_name, key);
         m->all.n--;
         ops_monitor_series_free(s);
         return NULL;
@@ -100,6 +107,8 @@ static ops_status sweep(ops_monitor *m, tenant_count *t, ops_slice tenant, int64
             continue;
         }
         (void)ops_map_del(m->by_name, name_of(s));
+        ops_monitor_group_leave(m, s);
+        ops_monitor_bucket_leave(m, s);
         t->n--;
         m->stats.dropped++;
         m->stats.baseline_bytes -= s->bytes;
@@ -124,7 +133,7 @@ ops_status ops_monitor_series(ops_monitor *m, const ops_monitor_sample *x, serie
     *ret = ops_map_get(m->by_name, key_of(buf, tenant, service, text));
     if (*ret != NULL)
         return OPS_OK;
-    tenant_count *count = count_of(m, tenant);
+    tenant_count *count = ops_monitor_tenant(m, tenant);
     if (count == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "one more tenant's series");
     if (count->n >= m->lim.series_max) {
@@ -138,7 +147,7 @@ ops_status ops_monitor_series(ops_monitor *m, const ops_monitor_sample *x, serie
     s->id = m->next_id++;
     s->kind = (uint8_t)x->kind;
     s->first_ns = x->time_ns;
-    s->last_ns = s->judged_ns = INT64_MIN;
+    s->last_ns = s->judged_ns = s->from_ns = s->kept_ns = s->told_ns = INT64_MIN;
     *ret = s;
     return OPS_OK;
 }

@@ -30,9 +30,19 @@ typedef struct filling {
     double told_s; /* time left when it was last told; 0: not told */
 } filling;
 
+typedef struct group group;         /* together.h */
+typedef struct histogram histogram; /* quantile.c */
+
 typedef struct series {
-    uint64_t id; /* of its records */
-    char *name;  /* tenant, service and series, a NUL after each */
+    uint64_t id;                /* of its records */
+    group *group;               /* of its service */
+    struct series *prev, *next; /* in the group */
+    uint8_t column;             /* of the group's view, from 1; 0: none */
+    histogram *histogram;       /* of a bucket; NULL: none */
+    double le;                  /* its bound; `judged` is what it grew by, at `judged_ns`, */
+    int64_t from_ns;            /* since then; INT64_MIN: not known */
+    int64_t kept_ns, told_ns;   /* of a bucket's newest sample; time of which it had its histogram tell */
+    char *name;                 /* tenant, service and series, a NUL after each */
     uint32_t tenant_n, service_n, series_n;
     uint8_t kind;
     bool stale;    /* ended by a marker */
@@ -56,6 +66,8 @@ typedef struct series {
 typedef struct tenant_count {
     size_t n;
     int64_t swept_ns; /* receive time of the last search for room */
+    size_t views;
+    int64_t views_swept_ns; /* event time of the last search for room for a view */
 } tenant_count;
 
 /* A baseline that was read before its series. */
@@ -63,6 +75,11 @@ typedef struct waiting {
     uint64_t id;
     ops_baseline *baseline;
 } waiting;
+/* And what a view knows, before its group. */
+typedef struct waiting_view {
+    uint64_t id;
+    struct ops_component *seen;
+} waiting_view;
 
 struct ops_monitor {
     ops_monitor_limits lim;
@@ -71,7 +88,13 @@ struct ops_monitor {
     ops_map *tenants; /* -> tenant_count */
     ops_map64 *by_id; /* while loading */
     OPS_VEC(waiting) waiting;
+    OPS_VEC(waiting_view) waiting_views;
     OPS_VEC(uint64_t) gone; /* ids whose records must go */
+    OPS_VEC(group *) groups;
+    ops_map *by_service; /* -> group */
+    ops_map64 *by_group; /* while loading: id -> group */
+    OPS_VEC(uint64_t) gone_groups;
+    ops_map *histograms; /* by service and X_p99; with their buckets, or what is left of the name */
     uint64_t next_id;
     int64_t event_ns;
     size_t dirty_bytes;
@@ -80,6 +103,9 @@ struct ops_monitor {
 };
 
 /* series.c */
+/* Tenant, NUL, service: at most 2 * NAME_BYTES_MAX + 1 bytes into buf. */
+ops_slice ops_monitor_service_key(char *buf, ops_slice tenant, ops_slice service);
+tenant_count *ops_monitor_tenant(ops_monitor *m, ops_slice tenant);
 void ops_monitor_series_free(series *s);
 /* Finds or makes; *ret NULL: no room. */
 ops_status ops_monitor_series(ops_monitor *m, const ops_monitor_sample *x, series **ret, ops_err *reterr);
@@ -91,6 +117,27 @@ void ops_monitor_weigh(ops_monitor *m, series *s);
 void ops_monitor_touch(ops_monitor *m, series *s);
 /* The series of that name, or NULL. */
 series *ops_monitor_series_find(ops_monitor *m, ops_slice tenant, ops_slice service, ops_slice text);
+
+/* quantile.c */
+void ops_monitor_histogram_free(histogram *h);
+void ops_monitor_histograms_free(ops_monitor *m);
+/* A sample of a bucket, kept or an end, before its series takes it. */
+void ops_monitor_bucket(ops_monitor *m, series *s, const ops_monitor_sample *x, ops_monitor_fate fate);
+void ops_monitor_bucket_leave(ops_monitor *m, series *s);
+ops_status ops_monitor_histograms_done(ops_monitor *m, ops_err *reterr);
+static inline bool ops_monitor_is_bucket(uint8_t kind)
+{
+    return kind == OPS_MONITOR_BUCKET || kind == OPS_MONITOR_BUCKET_DELTA;
+}
+
+/* monitor.c: a sample of a series, without what comes of it in others. */
+ops_status ops_monitor_add_one(ops_monitor *m, const ops_monitor_sample *x, ops_monitor_fate *ret,
+                               series **ret_series, ops_err *reterr);
+
+/* store.c */
+enum { ID_KEY_BYTES = 10 };
+ops_slice ops_monitor_key(char buf[static ID_KEY_BYTES], char what, uint64_t id);
+ops_status ops_monitor_corrupt(ops_slice key, ops_err *reterr);
 
 /* limit.c */
 typedef struct ops_monitor_bound {
@@ -109,12 +156,8 @@ ops_status ops_monitor_fill_new(series *s, ops_err *reterr);
 /* A judged sample of a series that has s->fill. */
 void ops_monitor_fill(ops_monitor *m, series *s, const ops_monitor_sample *x);
 
-/* mean.c */
-/* X_sum or X_count was judged: when both were at this time, what X_mean is then. False: there is none. `ret_text` takes
- * the name of X_mean. */
-/* The series X_mean beside it; NULL: none. */
-series *ops_monitor_mean_of(ops_monitor *m, const series *s, ops_strbuf *ret_text);
-bool ops_monitor_mean(ops_monitor *m, const series *s, ops_strbuf *ret_text, double *ret);
+/* mean.c: X_sum or X_count was judged, or ended. */
+void ops_monitor_mean(ops_monitor *m, const ops_monitor_sample *x, const series *s);
 
 static inline ops_slice series_tenant(const series *s)
 {

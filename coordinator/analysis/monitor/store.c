@@ -1,14 +1,15 @@
-/* A monitor as records. Keys: "mB" + id: a baseline; "mS" + id: a series with what was judged since; "mX": the clock. */
+/* A monitor as records. Keys: "mB" + id: a baseline; "mS" + id: a series with what was judged since; "mX": the clock.
+ * Those of groups are in store_group.c. */
 #include <string.h>
 
 #include "base/mem/alloc.h"
-#include "coordinator/analysis/monitor/state.h"
+#include "coordinator/analysis/monitor/together.h"
 #include "coordinator/analysis/window/record.h"
 
-/* Of a series, version 1 had no forecast. */
-enum { VERSION = 1, SERIES_VERSION = 2, ID_KEY_BYTES = 10 };
+/* Of a series, version 1 had no forecast, and 2 did not tell since when a bucket grew. */
+enum { VERSION = 1, SERIES_VERSION = 3, FROM_VERSION = 3 };
 
-static ops_slice id_key(char buf[static ID_KEY_BYTES], char what, uint64_t id)
+ops_slice ops_monitor_key(char buf[static ID_KEY_BYTES], char what, uint64_t id)
 {
     buf[0] = 'm';
     buf[1] = what;
@@ -86,6 +87,9 @@ static void put_series(ops_strbuf *b, const series *s)
     }
     if (s->fill != NULL)
         put_fill(b, s->fill);
+    const int64_t bucket[] = {s->from_ns, s->kept_ns, s->told_ns};
+    for (size_t i = 0; ops_monitor_is_bucket(s->kind) && i < sizeof bucket / sizeof *bucket; i++)
+        ops_record_i(b, bucket[i]);
 }
 
 static ops_status save_series(ops_monitor *m, series *s, ops_monitor_emit emit, void *u)
@@ -96,7 +100,7 @@ static ops_status save_series(ops_monitor *m, series *s, ops_monitor_emit emit, 
     if (s->whole) {
         ops_strbuf_clear(b);
         ops_baseline_save(s->baseline, b);
-        st = b->failed ? OPS_ENOMEM : emit(u, id_key(key, 'B', s->id), ops_strbuf_get(b));
+        st = b->failed ? OPS_ENOMEM : emit(u, ops_monitor_key(key, 'B', s->id), ops_strbuf_get(b));
         if (st != OPS_OK)
             return st;
     }
@@ -106,7 +110,7 @@ static ops_status save_series(ops_monitor *m, series *s, ops_monitor_emit emit, 
         s->tail_n = 0;
     ops_strbuf_clear(b);
     put_series(b, s);
-    st = b->failed ? OPS_ENOMEM : emit(u, id_key(key, 'S', s->id), ops_strbuf_get(b));
+    st = b->failed ? OPS_ENOMEM : emit(u, ops_monitor_key(key, 'S', s->id), ops_strbuf_get(b));
     if (st != OPS_OK) {
         s->tail_n = tail_n;
         return st;
@@ -129,17 +133,19 @@ ops_status ops_monitor_save_dirty(ops_monitor *m, ops_monitor_emit emit, void *u
 {
     ops_status st = OPS_OK;
     char key[ID_KEY_BYTES];
-    if (m->dirty_bytes == 0 && m->gone.n == 0)
+    if (m->dirty_bytes == 0 && m->gone.n == 0 && m->gone_groups.n == 0)
         return OPS_OK;
     for (; st == OPS_OK && m->gone.n > 0; m->gone.n -= st == OPS_OK) {
         const uint64_t id = m->gone.v[m->gone.n - 1];
-        st = emit(u, id_key(key, 'B', id), (ops_slice){0});
+        st = emit(u, ops_monitor_key(key, 'B', id), (ops_slice){0});
         if (st == OPS_OK)
-            st = emit(u, id_key(key, 'S', id), (ops_slice){0});
+            st = emit(u, ops_monitor_key(key, 'S', id), (ops_slice){0});
     }
     for (size_t i = 0; st == OPS_OK && i < m->all.n; i++)
         if (m->all.v[i]->dirty)
             st = save_series(m, m->all.v[i], emit, u);
+    if (st == OPS_OK)
+        st = ops_monitor_groups_save(m, emit, u);
     if (st == OPS_OK)
         st = save_clock(m, emit, u);
     if (st != OPS_OK)
@@ -148,7 +154,7 @@ ops_status ops_monitor_save_dirty(ops_monitor *m, ops_monitor_emit emit, void *u
     return OPS_OK;
 }
 
-static bool get_numbers(series *s, ops_record_reader *r)
+static bool get_numbers(series *s, uint64_t version, ops_record_reader *r)
 {
     uint64_t *const n[] = {&s->samples, &s->late, &s->repeated, &s->resets};
     int64_t *const t[] = {&s->first_ns, &s->last_ns, &s->recv_ns, &s->judged_ns};
@@ -167,10 +173,16 @@ static bool get_numbers(series *s, ops_record_reader *r)
         s->tail[i].value = ops_record_get_f(r);
     }
     s->tail_n = (uint32_t)tail;
-    return (s->fill == NULL || get_fill(s->fill, r)) && ops_record_whole(r);
+    int64_t *const bucket[] = {&s->from_ns, &s->kept_ns, &s->told_ns};
+    const bool has = version >= FROM_VERSION && ops_monitor_is_bucket(s->kind);
+    if (s->fill != NULL && !get_fill(s->fill, r))
+        return false;
+    for (size_t i = 0; i < sizeof bucket / sizeof *bucket; i++)
+        *bucket[i] = has ? ops_record_get_i(r) : INT64_MIN;
+    return ops_record_whole(r);
 }
 
-static ops_status corrupt(ops_slice key, ops_err *reterr)
+ops_status ops_monitor_corrupt(ops_slice key, ops_err *reterr)
 {
     char hex[2 * ID_KEY_BYTES + 1];
     ops_hex_put(hex, key.p, key.n < ID_KEY_BYTES ? key.n : ID_KEY_BYTES);
@@ -188,7 +200,7 @@ static ops_status load_series(ops_monitor *m, uint64_t id, ops_slice key, ops_sl
     if (r.bad || version < VERSION || version > SERIES_VERSION || kind < OPS_MONITOR_GAUGE ||
         kind >= OPS_MONITOR_KIND_COUNT || flags > (version == VERSION ? 7 : 15) ||
         ops_map64_has(m->by_id, id))
-        return corrupt(key, reterr);
+        return ops_monitor_corrupt(key, reterr);
     const size_t before = m->all.n;
     series *s = ops_monitor_series_put(m, tenant, service, text);
     if (s == NULL || ops_map64_put(m->by_id, id, s, NULL) != OPS_OK)
@@ -206,7 +218,7 @@ static ops_status load_series(ops_monitor *m, uint64_t id, ops_slice key, ops_sl
         return ops_fail(reterr, OPS_ENOMEM, "a series' forecast");
     if (s->fill != NULL)
         ops_monitor_fill_init(s->fill);
-    return get_numbers(s, &r) ? OPS_OK : corrupt(key, reterr);
+    return get_numbers(s, version, &r) ? OPS_OK : ops_monitor_corrupt(key, reterr);
 }
 
 /* A baseline may come before its series. */
@@ -217,7 +229,7 @@ static ops_status load_baseline(ops_monitor *m, uint64_t id, ops_slice key, ops_
         return ops_fail(reterr, OPS_ENOMEM, "a baseline");
     ops_status st = ops_baseline_load(val, &b, reterr);
     if (st == OPS_ECORRUPT)
-        return corrupt(key, reterr);
+        return ops_monitor_corrupt(key, reterr);
     m->waiting.v[m->waiting.n - 1].baseline = b;
     return st;
 }
@@ -230,15 +242,26 @@ ops_status ops_monitor_load(ops_monitor *m, ops_slice key, ops_slice val, ops_er
         const int64_t event_ns = ops_record_get_i(&r);
         const uint64_t next_id = ops_record_get_u(&r);
         if (!ops_record_whole(&r) || version != VERSION || next_id == 0)
-            return corrupt(key, reterr);
+            return ops_monitor_corrupt(key, reterr);
         m->event_ns = event_ns;
         m->next_id = next_id;
         return OPS_OK;
     }
-    if (key.n != ID_KEY_BYTES || key.p[0] != 'm' || (key.p[1] != 'B' && key.p[1] != 'S'))
-        return corrupt(key, reterr);
+    if (key.n != ID_KEY_BYTES || key.p[0] != 'm')
+        return ops_monitor_corrupt(key, reterr);
     const uint64_t id = ops_get_be64(key.p + 2);
-    return key.p[1] == 'B' ? load_baseline(m, id, key, val, reterr) : load_series(m, id, key, val, reterr);
+    switch (key.p[1]) {
+    case 'B':
+        return load_baseline(m, id, key, val, reterr);
+    case 'S':
+        return load_series(m, id, key, val, reterr);
+    case 'G':
+        return ops_monitor_group_load(m, id, key, val, reterr);
+    case 'C':
+        return ops_monitor_view_load(m, id, key, val, reterr);
+    default:
+        return ops_monitor_corrupt(key, reterr);
+    }
 }
 
 /* The tail is judged again; what it had to tell was told. */
@@ -269,6 +292,10 @@ ops_status ops_monitor_load_done(ops_monitor *m, ops_err *reterr)
         ops_monitor_weigh(m, m->all.v[i]);
         m->all.v[i]->known = false;
     }
+    if (st == OPS_OK)
+        st = ops_monitor_groups_done(m, reterr);
+    if (st == OPS_OK)
+        st = ops_monitor_histograms_done(m, reterr);
     ops_map64_free(m->by_id);
     m->by_id = NULL;
     return st;
