@@ -4,7 +4,10 @@
 #include "base/mem/alloc.h"
 #include "coordinator/dispatch/desk_internal.h"
 
-enum { ANSWER_TOKENS = 256 /* that an answer is taken to have when nobody says */ };
+enum {
+    ANSWER_TOKENS = 256, /* that an answer is taken to have when nobody says */
+    SEQUENCE_TOKENS = 64 /* sessions have a thread of their own: they take little of what texts share */
+};
 
 static ops_status check_texts(const ops_dispatch_task *t, size_t *ret_bytes, ops_err *reterr)
 {
@@ -25,10 +28,10 @@ static ops_status check_texts(const ops_dispatch_task *t, size_t *ret_bytes, ops
 static ops_status check_payload(const ops_dispatch_task *t, size_t *ret_bytes, ops_err *reterr)
 {
     if (t->text_count > 0 || t->payload.n == 0)
-        return ops_fail(reterr, OPS_EINVAL, "a generation of %zu texts and %zu bytes: it has a payload alone",
+        return ops_fail(reterr, OPS_EINVAL, "a request of %zu texts and %zu bytes: it has a payload alone",
                         t->text_count, t->payload.n);
     if (t->payload.n > OPS_DISPATCH_PAYLOAD_MAX)
-        return ops_fail(reterr, OPS_ETOOBIG, "a generation of %zu bytes, at most %d", t->payload.n,
+        return ops_fail(reterr, OPS_ETOOBIG, "a request of %zu bytes, at most %d", t->payload.n,
                         OPS_DISPATCH_PAYLOAD_MAX);
     *ret_bytes = t->payload.n;
     return OPS_OK;
@@ -38,15 +41,16 @@ static ops_status check(const ops_dispatch_task *t, size_t *ret_bytes, ops_err *
 {
     if (t->work_class <= OPS_DISPATCH_ANY || t->work_class >= OPS_DISPATCH_CLASS_COUNT)
         return ops_fail(reterr, OPS_EINVAL, "a task of class %d", (int)t->work_class);
-    if (t->job != OPS_DISPATCH_EMBED && t->job != OPS_DISPATCH_GENERATE)
-        return ops_fail(reterr, OPS_EINVAL, "a task of job %d", (int)t->job);
+    if ((int)t->job < 0 || (int)t->job >= DESK_JOBS ||
+        (t->job == OPS_DISPATCH_SEQUENCE && t->work_class != OPS_DISPATCH_BULK))
+        return ops_fail(reterr, OPS_EINVAL, "a task of job %d and class %d", (int)t->job, (int)t->work_class);
     if (t->done == NULL)
         return ops_fail(reterr, OPS_EINVAL, "a task that nobody waits for");
     if (t->key.n > OPS_DISPATCH_KEY_MAX || t->model.n >= OPS_DISPATCH_NAME_MAX)
         return ops_fail(reterr, OPS_ETOOBIG, "a key of %zu bytes or a model's name of %zu: at most %d and %d",
                         t->key.n, t->model.n, OPS_DISPATCH_KEY_MAX, OPS_DISPATCH_NAME_MAX - 1);
-    return t->job == OPS_DISPATCH_GENERATE ? check_payload(t, ret_bytes, reterr)
-                                           : check_texts(t, ret_bytes, reterr);
+    return t->job == OPS_DISPATCH_EMBED ? check_texts(t, ret_bytes, reterr)
+                                        : check_payload(t, ret_bytes, reterr);
 }
 
 static ops_slice put(char **at, ops_slice s)
@@ -80,7 +84,9 @@ ops_status ops_desk_task_new(const ops_dispatch_task *from, uint64_t id, ops_des
                          .delta = from->delta,
                          .done = from->done,
                          .ctx = from->ctx};
-    if (t->tokens == 0)
+    if (t->tokens == 0 && from->job == OPS_DISPATCH_SEQUENCE)
+        t->tokens = SEQUENCE_TOKENS;
+    else if (t->tokens == 0)
         t->tokens = (uint32_t)(content / 4 + 2 * from->text_count) +
                     (from->job == OPS_DISPATCH_GENERATE ? ANSWER_TOKENS : 0);
     char *at = (char *)(t->texts + t->text_count);
@@ -88,7 +94,7 @@ ops_status ops_desk_task_new(const ops_dispatch_task *from, uint64_t id, ops_des
     t->model = put(&at, from->model);
     for (size_t i = 0; i < t->text_count; i++)
         t->texts[i] = put(&at, from->texts[i]);
-    if (from->job == OPS_DISPATCH_GENERATE)
+    if (from->job != OPS_DISPATCH_EMBED)
         t->payload = put(&at, from->payload);
     *ret = t;
     return OPS_OK;
