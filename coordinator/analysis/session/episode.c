@@ -61,6 +61,19 @@ void session_episode_odd(ops_session_watch *w, const open_session *s, const ops_
         ep->events[ep->event_n++] = view->resolve(view->u, s->ev[place - 1]);
 }
 
+void session_episode_reword(ops_session_watch *w, double score, ops_slice words)
+{
+    episode *ep = &w->ep;
+    if (!ep->on || ep->words == NULL || ep->oddest > score || ep->oddest < score)
+        return;
+    char *copy = ops_strndup(words.n > 0 ? words.p : "", words.n);
+    if (copy == NULL)
+        return; /* the others stay */
+    ops_free(ep->words);
+    ep->words = copy;
+    ep->words_n = (uint32_t)words.n;
+}
+
 bool session_episode_due(const ops_session_watch *w, int64_t window, double share, double *ret_p)
 {
     const episode *ep = &w->ep;

@@ -1,5 +1,5 @@
-/* A watch as records. Keys: "s" state, open sessions, episode; "k" kinds; "c" + number: CHUNK learnt sessions. The model is
- * made of those again when first wanted. */
+/* A watch as records. Keys: "s" state, open sessions, episode; "k" kinds; "c" + number: CHUNK learnt sessions; "j" and "m" the
+ * trained model (store_joined.c). The detectors' model is made of the sessions again when first wanted. */
 #include <string.h>
 
 #include "base/mem/alloc.h"
@@ -128,6 +128,8 @@ static ops_status save_learnt(ops_session_watch *w, ops_session_emit emit, void 
 ops_status ops_session_watch_save(ops_session_watch *w, ops_session_emit emit, void *u)
 {
     ops_status st = save_learnt(w, emit, u);
+    if (st == OPS_OK)
+        st = session_joined_save(w, emit, u);
     if (st != OPS_OK || !w->dirty)
         return st;
     put_state(w);
@@ -273,6 +275,8 @@ ops_status ops_session_watch_load(ops_session_watch *w, ops_slice key, ops_slice
         return w->open_n > 0 || w->ep.words != NULL ? OPS_ECORRUPT : load_state(w, &r);
     if (key.n == 1 && key.p[0] == 'k')
         return load_kinds(w, &r);
+    if (key.n == 1 && (key.p[0] == 'j' || key.p[0] == 'm'))
+        return session_joined_load(&w->joined, key.p[0], val);
     const size_t i = key.n == 2 && key.p[0] == 'c' ? (uint8_t)key.p[1] : CHUNKS;
     if (i >= CHUNKS || w->chunk[i] != NULL)
         return OPS_ECORRUPT;
@@ -320,6 +324,9 @@ ops_status ops_session_watch_load_done(ops_session_watch *w)
     }
     l->chunk_dirty = 0;
     l->kinds_dirty = w->dirty = false;
+    w->now_w = w->phase_w;
+    if (st == OPS_OK)
+        st = session_joined_loaded(w);
     const bool judges = w->phase == OPS_SESSION_PROVING || w->phase == OPS_SESSION_WATCHING;
     return st == OPS_OK && judges && l->ends.n == 0 ? OPS_ECORRUPT : st;
 }
