@@ -70,6 +70,7 @@ static bool work_on(partition *p)
         set_aside(p, &err);
         return false;
     }
+    ops_partition_work(p);
     st = ops_partition_commit(p, false, &err);
     if (st == OPS_OK)
         return more;
@@ -190,6 +191,7 @@ ops_status ops_owners_partition(ops_owners *o, uint32_t part, ops_partition_info
     ops_monitor_stats_get(p->monitor, &ret->series);
     ret->records = p->records;
     ret->samples = p->samples;
+    ret->answers_refused = atomic_load(&p->answers_refused);
     if (p->finder != NULL)
         ops_pin_finder_stats_get(p->finder, &ret->pins);
     (void)pthread_mutex_unlock(&p->lock);
