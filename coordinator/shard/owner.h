@@ -60,7 +60,7 @@ uint32_t ops_owners_pins_pending(ops_owners *o);
 /* What a worker made of what `on_work` was told (copied; NULL: nothing). The partition's owner takes it up between two batches,
  * and refuses what does not fit. OPS_EAGAIN: OPS_OWNERS_ANSWERS_MAX wait; OPS_ENOTFOUND: no such partition; OPS_ETOOBIG;
  * OPS_ENOMEM: as if it was never answered. @thread any */
-enum { OPS_OWNERS_ANSWERS_MAX = 64, OPS_OWNERS_SCORES_MAX = 512, OPS_OWNERS_TAIL_MAX = 512 };
+enum { OPS_OWNERS_ANSWERS_MAX = 256, OPS_OWNERS_SCORES_MAX = 512, OPS_OWNERS_TAIL_MAX = 512 };
 OPS_MUST_USE ops_status ops_owners_answer(ops_owners *o, uint32_t part, uint64_t stream, uint64_t ticket,
                                           const ops_session_answer *a, ops_err *reterr);
 

@@ -11,8 +11,9 @@
 #include "coordinator/analysis/session/state.h"
 
 enum {
-    AGAIN_WINDOWS = 6, /* before a training is asked for again */
-    LATE_WINDOWS = 6,  /* a session whose surprise did not come by then goes without */
+    AGAIN_WINDOWS = 6,  /* before a training is asked for again */
+    LATE_WINDOWS = 6,   /* a session whose surprise did not come by then goes without */
+    LOST_WINDOWS = 120, /* a training that was not answered by then never will be */
     LEARN_LEAST = 32,
     SESSION_SEED = 1
 };
@@ -106,6 +107,8 @@ void session_joined_close(ops_session_watch *w, int64_t window)
         j->out = 0;
     }
     drop_waiting(j, 0, late);
+    if (j->out != 0 && j->out_n == 0 && window - j->asked_w > LOST_WINDOWS)
+        j->out = 0;
 }
 
 /* --- what a worker is wanted for --- */

@@ -143,7 +143,7 @@ bool ops_session_watch_close(ops_session_watch *w, int64_t window, const ops_ses
 void ops_session_watch_info(const ops_session_watch *w, ops_session_info *ret);
 
 /* True: *ret is wanted of a worker; until it is answered nothing else is. Only for somebody who can ask one: what is
- * handed out and not answered goes without after a minute. */
+ * handed out and not answered goes without after a minute, a training after twenty. */
 bool ops_session_watch_work(ops_session_watch *w, const ops_session_view *view, ops_session_work *ret);
 /* What became of it; NULL: nobody could. OPS_ENOTFOUND: not wanted any more; OPS_EINVAL: no answer to what was asked, and
  * nothing of it was taken; OPS_ENOMEM. */

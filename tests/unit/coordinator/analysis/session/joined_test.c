@@ -198,6 +198,14 @@ static void what_was_learnt_is_trained_once(void **state)
     assert_true(t.work.train && t.work.ticket != first);
     assert_int_equal(train(&t, NULL), OPS_OK);
     assert_true(info_of(&t).trained && !info_of(&t).joined);
+    t.folds = 1; /* and anew, whose answer is lost */
+    run(&t, 6);
+    assert_true(ask(&t) && t.work.train);
+    run(&t, 119);
+    assert_false(ask(&t));
+    run(&t, 6);
+    assert_true(ask(&t) && t.work.train);
+    assert_int_equal(train(&t, NULL), OPS_OK);
     t.answers = true;
     run(&t, 60);
     assert_int_equal(t.trainings, 0);
