@@ -63,6 +63,7 @@ static bool work_on(partition *p)
                 OPS_KV_STR("why", err.msg));
         err = (ops_err){0};
     }
+    ops_partition_answers(p);
     st = ops_partition_step(p, &more, &err);
     if (st == OPS_OK && !more)
         st = ops_partition_tick(p, &err);

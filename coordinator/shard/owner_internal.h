@@ -77,7 +77,9 @@ ops_status ops_partition_step(partition *p, bool *ret_more, ops_err *reterr);
 ops_status ops_partition_pins(partition *p, ops_err *reterr);
 /* Idle work: clocks. */
 ops_status ops_partition_tick(partition *p, ops_err *reterr);
-/* Takes up what workers said of sessions, and tells what is wanted of them. */
+/* Takes up what workers said of sessions. Before more is read: it is of the time before that. */
+void ops_partition_answers(partition *p);
+/* Tells what is wanted of them. */
 void ops_partition_work(partition *p);
 void ops_partition_work_free(partition *p);
 /* Writes state, position and effects. `force`: also when the interval is not over. OPS_EIO and OPS_ENOSPC: nothing is lost,

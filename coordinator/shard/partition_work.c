@@ -106,12 +106,20 @@ static void hand_out(partition *p)
 void ops_partition_work(partition *p)
 {
     if (p->owners->conf.can_work == NULL || p->pending)
-        return; /* while a DELTA waits the state does not move */
-    work_answer *all = take_answers(p);
+        return;
+    (void)pthread_mutex_lock(&p->lock);
+    hand_out(p);
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+void ops_partition_answers(partition *p)
+{
+    work_answer *all = p->pending ? NULL : take_answers(p); /* while a DELTA waits the state does not move */
+    if (all == NULL)
+        return;
     (void)pthread_mutex_lock(&p->lock);
     for (const work_answer *w = all; w != NULL; w = w->next)
         take_up(p, w);
-    hand_out(p);
     (void)pthread_mutex_unlock(&p->lock);
     while (all != NULL) {
         work_answer *next = all->next;
