@@ -266,15 +266,16 @@ static void join(ops_session_watch *w, const waiting *x, const ops_session_surpr
     const bool odd = session_joined_judges(&w->joined) && value > w->joined.held_max;
     if ((!odd && !x->odd) || !session_known_kinds(w, x->session, view, at, &fresh) || s->place > w->ids.n)
         return;
-    if (!session_joined_words(w, s, view))
+    const bool says = session_joined_says(s);
+    if ((!says && x->odd) || !session_joined_words(w, s, view))
         return;
     const ops_slice words = session_words_cut(ops_strbuf_get(&w->text));
-    if (x->odd) {
-        session_episode_reword(w, x->score, words);
-        return;
+    if (!x->odd) {
+        session_episode_odd(w, x->session, view, x->score, at[s->place], words);
+        count_late(w, x);
     }
-    session_episode_odd(w, x->session, view, x->score, at[s->place], words);
-    count_late(w, x);
+    if (says)
+        session_episode_reword(w, x->session, view, x->score, at[s->place], words);
 }
 
 static ops_status take_scores(ops_session_watch *w, const ops_session_answer *a, const ops_session_view *view)

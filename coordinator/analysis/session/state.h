@@ -62,7 +62,8 @@ typedef struct episode {
     int64_t start_ns, last_ns, odd_w, told_w, start_w;
     uint64_t judged, odd;
     uint32_t windows; /* with odd sessions */
-    double oddest;    /* score */
+    double oddest;    /* score of the session that the words are of */
+    bool by_model;    /* they are the trained model's, which only its own of an odder session replace */
     uint64_t events[2];
     uint32_t event_n;
     char *words;
@@ -164,8 +165,9 @@ void session_episode_clear(ops_session_watch *w);
 /* One more odd session; place: of its worst event (s->n: the end). */
 void session_episode_odd(ops_session_watch *w, const open_session *s, const ops_session_view *view,
                          double score, size_t place, ops_slice words);
-/* Better words for the session of that score, if the episode's are of that one. */
-void session_episode_reword(ops_session_watch *w, double score, ops_slice words);
+/* The trained model's words for an odd session that is counted already. */
+void session_episode_reword(ops_session_watch *w, const open_session *s, const ops_session_view *view,
+                            double score, size_t place, ops_slice words);
 bool session_episode_due(const ops_session_watch *w, int64_t window, double share, double *ret_p);
 void session_episode_tell(ops_session_watch *w, int64_t window, double share, double p, ops_session_odd *ret);
 
@@ -190,6 +192,8 @@ void session_joined_close(ops_session_watch *w, int64_t window);
 /* words.c */
 ops_slice session_words_cut(ops_slice words);
 ops_slice session_name_of(void *view, uint64_t event);
+/* The model has something to say of it. */
+bool session_joined_says(const ops_session_surprise *s);
 /* Words for the session in w->ids, the model's before the detectors', into w->text. False without memory. */
 bool session_joined_words(ops_session_watch *w, const ops_session_surprise *s, const ops_session_view *view);
 

@@ -42,7 +42,7 @@ static size_t times_of(ops_session_watch *w, int64_t *v[8])
 
 static void put_episode(ops_strbuf *b, const episode *ep)
 {
-    ops_record_u(b, ep->on * 4u + ep->told * 2u + ep->witnessed);
+    ops_record_u(b, ep->by_model * 8u + ep->on * 4u + ep->told * 2u + ep->witnessed);
     ops_record_u(b, ep->judged);
     ops_record_u(b, ep->odd);
     ops_record_u(b, ep->windows);
@@ -159,6 +159,7 @@ static ops_status get_line(ops_record_reader *r, kept_line *ret)
 static ops_status get_episode(episode *ep, ops_record_reader *r)
 {
     const uint64_t flags = ops_record_get_u(r);
+    ep->by_model = (flags & 8) != 0;
     ep->on = (flags & 4) != 0;
     ep->told = (flags & 2) != 0;
     ep->witnessed = (flags & 1) != 0;
@@ -167,7 +168,7 @@ static ops_status get_episode(episode *ep, ops_record_reader *r)
     ep->windows = (uint32_t)ops_record_get_u(r);
     ep->oddest = ops_record_get_f(r);
     const uint64_t events = ops_record_get_u(r);
-    if (r->bad || flags > 7 || events > sizeof ep->events / sizeof ep->events[0] ||
+    if (r->bad || flags > 15 || events > sizeof ep->events / sizeof ep->events[0] ||
         ep->odd > ep->judged + EVENTS_MAX * OPEN_MAX)
         return OPS_ECORRUPT;
     for (; ep->event_n < events; ep->event_n++)

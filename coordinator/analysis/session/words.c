@@ -60,10 +60,15 @@ static void put_clause(ops_session_watch *w, ops_session_view *view, const ops_s
         put_name(w, view, w->ids.v[at]);
 }
 
+bool session_joined_says(const ops_session_surprise *s)
+{
+    return s->expected_n > 0 && s->seen < seen_max && s->chance[0] > times * s->seen;
+}
+
 bool session_joined_words(ops_session_watch *w, const ops_session_surprise *s, const ops_session_view *view)
 {
     ops_session_view names = *view;
-    const bool says = s->expected_n > 0 && s->seen < seen_max && s->chance[0] > times * s->seen;
+    const bool says = session_joined_says(s);
     ops_strbuf_clear(&w->text);
     if (says)
         put_clause(w, &names, s);
