@@ -66,7 +66,8 @@ typedef struct ops_seqfit_score {
     double surprise; /* the highest that the sum became */
     uint32_t place;  /* of the event that surprised most; the session's length: its end */
     float seen;      /* chance of what came there */
-    /* What was likeliest there, most likely first: a number, or `kinds + 1` for the end. */
+    /* What was likeliest there, most likely first: a number, or `kinds + 1` for the end. None where what came had a chance of
+     * 1 in 20 or more. */
     uint32_t expected[OPS_SEQFIT_EXPECTED_MAX];
     float chance[OPS_SEQFIT_EXPECTED_MAX];
     uint32_t expected_n;

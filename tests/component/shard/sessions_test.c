@@ -77,13 +77,13 @@ static void send_minute(struct world *w, struct source *s)
                    "{\"stringValue\":\"shop\"}}]},\"scopeLogs\":[{\"logRecords\":[");
     static const char *const steps[STEPS] = {"order received", "stock reserved", "answered"};
     for (int i = 0; i < CHUNK_S * PER_SECOND; i++, s->key++)
-        for (int k = 0; k < STEPS; k++, s->sent++)
+        for (int k = 0; k < STEPS; k++, s->sent++) {
+            const int64_t at_ns = s->at_s * SECOND + (int64_t)i * SECOND / PER_SECOND + (int64_t)k * 1000000;
             ops_strbuf_printf(&b,
                               "%s{\"timeUnixNano\":\"%lld\",\"severityNumber\":9,\"body\":{\"stringValue\":"
                               "\"%s request_id=r%llux\"}}",
-                              i + k > 0 ? "," : "",
-                              (long long)(s->at_s * SECOND + (int64_t)i * SECOND / PER_SECOND + k * 1000000),
-                              steps[k], (unsigned long long)s->key);
+                              i + k > 0 ? "," : "", (long long)at_ns, steps[k], (unsigned long long)s->key);
+        }
     ops_strbuf_str(&b, "]}]}]}");
     assert_false(b.failed);
     s->at_s += CHUNK_S;
