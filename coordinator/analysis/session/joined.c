@@ -145,12 +145,15 @@ static bool put_waiting(ops_session_watch *w, const waiting *x, const ops_sessio
     bool fresh = false;
     if (!session_known_kinds(w, x->session, view, at, &fresh) || w->ids.n == 0)
         return false;
-    for (size_t i = 0; i < w->ids.n; i++) {
+    const size_t before = j->ids.n;
+    bool ok = true;
+    for (size_t i = 0; ok && i < w->ids.n; i++) {
         const size_t place = session_kind(&w->learnt, w->ids.v[i], false);
-        if (!ops_vec_push(&j->ids, place < j->kinds ? (uint32_t)place : j->kinds))
-            return false;
+        ok = ops_vec_push(&j->ids, place < j->kinds ? (uint32_t)place : j->kinds);
     }
-    return ops_vec_push(&j->lengths, (uint32_t)w->ids.n);
+    ok = ok && ops_vec_push(&j->lengths, (uint32_t)w->ids.n);
+    j->ids.n = ok ? j->ids.n : before;
+    return ok;
 }
 
 static void hand_out(joined *j, ops_session_work *ret)
