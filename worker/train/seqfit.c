@@ -341,6 +341,12 @@ void ops_seqfit_hash(ops_slice file, char ret[OPS_SEQFIT_HASH_MAX])
                    (unsigned long long)ops_hash64(file.p, file.n, 2));
 }
 
+/* Sums of floats are not quite 1. */
+static float share(double chance)
+{
+    return (float)fmin(1, fmax(0, chance));
+}
+
 /* What was likeliest after `at` ids of the session, and how likely what came was. */
 static ops_status expect(ops_seqlm *m, const ops_seqlm_batch *b, int at, uint32_t kinds, ops_seqfit_score *r,
                          ops_err *reterr)
@@ -349,14 +355,14 @@ static ops_status expect(ops_seqlm *m, const ops_seqlm_batch *b, int at, uint32_
     const ops_status st = ops_seqlm_expect(m, b, at, chance, reterr);
     if (st != OPS_OK)
         return st;
-    r->seen = chance[b->target[at]];
+    r->seen = share((double)chance[b->target[at]]);
     for (; r->expected_n < OPS_SEQFIT_EXPECTED_MAX; r->expected_n++) {
         uint32_t best = 0;
         for (uint32_t i = ID_END; i < kinds + ID_FIRST; i++)
             if (i != ID_NONE && (best == 0 || chance[i] > chance[best]))
                 best = i;
         r->expected[r->expected_n] = best == ID_END ? kinds + 1 : best - ID_FIRST;
-        r->chance[r->expected_n] = chance[best];
+        r->chance[r->expected_n] = share((double)chance[best]);
         chance[best] = -1;
     }
     return OPS_OK;
@@ -375,7 +381,7 @@ static ops_status score_one(ops_seqlm *m, const ops_seqlm_batch *b, int s, const
     }
     r->surprise = summed(x, (size_t)n, allowance);
     if (x[r->place] <= asked_from) {
-        r->seen = (float)exp(-x[r->place]);
+        r->seen = share(exp(-x[r->place]));
         return OPS_OK;
     }
     return expect(m, b, from + (int32_t)r->place, kinds, r, reterr);
