@@ -50,6 +50,16 @@ static void on_samples(void *u, ops_slice tenant, const ops_series_id *id, const
     opsd_rules_samples(((opsd_daemon *)u)->rules, tenant, id, samples, n);
 }
 
+static bool can_work(void *u)
+{
+    return ops_learner_can(((opsd_daemon *)u)->learner);
+}
+
+static bool on_work(void *u, uint32_t part, const ops_pipeline_work *w)
+{
+    return ops_learner_want(((opsd_daemon *)u)->learner, part, w);
+}
+
 static int64_t event_ns(void *u)
 {
     return ops_owners_event_ns(((opsd_daemon *)u)->owners);
@@ -146,6 +156,8 @@ static ops_status open_owners(opsd_daemon *d, ops_err *reterr)
         .on_effects = on_effects,
         .on_template = on_template,
         .on_samples = on_samples,
+        .can_work = ops_conf_bool(c, KEY_ANALYSIS_TRAINED) ? can_work : NULL,
+        .on_work = on_work,
         .u = d};
     return ops_owners_new(&oc, &d->owners, reterr);
 }

@@ -12,6 +12,7 @@
 #include "coordinator/attach/attach_rpc.h"
 #include "coordinator/http/server.h"
 #include "coordinator/incident/correlator.h"
+#include "coordinator/learn/learner.h"
 #include "coordinator/notify/notify.h"
 #include "coordinator/ruler/ruler.h"
 #include "coordinator/scrape/scrape.h"
@@ -63,6 +64,7 @@ struct opsd_daemon {
     ops_runner *runner;        /* NULL: no worker inside; the loading thread's until that is joined, as */
     ops_local_worker *local_worker; /* this */
     opsd_meaning *meaning;
+    ops_learner *learner; /* NULL: no models of sessions */
     opsd_pins *pins;
     opsd_lines *lines;
     ops_scrape *scrape; /* NULL: no targets */

@@ -44,6 +44,10 @@ enum {
     ROW_TASKS,
     ROW_TASK_TOKENS,
     ROW_MEANINGS,
+    ROW_SESSION_TRAININGS,
+    ROW_SESSION_SCORED,
+    ROW_SESSION_REFUSED,
+    ROW_SESSION_MODELS,
     ROW_LOG_LINES,
     ROW_COUNT
 };
@@ -129,6 +133,18 @@ static const ops_metric_desc rows[ROW_COUNT] = {
          OPS_METRIC_GAUGE, .labels = {"kind"}},
     [ROW_MEANINGS] = {"opsd_meanings", "Templates to be embedded since the start, by fate.", OPS_METRIC_GAUGE,
                       .labels = {"fate"}},
+    [ROW_SESSION_TRAININGS] =
+        {"opsd_session_trainings",
+         "Models of a stream's sessions that workers were asked to train since the start, "
+         "by fate.",
+         OPS_METRIC_GAUGE, .labels = {"fate"}},
+    [ROW_SESSION_SCORED] = {"opsd_session_scores", "Sessions that workers scored since the start.",
+                            OPS_METRIC_GAUGE},
+    [ROW_SESSION_REFUSED] = {"opsd_session_work_refused",
+                             "Session work since the start that no worker did, and answers that did not fit.",
+                             OPS_METRIC_GAUGE, .labels = {"why"}},
+    [ROW_SESSION_MODELS] = {"opsd_session_models", "Trained models of streams' sessions, by state.",
+                            OPS_METRIC_GAUGE, .labels = {"state"}},
     [ROW_LOG_LINES] = {"opsd_log_lines", "opsd's own log lines since the start, by fate.", OPS_METRIC_GAUGE,
                        .labels = {"fate"}},
 };
@@ -162,6 +178,7 @@ static void partitions(opsd_daemon *d)
 {
     double streams = 0, templates = 0, watches = 0, limited = 0, off = 0, series = 0, bytes = 0, views = 0,
            view_bytes = 0, full = 0;
+    double trained = 0, joined = 0, misfits = 0;
     uint32_t n = (uint32_t)ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
     for (uint32_t i = 0; i < n; i++) {
         ops_partition_info info;
@@ -175,6 +192,9 @@ static void partitions(opsd_daemon *d)
         streams += (double)info.stats.streams;
         templates += (double)info.stats.templates;
         watches += (double)info.stats.watches;
+        trained += (double)info.stats.trained;
+        joined += (double)info.stats.joined;
+        misfits += (double)info.answers_refused;
         series += (double)info.series.series;
         bytes += (double)info.series.baseline_bytes;
         views += (double)info.series.views;
@@ -186,6 +206,9 @@ static void partitions(opsd_daemon *d)
     set(d, ROW_STREAMS, NULL, streams);
     set(d, ROW_TEMPLATES, NULL, templates);
     set(d, ROW_WATCHES, NULL, watches);
+    set(d, ROW_SESSION_MODELS, "trained", trained);
+    set(d, ROW_SESSION_MODELS, "judging", joined);
+    set(d, ROW_SESSION_REFUSED, "answer_misfit", misfits);
     set(d, ROW_SERIES, NULL, series);
     set(d, ROW_SERIES_BYTES, NULL, bytes);
     set(d, ROW_COMPONENTS, NULL, views);
@@ -287,6 +310,18 @@ static void door(opsd_daemon *d, ops_http *h, const char *port)
         }
 }
 
+static void sessions(opsd_daemon *d)
+{
+    ops_learner_stats s = {0};
+    if (d->learner != NULL)
+        ops_learner_stats_get(d->learner, &s);
+    set(d, ROW_SESSION_TRAININGS, "asked", (double)s.trainings);
+    set(d, ROW_SESSION_TRAININGS, "done", (double)s.trained);
+    set(d, ROW_SESSION_SCORED, NULL, (double)s.scored);
+    set(d, ROW_SESSION_REFUSED, "not_done", (double)s.failed);
+    set(d, ROW_SESSION_REFUSED, "answer_unlike_question", (double)s.refused);
+}
+
 static void incidents(opsd_daemon *d)
 {
     ops_correlator_stats s;
@@ -322,6 +357,7 @@ void opsd_gauges_text(opsd_daemon *d, ops_strbuf *out)
     tasks(d);
     door(d, d->otlp, "otlp");
     door(d, d->web, "web");
+    sessions(d);
     incidents(d);
     set(d, ROW_REVISION, NULL, (double)ops_repo_revision(d->stores.repo));
     set(d, ROW_LOG_LINES, "written", (double)lines.written);

@@ -201,6 +201,13 @@ const ops_conf_row opsd_rows[OPSD_KEYS] = {
                  "up to 5 MiB each; 0: none.",
          .help_zh =
              "每个分区中学习并监视会话（同一请求的日志行）的流数量上限，每个最多占 5 MiB；0 表示不启用。"},
+    [KEY_ANALYSIS_TRAINED] =
+        {"analysis.session_models", OPS_CONF_BOOL, "true",
+         .help =
+             "Whether workers train a small model of each such stream's sessions, and score later ones by "
+             "it; without a worker the detectors judge alone.",
+         .help_zh =
+             "是否由工作进程为每个此类流的会话训练小模型并对后续会话评分；没有工作进程时仅由检测器判断。"},
     [KEY_ANALYSIS_PINS] =
         {"analysis.template_pins", OPS_CONF_STR, "", .traits = OPS_CONF_RELOAD,
          .help = "YAML file of what operators say about templates: one, apart, slots; read again when "

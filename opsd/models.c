@@ -30,6 +30,15 @@ static bool want_unless_known(void *u, ops_slice tenant, const ops_template_info
     return true;
 }
 
+static void on_session_answer(void *u, uint32_t part, uint64_t stream, uint64_t ticket,
+                              const ops_session_answer *a)
+{
+    ops_err err;
+    if (ops_owners_answer(((opsd_daemon *)u)->owners, part, stream, ticket, a, &err) != OPS_OK)
+        OPS_LOG(OPS_LOG_WARN, "session_answer_dropped", OPS_KV_INT("partition", part),
+                OPS_KV_STR("why", err.msg));
+}
+
 /* Templates that the last process mined and had not embedded when it ended are asked for again. */
 ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr)
 {
@@ -37,6 +46,9 @@ ops_status opsd_models_open(opsd_daemon *d, ops_err *reterr)
     ops_status st = ops_dispatch_new(&dc, &d->dispatch, reterr);
     if (st == OPS_OK)
         st = opsd_meaning_new(d->dispatch, d->finder, &d->meaning, reterr);
+    const ops_learner_conf lc = {.dispatch = d->dispatch, .answer = on_session_answer, .u = d};
+    if (st == OPS_OK && ops_conf_bool(d->conf, KEY_ANALYSIS_TRAINED))
+        st = ops_learner_new(&lc, &d->learner, reterr);
     const uint64_t partitions = ops_conf_uint(d->conf, KEY_STORAGE_PARTITIONS);
     for (uint32_t i = 0; st == OPS_OK && i < partitions; i++)
         ops_owners_templates(d->owners, i, want_unless_known, d);
@@ -102,6 +114,7 @@ ops_status opsd_models_start(opsd_daemon *d, ops_err *reterr)
 void opsd_models_stop(opsd_daemon *d)
 {
     opsd_meaning_stop(d->meaning);
+    ops_learner_stop(d->learner);
     ops_thread_join(OPS_STEAL(d->model_thread));
     ops_local_worker_free(OPS_STEAL(d->local_worker), DRAIN_MS);
     ops_runner_free(OPS_STEAL(d->runner));
@@ -113,4 +126,5 @@ void opsd_models_close(opsd_daemon *d)
     ops_attach_rpc_free(d->attach);
     ops_model_service_free(d->model_service);
     opsd_meaning_free(d->meaning);
+    ops_learner_free(d->learner);
 }

@@ -1,7 +1,8 @@
 """Windows of events scored per CPU-second by the trained model, batched and one by one, beside the same model in torch.
 
 Also how well it finds faults in sessions of random workflows, beside the statistical detectors at the same share of false alarms.
-Options: --no-quality leaves that out (it trains a model per workflow).
+Then the same as a daemon does it (bench_seq_live): few sessions learnt, normal ones held out, one verdict beside the other.
+Options: --no-quality leaves both out (they train a model per workflow).
 """
 import pathlib
 import subprocess
@@ -12,7 +13,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import rival  # noqa: E402
 
-TARGETS = ["bench_seqlm", "bench_seq_quality"]
+TARGETS = ["bench_seqlm", "bench_seq_quality", "bench_seq_live"]
 BARS = {"batched_to_torch_batched": (">=", 3)}
 
 
@@ -40,4 +41,12 @@ def bench(ctx):
             ctx.say(f"{cells[0]:26}" + "".join(f"{x:>13}" for x in cells[1:]))
             if cells[0] in ("trained model", "statistical", "joined"):
                 figures["found_" + cells[0].replace(" ", "_")] = float(cells[-1])
+        for learnt in (["512"] if ctx.quick else ["512", "200"]):
+            text = subprocess.run([str(ctx.bin / "bench_seq_live"), "2" if ctx.quick else "12", learnt], capture_output=True, text=True, check=True).stdout
+            ctx.say(f"as live, {learnt} sessions learnt")
+            for line in text.splitlines():
+                cells = line.split("\t")
+                ctx.say(f"{cells[0]:26}" + "".join(f"{x:>13}" for x in cells[1:]))
+                if cells[0] in ("detectors as live", "detectors or joined", "named"):
+                    figures[f"live_{learnt}_" + cells[0].replace(" ", "_")] = float(cells[-1])
     return figures, beside

@@ -156,11 +156,33 @@ static ops_status send_embed(ops_attach *a, const ops_dispatch_order *o)
     return st;
 }
 
+static ops_status send_sequence(ops_attach *a, const ops_dispatch_order *o)
+{
+    Ops__V1__Task task = OPS__V1__TASK__INIT;
+    task.job_case = OPS__V1__TASK__JOB_SEQUENCE;
+    task.sequence = ops__v1__sequence_task__unpack(NULL, o->payload.n, (const uint8_t *)o->payload.p);
+    if (task.sequence == NULL)
+        return OPS_EAGAIN; /* the heap is out: who asked made it of one */
+    const ops_status st = send_task(a, o, &task);
+    ops__v1__sequence_task__free_unpacked(task.sequence, NULL);
+    return st;
+}
+
 static ops_status port_send(void *ctx, const ops_dispatch_order *o)
 {
-    return o->job == OPS_DISPATCH_EMBED      ? send_embed(ctx, o)
-           : o->job == OPS_DISPATCH_GENERATE ? send_generate(ctx, o)
-                                             : send_score(ctx, o);
+    switch (o->job) {
+    case OPS_DISPATCH_GENERATE:
+        return send_generate(ctx, o);
+    case OPS_DISPATCH_RERANK:
+    case OPS_DISPATCH_CLASSIFY:
+        return send_score(ctx, o);
+    case OPS_DISPATCH_SEQUENCE:
+        return send_sequence(ctx, o);
+    case OPS_DISPATCH_EMBED:
+    case OPS_DISPATCH_JOB_COUNT:
+        break;
+    }
+    return send_embed(ctx, o);
 }
 
 static ops_status port_errand(void *ctx, uint64_t id, const ops_dispatch_errand *e)
@@ -284,6 +306,7 @@ static ops_status read_hello(const ops_attach *a, const Ops__V1__Hello *m, ops_d
         return ops_fail(reterr, OPS_EINVAL, "protocol %u is not known here, only 1", m->protocol);
     h->work_class = (ops_dispatch_class)m->work_class;
     h->credits = m->credits;
+    h->sequences = m->sequences;
     h->model_count = m->n_models;
     (void)snprintf(h->address, sizeof h->address, "%s", a->address);
     const ops_status st = put_name(h->worker_id, sizeof h->worker_id, m->worker_id, "worker_id", reterr);
@@ -381,6 +404,15 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
         end = ops_slice_of((const char *)packed, ops__v1__generate_end__pack(m->generated, packed));
     }
     const Ops__V1__GenerateEnd *g = m->generated;
+    const size_t about = m->sequence != NULL ? ops__v1__sequence_answer__get_packed_size(m->sequence) : 0;
+    if (about > OPS_DISPATCH_SEQUENCE_MAX)
+        return ops_fail(reterr, OPS_EINVAL, "result of task %llu: %zu bytes about sessions, at most %d",
+                        (unsigned long long)m->task_id, about, OPS_DISPATCH_SEQUENCE_MAX);
+    OPS_AUTO(ops_free) void *sequence = about > 0 ? ops_malloc(about) : NULL;
+    if (about > 0 && sequence == NULL)
+        return ops_fail(reterr, OPS_ENOMEM, "result of %zu bytes about sessions", about);
+    if (about > 0)
+        (void)ops__v1__sequence_answer__pack(m->sequence, sequence);
     const ops_dispatch_answer answer = {.task_id = m->task_id,
                                         .outcome = (ops_dispatch_outcome)m->outcome,
                                         .message = m->message,
@@ -392,6 +424,7 @@ static ops_status take_result(ops_attach *a, uint64_t attachment, const Ops__V1_
                                         .tokens_cached = g != NULL ? g->cached_tokens : 0,
                                         .tokens_out = g != NULL ? g->completion_tokens : 0,
                                         .end = end,
+                                        .sequence = ops_slice_of(sequence, about),
                                         .scored = scored != NULL,
                                         .context_exceeded = m->context_exceeded};
     return ops_dispatch_answered(a->d, attachment, &answer, reterr);

@@ -64,6 +64,16 @@ static void bury(ops_desk *k, ops_desk_task *t, ops_status status, const char *r
     finish(k, t, &(ops_dispatch_result){.status = status, .message = detail});
 }
 
+/* What a stream brought is a dead letter; sessions are asked about again by who has them. */
+static void give_up(ops_desk *k, ops_desk_task *t, const char *reason, const char *detail)
+{
+    if (t->job != OPS_DISPATCH_SEQUENCE)
+        bury(k, t, OPS_EUNAVAILABLE, reason, detail);
+    else
+        finish(k, t, &(ops_dispatch_result){.status = OPS_EUNAVAILABLE, .message = detail});
+    ops_desk_task_free(t);
+}
+
 void desk_free_reservation(ops_desk *k, const ops_desk_task *t)
 {
     for (desk_worker *w = k->first; w != NULL; w = w->next)
@@ -103,11 +113,14 @@ desk_worker *desk_find(const ops_desk *k, uint64_t attachment)
     return NULL;
 }
 
-/* Its answer broke off: whoever was told the beginning must not be told another one. */
+/* Its answer broke off: whoever was told the beginning must not be told another one. Or it is of a kind that its asker had
+ * rather hear of than see tried again. */
 static void break_off(ops_desk *k, ops_desk_task *t, const char *worker_id, const char *message)
 {
     char detail[256];
-    (void)snprintf(detail, sizeof detail, "worker %.100s broke the answer off: %.100s", worker_id, message);
+    (void)snprintf(detail, sizeof detail,
+                   t->told ? "worker %.100s broke the answer off: %.100s" : "lost with worker %.100s: %.100s",
+                   worker_id, message);
     k->counts.failed++;
     finish(k, t, &(ops_dispatch_result){.status = OPS_EUNAVAILABLE, .message = detail});
     ops_desk_task_free(t);
@@ -120,7 +133,7 @@ static void lost_task(ops_desk *k, desk_worker *w, ops_desk_task *t, const char 
         ops_desk_task_free(t);
         return;
     }
-    if (t->told) {
+    if (t->told || (blame && t->job == OPS_DISPATCH_SEQUENCE)) {
         break_off(k, t, w->hello.worker_id, message);
         return;
     }
@@ -138,8 +151,7 @@ static void lost_task(ops_desk *k, desk_worker *w, ops_desk_task *t, const char 
         ops_desk_task_free(t);
     } else if (t->refusals > OPS_DISPATCH_REFUSALS_MAX) {
         k->counts.failed++;
-        bury(k, t, OPS_EUNAVAILABLE, "refused", "its workers drained too often");
-        ops_desk_task_free(t);
+        give_up(k, t, "refused", "its workers drained too often");
     } else
         desk_requeue(k, t);
 }
@@ -255,8 +267,7 @@ static void refused(ops_desk *k, ops_desk_task *t, const char *message, int64_t 
         char detail[256];
         (void)snprintf(detail, sizeof detail, "refused %u times, at last: %.180s", t->refusals, message);
         k->counts.failed++;
-        bury(k, t, OPS_EUNAVAILABLE, "refused", detail);
-        ops_desk_task_free(t);
+        give_up(k, t, "refused", detail);
         return;
     }
     t->not_before = now + ((int64_t)REFUSED_WAIT_MS << t->refusals);
@@ -267,6 +278,8 @@ static bool fits(const ops_desk_task *t, const ops_dispatch_answer *a)
 {
     if (t->job == OPS_DISPATCH_EMBED)
         return a->rows == t->text_count && a->dim == t->given.dim && a->vectors != NULL;
+    if (t->job == OPS_DISPATCH_SEQUENCE)
+        return a->vectors == NULL && a->sequence.n > 0;
     return a->vectors == NULL && a->end.n > 0 && a->scored == (t->job != OPS_DISPATCH_GENERATE);
 }
 
@@ -286,6 +299,7 @@ static void settle(ops_desk *k, desk_worker *w, ops_desk_task *t, const ops_disp
                                       .dim = a->dim,
                                       .tokens = a->tokens,
                                       .end = a->end,
+                                      .sequence = a->sequence,
                                       .model = t->given.name,
                                       .content_hash = t->given.content_hash});
         ops_desk_task_free(t);
@@ -531,11 +545,14 @@ ops_dispatch_counts ops_desk_counts(const ops_desk *k)
 {
     ops_dispatch_counts c = k->counts;
     c.workers = k->workers;
-    c.queued = c.running = c.with_models = 0;
+    c.queued = c.running = c.with_models = c.with_sequences = 0;
     for (int i = 0; i < DESK_LINES; i++)
         c.queued += k->fresh[i].n + k->suspects[i].n;
     for (const desk_worker *w = k->first; w != NULL; w = w->next) {
         c.with_models += w->hello.model_count > 0;
+        c.with_sequences +=
+            w->hello.sequences && !w->draining &&
+            (w->hello.work_class == OPS_DISPATCH_ANY || w->hello.work_class == OPS_DISPATCH_BULK);
         for (const ops_desk_task *t = w->running.head; t != NULL; t = t->next)
             c.running += !t->finished;
     }

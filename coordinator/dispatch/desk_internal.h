@@ -5,7 +5,8 @@
 
 typedef struct desk_worker desk_worker;
 
-/* A line for each class and job: tasks that wait for a model of one job do not stand before those of the other. */
+/* A line for each class and job: tasks that wait for a model of one job do not stand before those of another. The last job's
+ * line comes after the others'. */
 enum { DESK_JOBS = OPS_DISPATCH_JOB_COUNT, DESK_LINES = OPS_DISPATCH_CLASS_COUNT * DESK_JOBS };
 
 struct ops_desk_task {
@@ -56,7 +57,7 @@ typedef struct desk_errand {
 struct ops_desk {
     ops_dispatch_conf conf;
     desk_list fresh[DESK_LINES], suspects[DESK_LINES];
-    unsigned turn; /* which job's line begins */
+    unsigned turn; /* which of the first jobs' lines begins */
     desk_worker *first, *last;
     size_t workers, open; /* open: accepted and not done */
     size_t bytes;

@@ -15,6 +15,8 @@ const ops_dispatch_model *desk_model_for(const desk_worker *w, const ops_desk_ta
                                                              [OPS_DISPATCH_GENERATE] = "generate",
                                                              [OPS_DISPATCH_RERANK] = "rerank",
                                                              [OPS_DISPATCH_CLASSIFY] = "classify"};
+    if (t->job == OPS_DISPATCH_SEQUENCE)
+        return NULL; /* it brings its own */
     for (size_t i = 0; i < w->hello.model_count; i++) {
         const ops_dispatch_model *m = &w->hello.models[i];
         if (strcmp(m->job, jobs[t->job]) == 0 &&
@@ -28,7 +30,7 @@ static bool serves(const desk_worker *w, const ops_desk_task *t, int64_t now)
 {
     return !w->draining && w->choked_until <= now &&
            (w->hello.work_class == OPS_DISPATCH_ANY || w->hello.work_class == t->work_class) &&
-           desk_model_for(w, t) != NULL;
+           (t->job == OPS_DISPATCH_SEQUENCE ? w->hello.sequences : desk_model_for(w, t) != NULL);
 }
 
 /* Room for one more beside what it runs. */
@@ -109,7 +111,8 @@ static desk_worker *choose_alone(ops_desk *k, ops_desk_task *t, int64_t now)
 static bool send_task(ops_desk *k, desk_list *line, ops_desk_task *t, desk_worker *w, int64_t now)
 {
     const int64_t left = t->deadline_at - now;
-    t->given = *desk_model_for(w, t);
+    const ops_dispatch_model *m = desk_model_for(w, t);
+    t->given = m != NULL ? *m : (ops_dispatch_model){0};
     const ops_dispatch_order order = {.task_id = t->id,
                                       .attempt = t->losses + 1,
                                       .deadline_ms = left > 1 ? (uint32_t)left : 1,
@@ -163,13 +166,15 @@ static bool pump_line(ops_desk *k, desk_list *line, int work_class, bool alone, 
 /* False: a worker was lost by it. */
 static bool pump_class(ops_desk *k, int c, int64_t now)
 {
-    for (int i = 0; i < 2 * DESK_JOBS; i++) { /* those that were lost once, then the others */
-        const size_t line = (size_t)c * DESK_JOBS + (k->turn + (unsigned)i) % DESK_JOBS;
-        const bool alone = i < DESK_JOBS;
+    enum { TURNS = DESK_JOBS - 1 };
+    const size_t first = (size_t)c * DESK_JOBS;
+    for (int i = 0; i < 2 * TURNS; i++) { /* those that were lost once, then the others */
+        const size_t line = first + (k->turn + (unsigned)i) % TURNS;
+        const bool alone = i < TURNS;
         if (!pump_line(k, alone ? &k->suspects[line] : &k->fresh[line], c, alone, now))
             return false;
     }
-    return true;
+    return pump_line(k, &k->fresh[first + TURNS], c, false, now); /* these are never tried again */
 }
 
 void desk_pump(ops_desk *k, int64_t now)

@@ -4,7 +4,10 @@
 #include "base/mem/alloc.h"
 #include "coordinator/dispatch/desk_internal.h"
 
-enum { ANSWER_TOKENS = 256 /* that an answer is taken to have when nobody says */ };
+enum {
+    ANSWER_TOKENS = 256, /* that an answer is taken to have when nobody says */
+    SEQUENCE_TOKENS = 64 /* sessions have a thread of their own: they take little of what texts share */
+};
 
 static ops_status check_texts(const ops_dispatch_task *t, size_t *ret_bytes, ops_err *reterr)
 {
@@ -39,8 +42,9 @@ static ops_status check(const ops_dispatch_task *t, size_t *ret_bytes, ops_err *
 {
     if (t->work_class <= OPS_DISPATCH_ANY || t->work_class >= OPS_DISPATCH_CLASS_COUNT)
         return ops_fail(reterr, OPS_EINVAL, "a task of class %d", (int)t->work_class);
-    if (t->job < OPS_DISPATCH_EMBED || t->job >= OPS_DISPATCH_JOB_COUNT)
-        return ops_fail(reterr, OPS_EINVAL, "a task of job %d", (int)t->job);
+    if (t->job < OPS_DISPATCH_EMBED || t->job >= OPS_DISPATCH_JOB_COUNT ||
+        (t->job == OPS_DISPATCH_SEQUENCE && t->work_class != OPS_DISPATCH_BULK))
+        return ops_fail(reterr, OPS_EINVAL, "a task of job %d and class %d", (int)t->job, (int)t->work_class);
     if (t->done == NULL)
         return ops_fail(reterr, OPS_EINVAL, "a task that nobody waits for");
     if (t->key.n > OPS_DISPATCH_KEY_MAX || t->model.n >= OPS_DISPATCH_NAME_MAX)
@@ -81,7 +85,9 @@ ops_status ops_desk_task_new(const ops_dispatch_task *from, uint64_t id, ops_des
                          .delta = from->delta,
                          .done = from->done,
                          .ctx = from->ctx};
-    if (t->tokens == 0)
+    if (t->tokens == 0 && from->job == OPS_DISPATCH_SEQUENCE)
+        t->tokens = SEQUENCE_TOKENS;
+    else if (t->tokens == 0)
         t->tokens = (uint32_t)(content / 4 + 2 * from->text_count) +
                     (from->job == OPS_DISPATCH_GENERATE ? ANSWER_TOKENS : 0);
     char *at = (char *)(t->texts + t->text_count);

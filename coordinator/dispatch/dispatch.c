@@ -500,8 +500,11 @@ ops_status ops_dispatch_answered(ops_dispatch *d, uint64_t attachment, const ops
     const size_t end_max = a->scored ? OPS_DISPATCH_SCORED_MAX : OPS_DISPATCH_END_MAX;
     if (a->end.n > end_max)
         return ops_fail(reterr, OPS_ETOOBIG, "an end of %zu bytes, at most %zu", a->end.n, end_max);
+    if (a->sequence.n > OPS_DISPATCH_SEQUENCE_MAX)
+        return ops_fail(reterr, OPS_ETOOBIG, "an answer about sessions of %zu bytes, at most %d",
+                        a->sequence.n, OPS_DISPATCH_SEQUENCE_MAX);
     bytes = floats * sizeof(float);
-    message *m = ops_calloc(1, sizeof *m + bytes + text + 1 + a->end.n);
+    message *m = ops_calloc(1, sizeof *m + bytes + text + 1 + a->end.n + a->sequence.n);
     if (m == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "an answer of %zu bytes", bytes);
     *m = (message){.kind = MESSAGE_ANSWER, .attachment = attachment, .answer = *a};
@@ -516,7 +519,10 @@ ops_status ops_dispatch_answered(ops_dispatch *d, uint64_t attachment, const ops
     m->answer.end = ops_slice_of(at + bytes + text + 1, a->end.n);
     if (a->end.n > 0)
         memcpy(at + bytes + text + 1, a->end.p, a->end.n);
-    const ops_status st = ops_mailbox_post(d->box, m, bytes + a->end.n);
+    m->answer.sequence = ops_slice_of(at + bytes + text + 1 + a->end.n, a->sequence.n);
+    if (a->sequence.n > 0)
+        memcpy(at + bytes + text + 1 + a->end.n, a->sequence.p, a->sequence.n);
+    const ops_status st = ops_mailbox_post(d->box, m, bytes + a->end.n + a->sequence.n);
     if (st == OPS_OK)
         return OPS_OK;
     free_message(m);

@@ -20,8 +20,9 @@ enum {
     OPS_DISPATCH_TEXT_BYTES_MAX = 64 * 1024,
     OPS_DISPATCH_PAYLOAD_MAX = 4 << 20,
     OPS_DISPATCH_DELTA_MAX = 1 << 20,
-    OPS_DISPATCH_END_MAX = 4096,       /* of a GENERATE */
-    OPS_DISPATCH_SCORED_MAX = 8 << 20, /* of a RERANK or CLASSIFY */
+    OPS_DISPATCH_END_MAX = 4096,         /* of a GENERATE */
+    OPS_DISPATCH_SCORED_MAX = 8 << 20,   /* of a RERANK or CLASSIFY */
+    OPS_DISPATCH_SEQUENCE_MAX = 2 << 20, /* of an answer to a SEQUENCE */
     OPS_DISPATCH_KEY_MAX = 256,
     OPS_DISPATCH_WORKERS_MAX = 256,
     OPS_DISPATCH_MODELS_MAX = 8,
@@ -41,11 +42,13 @@ typedef enum ops_dispatch_class { /* as WorkClass of ops/v1/worker.proto */
                                   OPS_DISPATCH_CLASS_COUNT
 } ops_dispatch_class;
 
+/* SEQUENCE: sessions to be learnt or scored; of class BULK only, and after everything else in it (the last job is). */
 typedef enum ops_dispatch_job {
     OPS_DISPATCH_EMBED,
     OPS_DISPATCH_GENERATE,
     OPS_DISPATCH_RERANK,
     OPS_DISPATCH_CLASSIFY,
+    OPS_DISPATCH_SEQUENCE,
     OPS_DISPATCH_JOB_COUNT
 } ops_dispatch_job;
 
@@ -65,6 +68,7 @@ typedef struct ops_dispatch_result {
     const char *model, *content_hash; /* what made the vectors */
     ops_slice
         end; /* of a generation: a packed ops.v1.GenerateEnd; of RERANK and CLASSIFY a packed ops.v1.ScoreEnd */
+    ops_slice sequence; /* of a SEQUENCE: a packed ops.v1.SequenceAnswer, whose numbers nobody checked */
 } ops_dispatch_result;
 
 typedef struct ops_dispatch_task {
@@ -75,13 +79,13 @@ typedef struct ops_dispatch_task {
     size_t text_count;
     ops_dispatch_job job;
     ops_slice
-        payload; /* copied; of a GENERATE: a packed ops.v1.GenerateTask, of RERANK and CLASSIFY a packed ops.v1.ScoreTask;
-                    at most OPS_DISPATCH_PAYLOAD_MAX */
+        payload; /* copied; of a GENERATE: a packed ops.v1.GenerateTask, of RERANK and CLASSIFY a packed ops.v1.ScoreTask, of a
+                    SEQUENCE a SequenceTask; at most OPS_DISPATCH_PAYLOAD_MAX */
     /* GENERATE, may be NULL: a packed ops.v1.GenerateDelta, borrowed for the call. In order, before `done`. A task of which a
      * delta was told is not tried again: lost with its worker, it is done with OPS_EUNAVAILABLE. @thread owner */
     void (*delta)(void *ctx, ops_slice delta);
     uint32_t
-        tokens; /* what it costs, an estimate; 0: a quarter of its bytes and two a text, or 256 for an answer */
+        tokens; /* what it costs, an estimate; 0: a quarter of its bytes and two a text, or 256 for an answer; 64 for a SEQUENCE */
     uint32_t deadline_ms; /* 0: the default of the conf */
     void (*done)(void *ctx, const ops_dispatch_result *result);
     void *ctx;
@@ -148,6 +152,7 @@ typedef struct ops_dispatch_hello {
     ops_dispatch_model models[OPS_DISPATCH_MODELS_MAX];
     size_t model_count;
     uint32_t credits; /* tokens it takes at first */
+    bool sequences;   /* it takes SEQUENCE tasks */
 } ops_dispatch_hello;
 
 typedef enum ops_dispatch_outcome { /* as TaskOutcome of ops/v1/worker.proto */
@@ -164,9 +169,10 @@ typedef struct ops_dispatch_answer {
     size_t rows, dim;
     uint32_t tokens;
     uint32_t tokens_in, tokens_cached, tokens_out; /* for the counts */
-    ops_slice end;                                 /* copied; of any other than EMBED */
+    ops_slice end;                                 /* copied; of GENERATE, RERANK and CLASSIFY */
     bool scored;                                   /* `end` is a ScoreEnd */
     bool context_exceeded;                         /* FAILED: and why */
+    ops_slice sequence;                            /* copied; of a SEQUENCE */
 } ops_dispatch_answer;
 
 /* A task given up for good, for the dead-letter queue; borrowed for the call. Comes just before its `done`. */
@@ -261,6 +267,7 @@ typedef struct ops_dispatch_worker {
 
 typedef struct ops_dispatch_counts {
     size_t workers, with_models, queued, running; /* with_models: of the workers, those that have any */
+    size_t with_sequences;                        /* those that take SEQUENCE tasks now */
     uint64_t submitted, done, failed, expired, poisoned, cancelled, retried, refused, workers_lost,
         late_answers;
     uint64_t tokens_in, tokens_cached,

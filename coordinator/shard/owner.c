@@ -63,6 +63,7 @@ static bool work_on(partition *p)
                 OPS_KV_STR("why", err.msg));
         err = (ops_err){0};
     }
+    ops_partition_answers(p);
     st = ops_partition_step(p, &more, &err);
     if (st == OPS_OK && !more)
         st = ops_partition_tick(p, &err);
@@ -70,6 +71,7 @@ static bool work_on(partition *p)
         set_aside(p, &err);
         return false;
     }
+    ops_partition_work(p);
     st = ops_partition_commit(p, false, &err);
     if (st == OPS_OK)
         return more;
@@ -190,6 +192,7 @@ ops_status ops_owners_partition(ops_owners *o, uint32_t part, ops_partition_info
     ops_monitor_stats_get(p->monitor, &ret->series);
     ret->records = p->records;
     ret->samples = p->samples;
+    ret->answers_refused = atomic_load(&p->answers_refused);
     if (p->finder != NULL)
         ops_pin_finder_stats_get(p->finder, &ret->pins);
     (void)pthread_mutex_unlock(&p->lock);

@@ -38,6 +38,11 @@ typedef struct ops_owners_conf {
     /* Samples were judged: others look at them too. Must not block. @thread an owner's, under the partition's lock */
     void (*on_samples)(void *u, ops_slice tenant, const ops_series_id *id, const ops_sample *samples,
                        size_t n);
+    /* Sessions are to be learnt or scored by a worker. `can_work`: one is there and there is room to ask it; then `on_work`
+     * is told what is wanted, some at a time, and ops_owners_answer() is owed for each that it took (true). Must not
+     * block. Both or neither. @thread an owner's, under the partition's lock */
+    bool (*can_work)(void *u);
+    bool (*on_work)(void *u, uint32_t part, const ops_pipeline_work *w);
     void *u;
 } ops_owners_conf;
 
@@ -53,6 +58,13 @@ OPS_AUTO_DEFINE(ops_owners, ops_owners_free)
  * within a fraction of a second when it is idle. `pending`: partitions that have not yet. @thread any */
 void ops_owners_pins_set(ops_owners *o, ops_pinset *s);
 uint32_t ops_owners_pins_pending(ops_owners *o);
+
+/* What a worker made of what `on_work` was told (copied; NULL: nothing). The partition's owner takes it up between two batches,
+ * and refuses what does not fit. OPS_EAGAIN: OPS_OWNERS_ANSWERS_MAX wait; OPS_ENOTFOUND: no such partition; OPS_ETOOBIG;
+ * OPS_ENOMEM: as if it was never answered. @thread any */
+enum { OPS_OWNERS_ANSWERS_MAX = 256, OPS_OWNERS_SCORES_MAX = 512, OPS_OWNERS_TAIL_MAX = 512 };
+OPS_MUST_USE ops_status ops_owners_answer(ops_owners *o, uint32_t part, uint64_t stream, uint64_t ticket,
+                                          const ops_session_answer *a, ops_err *reterr);
 
 /* The greatest event time of any partition, of records and of samples; INT64_MIN before the first. @thread any */
 int64_t ops_owners_event_ns(ops_owners *o);
@@ -70,6 +82,7 @@ typedef struct ops_partition_info {
     ops_monitor_stats series;
     uint64_t samples;          /* since the start */
     ops_pin_finder_stats pins; /* since the pins were last set */
+    uint64_t answers_refused;  /* of workers, about sessions: not what was asked */
     char failure[256];         /* empty: at work */
 } ops_partition_info;
 /* @thread any */

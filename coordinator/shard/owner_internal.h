@@ -14,6 +14,8 @@ typedef struct piece {
     size_t at, n;
 } piece;
 
+typedef struct work_answer work_answer; /* partition_work.c */
+
 typedef struct partition {
     ops_owners *owners;
     uint32_t part;
@@ -36,7 +38,13 @@ typedef struct partition {
     ops_pin_finder *finder; /* of the pins that the pipeline has; NULL: none */
     ops_pin_set pins;       /* its view */
     uint64_t pins_taken;    /* which posting */
+    size_t work_at;         /* stream whose sessions are asked about next */
+    /* of anybody who answers */
+    pthread_mutex_t answers_lock; /* answers; taken last */
+    work_answer *answers;         /* in order */
+    size_t answers_n;
     /* for readers */
+    _Atomic uint64_t answers_refused;
     _Atomic uint64_t shown_read, shown_position, shown_epoch, shown_pins;
     _Atomic int64_t shown_event_ns, shown_recv_ns;
     _Atomic bool failed;
@@ -69,6 +77,11 @@ ops_status ops_partition_step(partition *p, bool *ret_more, ops_err *reterr);
 ops_status ops_partition_pins(partition *p, ops_err *reterr);
 /* Idle work: clocks. */
 ops_status ops_partition_tick(partition *p, ops_err *reterr);
+/* Takes up what workers said of sessions. Before more is read: it is of the time before that. */
+void ops_partition_answers(partition *p);
+/* Tells what is wanted of them. */
+void ops_partition_work(partition *p);
+void ops_partition_work_free(partition *p);
 /* Writes state, position and effects. `force`: also when the interval is not over. OPS_EIO and OPS_ENOSPC: nothing is lost,
  * the same DELTA is tried again at the next call. */
 ops_status ops_partition_commit(partition *p, bool force, ops_err *reterr);

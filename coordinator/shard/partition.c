@@ -47,6 +47,7 @@ ops_status ops_partition_open(partition *p, ops_owners *o, uint32_t part, ops_er
     p->owners = o;
     p->part = part;
     (void)pthread_mutex_init(&p->lock, NULL);
+    (void)pthread_mutex_init(&p->answers_lock, NULL);
     ops_strbuf_init(&p->bytes, DELTA_BYTES_MAX);
     ops_pipeline_limits limits = o->conf.limits;
     limits.on_candidate = on_candidate;
@@ -89,6 +90,8 @@ void ops_partition_close(partition *p)
     ops_vec_done(&p->effects);
     ops_vec_done(&p->keys);
     ops_vec_done(&p->vals);
+    ops_partition_work_free(p);
+    (void)pthread_mutex_destroy(&p->answers_lock);
     (void)pthread_mutex_destroy(&p->lock);
 }
 

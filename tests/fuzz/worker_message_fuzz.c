@@ -30,9 +30,13 @@ static void wire_released(void *ctx)
 }
 static void on_done(void *ctx, const ops_dispatch_result *r)
 {
-    (void)ctx;
     const bool wrote = r->end.n > 0;
-    if (r->status == OPS_OK && (wrote ? r->vectors != NULL : r->rows != 1 || r->vectors == NULL))
+    if (r->status != OPS_OK)
+        return;
+    if (ctx != NULL) { /* of sessions */
+        if (r->sequence.n == 0 || r->vectors != NULL)
+            __builtin_trap();
+    } else if (wrote ? r->vectors != NULL : r->rows != 1 || r->vectors == NULL)
         __builtin_trap();
 }
 
@@ -62,6 +66,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                        .delta = on_delta,
                                        .done = on_done};
     (void)(ops_dispatch_submit(d, &request, NULL, NULL) == OPS_OK);
+    const ops_dispatch_task sessions = {.work_class = OPS_DISPATCH_BULK,
+                                        .job = OPS_DISPATCH_SEQUENCE,
+                                        .payload = OPS_SLICE("\x0a\x02\x10\x01"),
+                                        .done = on_done,
+                                        .ctx = d};
+    (void)(ops_dispatch_submit(d, &sessions, NULL, NULL) == OPS_OK);
     const ops_attach_wire wire = {wire_send, wire_hang_up, wire_released, NULL};
     ops_attach *a = NULL;
     if (ops_attach_new(d, "c", "fuzz", &wire, &a, NULL) != OPS_OK)

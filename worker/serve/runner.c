@@ -50,6 +50,11 @@ static bool writer_waits(const ops_runner *r)
     return false;
 }
 
+bool runner_engine_waits(const ops_runner *r)
+{
+    return writer_waits(r) || runner_embed_waits(r);
+}
+
 static void work_round(ops_runner *r, bool writers)
 {
     if (!writers) {
@@ -92,12 +97,14 @@ static void work(void *arg)
             pthread_cond_wait(&r->work, &r->lock);
             continue;
         }
+        r->engine_works = true;
         pthread_mutex_unlock(&r->lock);
         if (gone != NULL)
             free_slot(r, gone);
         else
             work_round(r, writers);
         pthread_mutex_lock(&r->lock);
+        r->engine_works = false;
     }
     pthread_mutex_unlock(&r->lock);
     runner_embed_drop(r, NULL);
@@ -131,10 +138,13 @@ ops_status ops_runner_new(ops_engine *engine, size_t jobs_max, ops_clock *clock,
     pthread_mutex_init(&r->watch_lock, NULL);
     pthread_cond_init(&r->work, NULL);
     pthread_cond_init(&r->requested, NULL);
+    pthread_cond_init(&r->sequenced, NULL);
     pthread_cond_init(&r->left, NULL);
     ops_status st = ops_thread_start(work, r, "engine", &r->engine_thread, reterr);
     if (st == OPS_OK)
         st = ops_thread_start(runner_read_requests, r, "requests", &r->request_thread, reterr);
+    if (st == OPS_OK)
+        st = ops_thread_start(runner_sequences, r, "sequences", &r->sequence_thread, reterr);
     if (st == OPS_OK && engine != NULL)
         st = ops_runner_add(r, engine, NULL, reterr);
     if (st != OPS_OK) {
@@ -154,7 +164,9 @@ void ops_runner_free(ops_runner *r)
     r->stopping = true;
     pthread_cond_broadcast(&r->work);
     pthread_cond_broadcast(&r->requested);
+    pthread_cond_broadcast(&r->sequenced);
     pthread_mutex_unlock(&r->lock);
+    ops_thread_join(r->sequence_thread);
     ops_thread_join(r->request_thread); /* it cancels what was not read */
     ops_thread_join(r->engine_thread);  /* and this what waits; the writers' thread is now this one */
     for (size_t i = 0; i < OPS_RUNNER_MODELS_MAX; i++) {
@@ -162,6 +174,7 @@ void ops_runner_free(ops_runner *r)
         ops_writer_free(r->slots[i].writer);
     }
     pthread_cond_destroy(&r->left);
+    pthread_cond_destroy(&r->sequenced);
     pthread_cond_destroy(&r->requested);
     pthread_cond_destroy(&r->work);
     pthread_mutex_destroy(&r->watch_lock);

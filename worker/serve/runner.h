@@ -15,6 +15,7 @@
 #include "base/text/slice.h"
 #include "base/time/clock.h"
 #include "proto/ops/v1/generate.pb-c.h"
+#include "proto/ops/v1/worker.pb-c.h"
 #include "worker/engine/engine.h"
 #include "worker/serve/writer.h"
 
@@ -29,12 +30,16 @@ enum {
     OPS_RUNNER_PASSED_MAX = 8,
     OPS_RUNNER_WATCHERS_MAX = 64,
     OPS_RUNNER_LOADS_MAX = 16,
-    OPS_RUNNER_PATH_MAX = 4096
+    OPS_RUNNER_PATH_MAX = 4096,
+    OPS_RUNNER_SEQUENCES_MAX = 16, /* tasks of sessions that wait */
+    OPS_RUNNER_SEQUENCE_GROUPS = 32,
+    OPS_RUNNER_SEQUENCE_MODELS = 32 /* trained models that are kept */
 };
 
 typedef struct ops_runner ops_runner;
 typedef struct ops_runner_job ops_runner_job;
 typedef struct ops_runner_writing ops_runner_writing;
+typedef struct ops_runner_sequence ops_runner_sequence;
 
 typedef enum ops_runner_does {
     OPS_RUNNER_WRITES,
@@ -68,7 +73,7 @@ typedef struct ops_runner_model {
     uint32_t window_blocks;    /* beside, of its layers with a window */
 } ops_runner_model;
 
-/* Takes the engine (NULL: no model yet) on OPS_OK and starts the threads "engine" and "requests". jobs_max waiting of either
+/* Takes the engine (NULL: no model yet) on OPS_OK and starts the threads "engine", "requests" and "sequences". jobs_max waiting of either
  * kind; 0: OPS_RUNNER_JOBS_DEFAULT. `clock` NULL: the system's. OPS_ENOMEM, OPS_EAGAIN. */
 OPS_MUST_USE ops_status ops_runner_new(ops_engine *take_engine, size_t jobs_max, ops_clock *clock,
                                        ops_runner **ret, ops_err *reterr);
@@ -149,5 +154,25 @@ OPS_MUST_USE ops_status ops_runner_generate(ops_runner *r, unsigned line, const 
                                             ops_runner_writing **ret, ops_err *reterr);
 /* As ops_runner_cancel(). @thread any */
 void ops_runner_stop_writing(ops_runner_writing *w);
+
+/* What became of sessions; `answer` is set when OPS_OK, borrowed for the call. OPS_EINVAL, OPS_ETOOBIG: such a task can never
+ * be done, and why. */
+typedef struct ops_runner_sequenced {
+    ops_status status;
+    const char *message;
+    const Ops__V1__SequenceAnswer *answer;
+    uint64_t tokens;
+} ops_runner_sequenced;
+
+/* Queues sessions to be learnt or scored (copied). The thread "sequences" has the lowest priority, and before each step it
+ * waits up to 100 ms while the engine has something to do. `done` is called exactly once, from it, under no lock; then *ret
+ * is gone. Errors as ops_runner_submit(). @thread any */
+OPS_MUST_USE ops_status ops_runner_sequence_submit(ops_runner *r, const Ops__V1__SequenceTask *task,
+                                                   uint32_t deadline_ms,
+                                                   void (*done)(void *ctx,
+                                                                const ops_runner_sequenced *result),
+                                                   void *ctx, ops_runner_sequence **ret, ops_err *reterr);
+/* It ends with OPS_ECANCELLED within a step. As ops_runner_cancel(). @thread any */
+void ops_runner_sequence_cancel(ops_runner *r, ops_runner_sequence *t);
 
 #endif

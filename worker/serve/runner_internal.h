@@ -30,17 +30,20 @@ typedef struct runner_requests {
 
 struct ops_runner {
     ops_clock *clock;
-    ops_thread *engine_thread, *request_thread;
+    ops_thread *engine_thread, *request_thread, *sequence_thread;
     size_t jobs_max;
     unsigned turn; /* the engine's: which writer begins */
     pthread_mutex_t lock;
-    pthread_cond_t work, requested, left; /* left: a slot was freed */
+    pthread_cond_t work, requested, sequenced, left; /* left: a slot was freed */
     runner_slot slots[OPS_RUNNER_MODELS_MAX];
     uint64_t added;
     runner_line lines[OPS_RUNNER_CLASSES];
     size_t jobs;
     runner_requests requests[OPS_RUNNER_CLASSES];
     size_t request_count, request_bytes;
+    ops_runner_sequence *sequences; /* that wait */
+    size_t sequence_count;
+    bool engine_works; /* it is in a round */
     bool stopping, loads_end;
     ops_runner_opener opener; /* no function: none */
     ops_mailbox *loads;
@@ -56,6 +59,9 @@ struct ops_runner {
 /* runner.c. With the lock held: the model of that name (empty: the first) that does this and takes work, else NULL. */
 runner_slot *runner_find(ops_runner *r, ops_slice name, ops_runner_does does);
 
+/* With the lock held: the engine's thread has something to do. */
+bool runner_engine_waits(const ops_runner *r);
+
 /* runner_embed.c, all on the engine's thread. */
 bool runner_embed_waits(const ops_runner *r); /* with the lock held */
 /* Computes pieces of the first `lines` lines, about `tokens` of them or one text; what it computed. */
@@ -65,6 +71,9 @@ void runner_embed_drop(ops_runner *r, const runner_slot *slot);
 
 /* runner_load.c: ends what waits, after what is under way. */
 void runner_end_loads(ops_runner *r);
+
+/* runner_sequence.c */
+void runner_sequences(void *runner); /* the thread "sequences" */
 
 /* runner_write.c */
 void runner_read_requests(void *runner); /* the thread "requests" */

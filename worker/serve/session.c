@@ -16,6 +16,7 @@ typedef struct task {
     uint64_t id;
     ops_runner_job *job;         /* NULL: `done` came, or */
     ops_runner_writing *writing; /* it generates; NULL: as job */
+    ops_runner_sequence *sequence;
 } task;
 
 /* A model to be loaded or unloaded; keeps the session. */
@@ -103,6 +104,7 @@ static ops_status send_hello(ops_session *s, Ops__V1__WorkClass work_class, char
     hello.n_models = c.n;
     hello.models = c.messages;
     hello.credits = (uint32_t)s->granted;
+    hello.sequences = 1;
     Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
     m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_HELLO;
     m.hello = &hello;
@@ -225,6 +227,7 @@ static void task_is_done(task *t)
     pthread_mutex_lock(&t->s->lock);
     t->job = NULL;
     t->writing = NULL;
+    t->sequence = NULL;
     pthread_mutex_unlock(&t->s->lock);
 }
 
@@ -308,6 +311,25 @@ static void generated(void *ctx, const ops_runner_generated *r)
     forget_task(t);
 }
 
+static void sequenced(void *ctx, const ops_runner_sequenced *r)
+{
+    task *t = ctx;
+    char message[REASON_BYTES];
+    task_is_done(t);
+    (void)snprintf(message, sizeof message, "%s", r->message);
+    Ops__V1__Result result = OPS__V1__RESULT__INIT;
+    result.task_id = t->id;
+    result.outcome = outcome_of(r->status);
+    result.message = message;
+    result.tokens_used = r->tokens < UINT32_MAX ? (uint32_t)r->tokens : UINT32_MAX;
+    result.sequence = (Ops__V1__SequenceAnswer *)(uintptr_t)r->answer; /* only packed from */
+    Ops__V1__WorkerMessage m = OPS__V1__WORKER_MESSAGE__INIT;
+    m.kind_case = OPS__V1__WORKER_MESSAGE__KIND_RESULT;
+    m.result = &result;
+    (void)(send_message(t->s, &m) == OPS_OK); /* when not, it hung up */
+    forget_task(t);
+}
+
 static void refuse(ops_session *s, uint64_t id, ops_status why, const char *message)
 {
     send_result(s, id, outcome_of(why), &(ops_runner_result){.status = why, .message = message});
@@ -328,6 +350,9 @@ static ops_status submit(task *t, const Ops__V1__Task *m, ops_err *reterr)
         return ops_runner_generate(s->runner, s->line, m->generate, m->deadline_ms, &listener, &t->writing,
                                    reterr);
     }
+    if (m->job_case == OPS__V1__TASK__JOB_SEQUENCE)
+        return ops_runner_sequence_submit(s->runner, m->sequence, m->deadline_ms, sequenced, t, &t->sequence,
+                                          reterr);
     ops_slice texts[OPS_RUNNER_TEXTS_MAX];
     const Ops__V1__ScoreTask *score = score_of(m);
     if (score != NULL) {
@@ -374,9 +399,10 @@ static void take_task(ops_session *s, const Ops__V1__Task *m)
     ops_err err;
     const Ops__V1__ScoreTask *score = score_of(m);
     const bool embeds = m->job_case == OPS__V1__TASK__JOB_EMBED && m->embed != NULL;
-    const bool writes = m->job_case == OPS__V1__TASK__JOB_GENERATE && m->generate != NULL;
+    const bool writes = m->job_case == OPS__V1__TASK__JOB_GENERATE && m->generate != NULL,
+               sequences = m->job_case == OPS__V1__TASK__JOB_SEQUENCE && m->sequence != NULL;
     const size_t texts = embeds ? m->embed->n_texts : score != NULL ? score->n_texts : 1;
-    if (!embeds && !writes && score == NULL)
+    if (!embeds && !writes && !sequences && score == NULL)
         refuse(s, m->task_id, OPS_EINVAL, "a job of a kind that this worker does not know");
     else if (texts < 1 || texts > OPS_RUNNER_TEXTS_MAX)
         refuse(s, m->task_id, OPS_EINVAL, "a task has 1 to 256 texts");
@@ -393,6 +419,8 @@ static void stop_task(ops_session *s, const task *t)
         ops_runner_cancel(s->runner, t->job);
     if (t->writing != NULL)
         ops_runner_stop_writing(t->writing);
+    if (t->sequence != NULL)
+        ops_runner_sequence_cancel(s->runner, t->sequence);
 }
 
 static void cancel(ops_session *s, uint64_t id)
@@ -528,6 +556,9 @@ bool ops_session_drain(ops_session *s, const char *reason)
     pthread_mutex_lock(&s->lock);
     const bool first = !s->draining;
     s->draining = true;
+    for (task *t = first ? s->tasks : NULL; t != NULL; t = t->next)
+        if (t->sequence != NULL) /* nobody waits for it long enough to hold up a drain */
+            ops_runner_sequence_cancel(s->runner, t->sequence);
     pthread_mutex_unlock(&s->lock);
     if (first) {
         Ops__V1__Draining draining = OPS__V1__DRAINING__INIT;

@@ -285,6 +285,7 @@ void ops_pipeline_stats_get(const ops_pipeline *p, ops_pipeline_stats *ret)
     ret->streams = p->streams.n;
     ret->tenants = p->tenants.n;
     ret->watches = p->watches;
+    ops_pipeline_sessions_count(p, ret);
     ret->templates = 0;
     for (size_t i = 0; i < p->tenants.n; i++) {
         ops_miner_stats st;

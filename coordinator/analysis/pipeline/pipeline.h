@@ -20,6 +20,7 @@
 #include "base/status/status.h"
 #include "base/text/slice.h"
 #include "coordinator/analysis/detect/candidate.h"
+#include "coordinator/analysis/session/watch.h"
 #include "coordinator/analysis/template/miner.h"
 #include "coordinator/analysis/template/pin.h"
 #include "coordinator/analysis/template/slots.h"
@@ -64,8 +65,16 @@ typedef struct ops_stream_info {
 typedef struct ops_pipeline_stats {
     uint64_t records, late, clamped, series_full, streams_full, candidates, windows_closed;
     size_t streams, tenants, templates;
-    size_t watches; /* streams whose sessions are watched, or learnt to that end */
+    size_t watches;         /* streams whose sessions are watched, or learnt to that end */
+    size_t trained, joined; /* of those: with a trained model, and with one that judges */
 } ops_pipeline_stats;
+
+/* What a stream's sessions want of a worker; see ops_session_work. Lives until the pipeline changes. */
+typedef struct ops_pipeline_work {
+    uint64_t stream; /* names it to ops_pipeline_answer(), over restarts */
+    ops_slice tenant, service;
+    ops_session_work work;
+} ops_pipeline_work;
 
 OPS_MUST_USE ops_status ops_pipeline_new(const ops_pipeline_limits *limits, ops_pipeline **ret,
                                          ops_err *reterr);
@@ -122,5 +131,12 @@ void ops_pipeline_template_streams(const ops_pipeline *p, ops_slice tenant, uint
  * `bytes` of them. */
 void ops_pipeline_slots_due(ops_pipeline *p, size_t bytes);
 void ops_pipeline_stats_get(const ops_pipeline *p, ops_pipeline_stats *ret);
+
+/* Only for somebody who can ask a worker. *iter = 0 at first, then as it is left: whatever is not handed out in one go comes first in
+ * the next. False: no stream wants anything now. */
+bool ops_pipeline_next_work(ops_pipeline *p, size_t *iter, ops_pipeline_work *ret);
+/* As ops_session_watch_answer(); OPS_ENOTFOUND also when there is no such stream. */
+OPS_MUST_USE ops_status ops_pipeline_answer(ops_pipeline *p, uint64_t stream, uint64_t ticket,
+                                            const ops_session_answer *a);
 
 #endif

@@ -84,6 +84,18 @@ static void tell_odd(ops_pipeline *p, stream *s, const ops_session_odd *odd)
     ops_strbuf_done(&clean);
 }
 
+static ops_session_view view_of(const ops_pipeline *p, const stream *s)
+{
+    ops_miner *m = p->tenants.v[s->tenant]->miner;
+    ops_miner_stats stats;
+    ops_miner_stats_get(m, &stats);
+    return (ops_session_view){.resolve = resolve,
+                              .name = name,
+                              .u = m,
+                              .folds = stats.folds + stats.evicted,
+                              .ill = s->ep.on && s->ep.told};
+}
+
 void ops_stream_sessions_close(ops_pipeline *p, stream *s, int64_t w)
 {
     if (s->watch == NULL) {
@@ -91,17 +103,55 @@ void ops_stream_sessions_close(ops_pipeline *p, stream *s, int64_t w)
             p->watches += ops_session_watch_new(w + 1, &s->watch, NULL) == OPS_OK;
         return; /* without memory it is tried again at the next window */
     }
-    ops_miner *m = p->tenants.v[s->tenant]->miner;
-    ops_miner_stats stats;
     ops_session_odd odd;
-    ops_miner_stats_get(m, &stats);
-    const ops_session_view view = {.resolve = resolve,
-                                   .name = name,
-                                   .u = m,
-                                   .folds = stats.folds + stats.evicted,
-                                   .ill = s->ep.on && s->ep.told};
+    const ops_session_view view = view_of(p, s);
     if (ops_session_watch_close(s->watch, w, &view, &odd))
         tell_odd(p, s, &odd);
+}
+
+bool ops_pipeline_next_work(ops_pipeline *p, size_t *iter, ops_pipeline_work *ret)
+{
+    for (size_t i = 0; i < p->streams.n; i++) {
+        const size_t at = (*iter + i) % p->streams.n;
+        stream *s = p->streams.v[at];
+        if (s->watch == NULL)
+            continue;
+        const tenant *t = p->tenants.v[s->tenant];
+        const ops_session_view view = view_of(p, s);
+        if (!ops_session_watch_work(s->watch, &view, &ret->work))
+            continue;
+        ret->stream = s->key;
+        ret->tenant = ops_slice_of(t->name, t->name_n);
+        ret->service = ops_slice_of(s->service, s->service_n);
+        *iter = at + 1;
+        return true;
+    }
+    return false;
+}
+
+ops_status ops_pipeline_answer(ops_pipeline *p, uint64_t key, uint64_t ticket, const ops_session_answer *a)
+{
+    for (size_t i = 0; i < p->streams.n; i++) {
+        stream *s = p->streams.v[i];
+        if (s->key != key || s->watch == NULL)
+            continue;
+        const ops_session_view view = view_of(p, s);
+        return ops_session_watch_answer(s->watch, ticket, a, &view);
+    }
+    return OPS_ENOTFOUND;
+}
+
+void ops_pipeline_sessions_count(const ops_pipeline *p, ops_pipeline_stats *ret)
+{
+    ret->trained = ret->joined = 0;
+    for (size_t i = 0; i < p->streams.n; i++) {
+        ops_session_info info;
+        if (p->streams.v[i]->watch == NULL)
+            continue;
+        ops_session_watch_info(p->streams.v[i]->watch, &info);
+        ret->trained += info.trained;
+        ret->joined += info.joined;
+    }
 }
 
 typedef struct forward {

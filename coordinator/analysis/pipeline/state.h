@@ -166,5 +166,6 @@ ops_status ops_stream_sessions_save(stream *s, ops_miner_emit emit, void *u);
 ops_status ops_pipeline_sessions_load(ops_pipeline *p, ops_slice key, ops_slice val);
 ops_status ops_pipeline_sessions_load_done(ops_pipeline *p);
 void ops_pipeline_sessions_free(ops_pipeline *p);
+void ops_pipeline_sessions_count(const ops_pipeline *p, ops_pipeline_stats *ret);
 
 #endif

@@ -82,5 +82,9 @@ typedef ops_slice (*ops_sequence_name)(void *u, uint64_t event);
 OPS_MUST_USE ops_status ops_sequence_explain(ops_sequence *s, const uint64_t *events, size_t n,
                                              ops_sequence_name name, void *u, ops_strbuf *out,
                                              ops_err *reterr);
+/* As ops_sequence_explain(), but for what followed what: somebody else has said it better. */
+OPS_MUST_USE ops_status ops_sequence_explain_rest(ops_sequence *s, const uint64_t *events, size_t n,
+                                                  ops_sequence_name name, void *u, ops_strbuf *out,
+                                                  ops_err *reterr);
 
 #endif

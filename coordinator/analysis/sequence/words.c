@@ -119,17 +119,17 @@ static void tell_rule(telling *t, const seq_session *x)
     ops_strbuf_printf(t->out, ", unlike in %.1f %% of %u normal sessions", kept, broken[0].held);
 }
 
-ops_status ops_sequence_explain(ops_sequence *s, const uint64_t *events, size_t n, ops_sequence_name name,
-                                void *u, ops_strbuf *out, ops_err *reterr)
+static ops_status explain(ops_sequence *s, const uint64_t *events, size_t n, const telling *how, bool order,
+                          ops_err *reterr)
 {
     ops_sequence_verdict v;
     ops_status st = ops_sequence_judge(s, events, n, &v, reterr);
     if (st != OPS_OK)
         return st;
-    telling t = {.s = s, .name = name, .u = u, .out = out};
+    telling t = *how;
     void (*const tell[])(telling *, const seq_session *) = {tell_counts, tell_order, tell_rule};
     tell_new(&t, &s->now);
-    bool told[OPS_SEQUENCE_RARE] = {0};
+    bool told[OPS_SEQUENCE_RARE] = {[OPS_SEQUENCE_ORDER] = !order};
     for (size_t round = 0; round < OPS_SEQUENCE_RARE; round++) {
         size_t odd = OPS_SEQUENCE_RARE;
         for (size_t i = 0; i < OPS_SEQUENCE_RARE; i++)
@@ -140,5 +140,19 @@ ops_status ops_sequence_explain(ops_sequence *s, const uint64_t *events, size_t 
         told[odd] = true;
         tell[odd](&t, &s->now);
     }
-    return out->failed ? ops_fail(reterr, OPS_ENOMEM, "sequence: the words for a session") : OPS_OK;
+    return t.out->failed ? ops_fail(reterr, OPS_ENOMEM, "sequence: the words for a session") : OPS_OK;
+}
+
+ops_status ops_sequence_explain(ops_sequence *s, const uint64_t *events, size_t n, ops_sequence_name name,
+                                void *u, ops_strbuf *out, ops_err *reterr)
+{
+    const telling t = {.s = s, .name = name, .u = u, .out = out};
+    return explain(s, events, n, &t, true, reterr);
+}
+
+ops_status ops_sequence_explain_rest(ops_sequence *s, const uint64_t *events, size_t n,
+                                     ops_sequence_name name, void *u, ops_strbuf *out, ops_err *reterr)
+{
+    const telling t = {.s = s, .name = name, .u = u, .out = out};
+    return explain(s, events, n, &t, false, reterr);
 }

@@ -32,6 +32,25 @@ static void keep_lines(episode *ep, const open_session *s, const ops_session_vie
     ep->witnessed = ep->line_n > 0;
 }
 
+/* False without memory: the words stay as they were. */
+static bool put_words(episode *ep, const open_session *s, const ops_session_view *view, double score,
+                      size_t place, ops_slice words)
+{
+    char *copy = ops_strndup(words.n > 0 ? words.p : "", words.n);
+    if (copy == NULL)
+        return false;
+    ops_free(ep->words);
+    ep->words = copy;
+    ep->words_n = (uint32_t)words.n;
+    ep->oddest = score;
+    ep->event_n = 0;
+    if (place < s->n)
+        ep->events[ep->event_n++] = view->resolve(view->u, s->ev[place]);
+    if (place > 0)
+        ep->events[ep->event_n++] = view->resolve(view->u, s->ev[place - 1]);
+    return true;
+}
+
 void session_episode_odd(ops_session_watch *w, const open_session *s, const ops_session_view *view,
                          double score, size_t place, ops_slice words)
 {
@@ -45,20 +64,16 @@ void session_episode_odd(ops_session_watch *w, const open_session *s, const ops_
     ep->odd++;
     if (s->lines != NULL && !ep->witnessed)
         keep_lines(ep, s, view, place);
-    if (score <= ep->oddest && ep->words != NULL)
-        return;
-    char *copy = ops_strndup(words.n > 0 ? words.p : "", words.n);
-    if (copy == NULL)
-        return;
-    ops_free(ep->words);
-    ep->words = copy;
-    ep->words_n = (uint32_t)words.n;
-    ep->oddest = score;
-    ep->event_n = 0;
-    if (place < s->n)
-        ep->events[ep->event_n++] = view->resolve(view->u, s->ev[place]);
-    if (place > 0)
-        ep->events[ep->event_n++] = view->resolve(view->u, s->ev[place - 1]);
+    if (ep->words == NULL || (score > ep->oddest && !ep->by_model))
+        (void)put_words(ep, s, view, score, place, words);
+}
+
+void session_episode_reword(ops_session_watch *w, const open_session *s, const ops_session_view *view,
+                            double score, size_t place, ops_slice words)
+{
+    episode *ep = &w->ep;
+    if (ep->on && (!ep->by_model || score > ep->oddest) && put_words(ep, s, view, score, place, words))
+        ep->by_model = true;
 }
 
 bool session_episode_due(const ops_session_watch *w, int64_t window, double share, double *ret_p)

@@ -20,8 +20,12 @@ enum {
     CHUNK = 64,         /* learnt sessions of a record */
     CHUNKS = SESSIONS_MAX / CHUNK,
     WORDS_MAX = 400,
-    SPARSE_MASK_MAX = 1 << 20
+    SPARSE_MASK_MAX = 1 << 20,
+    WAITING_MAX = 128, /* sessions that wait for a worker's answer */
+    SESSION_HELD =
+        499 /* normal ones that set the threshold: the next is odder than all of them once in 500 */
 };
+#define TIME_LONG_AGO (((int64_t)1 << 61) - 1)
 
 typedef struct kept_line {
     int64_t time_ns;
@@ -58,7 +62,8 @@ typedef struct episode {
     int64_t start_ns, last_ns, odd_w, told_w, start_w;
     uint64_t judged, odd;
     uint32_t windows; /* with odd sessions */
-    double oddest;    /* score */
+    double oddest;    /* score of the session that the words are of */
+    bool by_model;    /* they are the trained model's, which only its own of an odder session replace */
     uint64_t events[2];
     uint32_t event_n;
     char *words;
@@ -68,6 +73,36 @@ typedef struct episode {
     uint32_t line_n;
     bool witnessed;
 } episode;
+
+/* A session that ended, was judged by the detectors and is, or will be, with a worker. */
+typedef struct waiting {
+    open_session *session;
+    double score; /* the detectors' */
+    bool odd;     /* to them */
+    bool held;    /* may help to set the threshold */
+    int64_t judged_w;
+} waiting;
+
+/* joined.c: the trained model. */
+typedef struct joined {
+    uint64_t tickets, out;    /* the last one given; the one that is under way, or 0 */
+    size_t out_n;             /* of the waiting ones, the first, that are with it; 0: a training */
+    uint32_t out_kinds;       /* of a training */
+    int64_t asked_w;          /* when one was last asked for */
+    char *model;              /* NULL: there is none */
+    size_t model_n, loaded_n; /* loaded_n: as its other record has it, while loading */
+    char hash[OPS_SESSION_HASH_MAX];
+    uint32_t kinds; /* of the model; the first of those learnt */
+    double allowance, tail;
+    uint32_t held_n; /* normal sessions that the threshold was taken from */
+    double held_max;
+    waiting *waiting[WAITING_MAX];
+    size_t waiting_n;
+    bool dirty, state_dirty,
+        saved; /* the model's record and the small one beside it; saved: they are in the store */
+    OPS_VEC(uint32_t) ids;
+    OPS_VEC(uint32_t) lengths;
+} joined;
 
 struct ops_session_watch {
     ops_session_phase phase;
@@ -89,6 +124,9 @@ struct ops_session_watch {
         recent_fresh; /* sessions of the last ten minutes, and those with kinds that the model lacks */
     uint32_t peak;    /* most odd ones of an episode that was not told */
     uint32_t w_judged, w_odd, w_fresh; /* of the window being closed */
+    uint32_t late_odd;                 /* of earlier ones, found since */
+    int64_t now_w;                     /* the last that was closed */
+    joined joined;
     episode ep;
     bool dirty;
     char *chunk[CHUNKS]; /* of a load that is not done */
@@ -127,7 +165,42 @@ void session_episode_clear(ops_session_watch *w);
 /* One more odd session; place: of its worst event (s->n: the end). */
 void session_episode_odd(ops_session_watch *w, const open_session *s, const ops_session_view *view,
                          double score, size_t place, ops_slice words);
+/* The trained model's words for an odd session that is counted already. */
+void session_episode_reword(ops_session_watch *w, const open_session *s, const ops_session_view *view,
+                            double score, size_t place, ops_slice words);
 bool session_episode_due(const ops_session_watch *w, int64_t window, double share, double *ret_p);
 void session_episode_tell(ops_session_watch *w, int64_t window, double share, double p, ops_session_odd *ret);
+
+/* watch.c */
+/* Kinds of the session that the model knows, and those that speak of failure, into w->ids. *ret_fresh: others were left out;
+ * at[i] is the place in the session of w->ids.v[i]. False without memory. */
+bool session_known_kinds(ops_session_watch *w, const open_session *s, const ops_session_view *view,
+                         uint8_t at[EVENTS_MAX + 1], bool *ret_fresh);
+
+/* joined.c */
+void session_joined_init(joined *j);
+void session_joined_done(joined *j);
+/* What was learnt is learnt no more. */
+void session_joined_clear(joined *j);
+bool session_joined_judges(const joined *j);
+/* An episode was told. */
+void session_joined_told(joined *j);
+/* A session that the detectors judged; false: it stays the caller's. */
+bool session_joined_take(ops_session_watch *w, open_session *take_s, double score, bool odd, bool held);
+void session_joined_close(ops_session_watch *w, int64_t window);
+
+/* words.c */
+ops_slice session_words_cut(ops_slice words);
+ops_slice session_name_of(void *view, uint64_t event);
+/* The model has something to say of it. */
+bool session_joined_says(const ops_session_surprise *s);
+/* Words for the session in w->ids, the model's before the detectors', into w->text. False without memory. */
+bool session_joined_words(ops_session_watch *w, const ops_session_surprise *s, const ops_session_view *view);
+
+/* store_joined.c: records "j" and "m". */
+ops_status session_joined_save(ops_session_watch *w, ops_session_emit emit, void *u);
+ops_status session_joined_load(joined *j, char key, ops_slice val);
+/* Both are there or neither is. */
+ops_status session_joined_loaded(ops_session_watch *w);
 
 #endif

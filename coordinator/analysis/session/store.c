@@ -1,5 +1,5 @@
-/* A watch as records. Keys: "s" state, open sessions, episode; "k" kinds; "c" + number: CHUNK learnt sessions. The model is
- * made of those again when first wanted. */
+/* A watch as records. Keys: "s" state, open sessions, episode; "k" kinds; "c" + number: CHUNK learnt sessions; "j" and "m" the
+ * trained model (store_joined.c). The detectors' model is made of the sessions again when first wanted. */
 #include <string.h>
 
 #include "base/mem/alloc.h"
@@ -42,7 +42,7 @@ static size_t times_of(ops_session_watch *w, int64_t *v[8])
 
 static void put_episode(ops_strbuf *b, const episode *ep)
 {
-    ops_record_u(b, ep->on * 4u + ep->told * 2u + ep->witnessed);
+    ops_record_u(b, ep->by_model * 8u + ep->on * 4u + ep->told * 2u + ep->witnessed);
     ops_record_u(b, ep->judged);
     ops_record_u(b, ep->odd);
     ops_record_u(b, ep->windows);
@@ -128,6 +128,8 @@ static ops_status save_learnt(ops_session_watch *w, ops_session_emit emit, void 
 ops_status ops_session_watch_save(ops_session_watch *w, ops_session_emit emit, void *u)
 {
     ops_status st = save_learnt(w, emit, u);
+    if (st == OPS_OK)
+        st = session_joined_save(w, emit, u);
     if (st != OPS_OK || !w->dirty)
         return st;
     put_state(w);
@@ -157,6 +159,7 @@ static ops_status get_line(ops_record_reader *r, kept_line *ret)
 static ops_status get_episode(episode *ep, ops_record_reader *r)
 {
     const uint64_t flags = ops_record_get_u(r);
+    ep->by_model = (flags & 8) != 0;
     ep->on = (flags & 4) != 0;
     ep->told = (flags & 2) != 0;
     ep->witnessed = (flags & 1) != 0;
@@ -165,7 +168,7 @@ static ops_status get_episode(episode *ep, ops_record_reader *r)
     ep->windows = (uint32_t)ops_record_get_u(r);
     ep->oddest = ops_record_get_f(r);
     const uint64_t events = ops_record_get_u(r);
-    if (r->bad || flags > 7 || events > sizeof ep->events / sizeof ep->events[0] ||
+    if (r->bad || flags > 15 || events > sizeof ep->events / sizeof ep->events[0] ||
         ep->odd > ep->judged + EVENTS_MAX * OPEN_MAX)
         return OPS_ECORRUPT;
     for (; ep->event_n < events; ep->event_n++)
@@ -273,6 +276,8 @@ ops_status ops_session_watch_load(ops_session_watch *w, ops_slice key, ops_slice
         return w->open_n > 0 || w->ep.words != NULL ? OPS_ECORRUPT : load_state(w, &r);
     if (key.n == 1 && key.p[0] == 'k')
         return load_kinds(w, &r);
+    if (key.n == 1 && (key.p[0] == 'j' || key.p[0] == 'm'))
+        return session_joined_load(&w->joined, key.p[0], val);
     const size_t i = key.n == 2 && key.p[0] == 'c' ? (uint8_t)key.p[1] : CHUNKS;
     if (i >= CHUNKS || w->chunk[i] != NULL)
         return OPS_ECORRUPT;
@@ -320,6 +325,9 @@ ops_status ops_session_watch_load_done(ops_session_watch *w)
     }
     l->chunk_dirty = 0;
     l->kinds_dirty = w->dirty = false;
+    w->now_w = w->phase_w;
+    if (st == OPS_OK)
+        st = session_joined_loaded(w);
     const bool judges = w->phase == OPS_SESSION_PROVING || w->phase == OPS_SESSION_WATCHING;
     return st == OPS_OK && judges && l->ends.n == 0 ? OPS_ECORRUPT : st;
 }

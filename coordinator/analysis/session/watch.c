@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/mem/alloc.h"
-#include "base/text/utf8.h"
 #include "coordinator/analysis/session/state.h"
 
 enum {
@@ -23,8 +22,7 @@ enum {
     UNTOLD_WINDOWS = 60,   /* the longest that an episode waits to be told */
     LASTING_WINDOWS = 180, /* after which what was told is how it is now */
     REMEMBERED = 4096,
-    RECENT_MIN = 20,
-    NAME_MAX_BYTES = 60
+    RECENT_MIN = 20
 };
 static const double odd_max = 1.0 / 20, fresh_max = 1.0 / 4, forget = 1.0 / 180;
 
@@ -36,6 +34,8 @@ ops_status ops_session_watch_new(int64_t window, ops_session_watch **ret, ops_er
     w->phase_w = w->mask_w = window;
     w->longer = 1;
     w->dirty = true;
+    w->now_w = window;
+    session_joined_init(&w->joined);
     ops_strbuf_init(&w->text, 1 << 20);
     *ret = OPS_STEAL(w);
     return OPS_OK;
@@ -50,6 +50,7 @@ void ops_session_watch_free(ops_session_watch *w)
     for (size_t i = 0; i < CHUNKS; i++)
         ops_free(w->chunk[i]);
     session_episode_clear(w);
+    session_joined_done(&w->joined);
     session_learnt_done(&w->learnt);
     ops_sequence_free(w->model);
     ops_strbuf_done(&w->text);
@@ -98,6 +99,7 @@ static void begin_phase(ops_session_watch *w, ops_session_phase phase, int64_t w
 static void learn_anew(ops_session_watch *w, int64_t window)
 {
     session_learnt_clear(&w->learnt);
+    session_joined_clear(&w->joined);
     ops_sequence_free(w->model);
     w->model = NULL;
     begin_phase(w, OPS_SESSION_LEARNING, window);
@@ -106,30 +108,13 @@ static void learn_anew(ops_session_watch *w, int64_t window)
 static double usual_share(const ops_session_watch *w)
 {
     const double least = 1.0 / ((double)session_learnt_n(&w->learnt) + 1);
-    const double promised = least > OPS_SEQUENCE_FALSE_ALARMS ? least : OPS_SEQUENCE_FALSE_ALARMS;
+    const double one = least > OPS_SEQUENCE_FALSE_ALARMS ? least : OPS_SEQUENCE_FALSE_ALARMS;
+    const double promised = one + (session_joined_judges(&w->joined) ? OPS_SEQUENCE_FALSE_ALARMS : 0);
     return (w->odd + 1) / (w->judged + 1 / promised);
 }
 
-/* Names in words are cut, never inside a character. */
-static ops_slice cut(ops_slice s, size_t max)
-{
-    if (s.n <= max)
-        return s;
-    while (max > 0 && ((uint8_t)s.p[max] & 0xc0) == 0x80)
-        max--;
-    return ops_slice_of(s.p, max);
-}
-
-static ops_slice name_of(void *u, uint64_t event)
-{
-    const ops_session_view *view = u;
-    return cut(view->name(view->u, event), NAME_MAX_BYTES);
-}
-
-/* Kinds of the session that the model knows, and those that speak of failure, into w->ids. *ret_fresh: others were left out;
- * at[i] is the place in the session of w->ids.v[i]. */
-static bool known_kinds(ops_session_watch *w, const open_session *s, const ops_session_view *view,
-                        uint8_t at[EVENTS_MAX + 1], bool *ret_fresh)
+bool session_known_kinds(ops_session_watch *w, const open_session *s, const ops_session_view *view,
+                         uint8_t at[EVENTS_MAX + 1], bool *ret_fresh)
 {
     w->ids.n = 0;
     for (uint32_t i = 0; i < s->n; i++) {
@@ -147,28 +132,39 @@ static bool known_kinds(ops_session_watch *w, const open_session *s, const ops_s
     return true;
 }
 
-static void judge(ops_session_watch *w, const open_session *s, const ops_session_view *view)
+/* Counts an odd session in, with words. False without memory for these. */
+static bool note_odd(ops_session_watch *w, const open_session *s, const ops_session_view *view, double score,
+                     size_t place)
+{
+    ops_session_view names = *view;
+    ops_strbuf_clear(&w->text);
+    if (ops_sequence_explain(w->model, w->ids.v, w->ids.n, session_name_of, &names, &w->text, NULL) != OPS_OK)
+        return false;
+    if (w->text.n == 0)
+        ops_strbuf_str(&w->text, "lines not in their usual number or order");
+    w->w_odd++;
+    session_episode_odd(w, s, view, score, place, session_words_cut(ops_strbuf_get(&w->text)));
+    return true;
+}
+
+/* True: the session was taken, to be looked at by the trained model too. */
+static bool judge(ops_session_watch *w, open_session *s, const ops_session_view *view)
 {
     uint8_t at[EVENTS_MAX + 1];
     bool fresh = false;
     ops_sequence_verdict v;
-    ops_session_view names = *view;
     if (w->model == NULL && (w->model = session_learnt_fit(&w->learnt)) == NULL)
-        return;
-    if (!known_kinds(w, s, view, at, &fresh) ||
+        return false;
+    if (!session_known_kinds(w, s, view, at, &fresh) ||
         ops_sequence_judge(w->model, w->ids.v, w->ids.n, &v, NULL) != OPS_OK)
-        return;
+        return false;
     w->w_judged++;
     w->w_fresh += fresh;
-    if (!v.anomalous || fresh) /* where kinds are new, others may be gone for them: a change */
-        return;
-    ops_strbuf_clear(&w->text);
-    if (ops_sequence_explain(w->model, w->ids.v, w->ids.n, name_of, &names, &w->text, NULL) != OPS_OK)
-        return;
-    if (w->text.n == 0)
-        ops_strbuf_str(&w->text, "lines not in their usual number or order");
-    w->w_odd++;
-    session_episode_odd(w, s, view, v.score, at[v.place], cut(ops_strbuf_get(&w->text), WORDS_MAX));
+    if (fresh) /* where kinds are new, others may be gone for them: a change */
+        return false;
+    if (v.anomalous && !note_odd(w, s, view, v.score, at[v.place]))
+        return false;
+    return session_joined_take(w, s, v.score, v.anomalous, v.new_kinds == 0 && !view->ill);
 }
 
 static void learn(ops_session_watch *w, const open_session *s, const ops_session_view *view)
@@ -201,8 +197,8 @@ static void end_sessions(ops_session_watch *w, int64_t window, const ops_session
         const bool looked_at = !s->partial && (w->phase == OPS_SESSION_WATCHING || !view->ill);
         if (looked_at && w->phase == OPS_SESSION_LEARNING)
             learn(w, s, view);
-        else if (looked_at && !another_load(w, s))
-            judge(w, s, view);
+        else if (looked_at && !another_load(w, s) && judge(w, s, view))
+            continue;
         session_open_free(s);
     }
     w->open_n = kept;
@@ -223,10 +219,12 @@ static void count(ops_session_watch *w, int64_t window, bool ill)
     episode *ep = &w->ep;
     if (ep->on && ep->windows == 0)
         ep->start_w = window;
+    const bool any = w->w_odd > 0 || w->late_odd > 0;
+    w->late_odd = 0;
     if (ep->on) {
         ep->judged += w->w_judged;
-        ep->windows += w->w_odd > 0;
-        ep->odd_w = w->w_odd > 0 ? window : ep->odd_w;
+        ep->windows += any;
+        ep->odd_w = any ? window : ep->odd_w;
     } else if (!ill) {
         w->judged += w->w_judged;
     }
@@ -290,6 +288,7 @@ static bool watch(ops_session_watch *w, int64_t window, ops_session_odd *ret)
     if (!session_episode_due(w, window, share, &p))
         return false;
     session_episode_tell(w, window, share, p, ret);
+    session_joined_told(&w->joined);
     return true;
 }
 
@@ -313,10 +312,12 @@ bool ops_session_watch_close(ops_session_watch *w, int64_t window, const ops_ses
     if (view->folds != w->folds) {
         w->folds = view->folds;
         if (session_learnt_refold(&w->learnt, view)) {
+            session_joined_clear(&w->joined);
             ops_sequence_free(w->model);
             w->model = NULL;
         }
     }
+    session_joined_close(w, window);
     end_sessions(w, window, view);
     session_open_widen(w, window);
     if (w->phase == OPS_SESSION_LEARNING) {
@@ -343,5 +344,7 @@ void ops_session_watch_info(const ops_session_watch *w, ops_session_info *ret)
                               .open = w->open_n,
                               .learnt = session_learnt_n(&w->learnt),
                               .kinds = w->learnt.kinds.n,
-                              .share = usual_share(w)};
+                              .share = usual_share(w),
+                              .trained = w->joined.model != NULL,
+                              .joined = session_joined_judges(&w->joined)};
 }

@@ -11,8 +11,12 @@
  * chance of 10^-6 or less under the share that is usual, over two windows and 10 s at least, and is twice what an episode
  * that was not told ever had. A stream that changed for good is learnt anew.
  *
+ * A worker, when there is one, trains a model of the learnt sessions and says how surprising later ones are: what it is
+ * wanted for is asked with ops_session_watch_work(), what it says is given back, or not. The surprise joins the detectors'
+ * score by a norm, beside their own verdict; 499 normal sessions set its threshold.
+ *
  * Bounds: see the README. What does not fit is not looked at; no call fails of it. The same calls give the same answers, also
- * over a save and load, but for the texts of lines of sessions that were open then.
+ * over a save and load, but for the texts of lines of sessions that were open then, and sessions that waited for a worker.
  * @thread: one owner at a time. Pure: no clock, no I/O. */
 #ifndef OPS_ANALYSIS_SESSION_WATCH_H
 #define OPS_ANALYSIS_SESSION_WATCH_H
@@ -25,7 +29,13 @@
 #include "base/status/status.h"
 #include "base/text/slice.h"
 
-enum { OPS_SESSION_EVIDENCE_MAX = 5, OPS_SESSION_RECORD_KEY_MAX = 16 };
+enum {
+    OPS_SESSION_EVIDENCE_MAX = 5,
+    OPS_SESSION_RECORD_KEY_MAX = 16,
+    OPS_SESSION_MODEL_MAX = 1 << 20, /* bytes of a trained model */
+    OPS_SESSION_HASH_MAX = 65,
+    OPS_SESSION_EXPECTED_MAX = 2,
+};
 
 typedef struct ops_session_watch ops_session_watch;
 
@@ -84,7 +94,41 @@ typedef struct ops_session_info {
     bool keyed;
     size_t open, learnt, kinds;
     double share; /* of odd sessions that is taken as usual */
+    bool trained; /* a trained model is there */
+    bool joined;  /* and its threshold: it judges */
 } ops_session_info;
+
+/* What a worker is wanted for. Sessions are numbers of kinds, one session behind the other: 0 .. kinds - 1, or `kinds` for a
+ * kind without a number. Lives until the next call. */
+typedef struct ops_session_work {
+    uint64_t ticket;
+    bool train; /* else: score */
+    uint32_t kinds;
+    const uint32_t *ids, *lengths; /* id_n of them, and n, at most 512 of at most 64 each */
+    size_t id_n, n;
+    uint64_t seed;               /* train */
+    ops_slice model_hash, model; /* score */
+    double allowance;
+} ops_session_work;
+
+typedef struct ops_session_surprise {
+    double surprise;
+    uint32_t place; /* of the line that surprised most; the session's length: its end */
+    float seen;     /* chance of what came there */
+    uint32_t expected[OPS_SESSION_EXPECTED_MAX]; /* likeliest first; a number, or kinds + 1: the end */
+    float chance[OPS_SESSION_EXPECTED_MAX];
+    uint32_t expected_n;
+} ops_session_surprise;
+
+/* Of a training the first fields, of a scoring the last. Nothing of it is trusted. */
+typedef struct ops_session_answer {
+    ops_slice model_hash, model;
+    double allowance;
+    const double *tail; /* surprises of sessions held out, the greatest first */
+    size_t tail_n;
+    const ops_session_surprise *scores; /* as many as were asked for */
+    size_t n;
+} ops_session_answer;
 
 /* `window`: the first that it will see lines of. */
 OPS_MUST_USE ops_status ops_session_watch_new(int64_t window, ops_session_watch **ret, ops_err *reterr);
@@ -97,6 +141,14 @@ void ops_session_watch_add(ops_session_watch *w, const ops_session_line *line);
 bool ops_session_watch_close(ops_session_watch *w, int64_t window, const ops_session_view *view,
                              ops_session_odd *ret);
 void ops_session_watch_info(const ops_session_watch *w, ops_session_info *ret);
+
+/* True: *ret is wanted of a worker; until it is answered nothing else is. Only for somebody who can ask one: what is
+ * handed out and not answered goes without after a minute, a training after twenty. */
+bool ops_session_watch_work(ops_session_watch *w, const ops_session_view *view, ops_session_work *ret);
+/* What became of it; NULL: nobody could. OPS_ENOTFOUND: not wanted any more; OPS_EINVAL: no answer to what was asked, and
+ * nothing of it was taken; OPS_ENOMEM. */
+OPS_MUST_USE ops_status ops_session_watch_answer(ops_session_watch *w, uint64_t ticket,
+                                                 const ops_session_answer *a, const ops_session_view *view);
 
 /* Records that changed since the last call; keys of one byte or two, an empty value means gone. Stops at the first status
  * that is not OPS_OK and may be called again. */

@@ -29,6 +29,8 @@ struct world {
     ops_intake *intake;
     ops_owners *owners;
     ops_finder *finder;
+    bool (*can_work)(void *u); /* NULL: no worker */
+    bool (*on_work)(void *u, uint32_t part, const ops_pipeline_work *work);
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int answers;
@@ -86,6 +88,8 @@ static inline void start_readers(struct world *w)
                                 .threads = 2,
                                 .commit_interval_ns = 20 * 1000000,
                                 .on_effects = on_effects,
+                                .can_work = w->can_work,
+                                .on_work = w->on_work,
                                 .u = w};
     ok(ops_owners_new(&oc, &w->owners, &err), &err);
     const ops_finder_conf fc = {
