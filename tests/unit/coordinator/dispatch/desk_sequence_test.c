@@ -232,7 +232,7 @@ static void what_is_no_such_task_is_refused(void **state)
     assert_int_equal(ops_desk_task_new(&task, 1, &t, NULL), OPS_EINVAL);
     task.payload = ops_slice_of("x", OPS_DISPATCH_PAYLOAD_MAX + 1u); /* its bytes are not read */
     assert_int_equal(ops_desk_task_new(&task, 1, &t, NULL), OPS_ETOOBIG);
-    task.job = (ops_dispatch_job)3;
+    task.job = OPS_DISPATCH_JOB_COUNT;
     assert_int_equal(ops_desk_task_new(&task, 1, &t, NULL), OPS_EINVAL);
 }
 
