@@ -71,7 +71,6 @@ INLINE __m512i four(const int8_t *q)
 INLINE void rows_of(quant_scale kind, int half, int n, int rows, const __m512i *q, const quant_cell *cell,
                     __m512 scale, __m512 shift, __m512 *acc)
 {
-    const int last = kind != SCALE_K6 || half == 1;
     UNROLL for (int from = 0; from < rows; from += ROWS_AT_ONCE)
     {
         const int count = rows - from < ROWS_AT_ONCE ? rows - from : ROWS_AT_ONCE;
@@ -87,9 +86,9 @@ INLINE void rows_of(quant_scale kind, int half, int n, int rows, const __m512i *
             __m512 *to = acc + from + r;
             *to =
                 _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[r]), _mm512_set1_ps(c->s)), scale, *to);
-            if (kind == SCALE_DM && last)
+            if (kind == SCALE_DM)
                 *to = _mm512_fmadd_ps(_mm512_set1_ps(c->bs), shift, *to);
-            else if (kind == SCALE_K && last)
+            else if (kind == SCALE_K)
                 *to = _mm512_fnmadd_ps(_mm512_set1_ps(c->bs), shift, *to);
         }
     }
@@ -127,12 +126,9 @@ INLINE void put(const ops_quant_job *j, int row, int p, int rows, const __m512 *
 
 INLINE void ask(int rows, const uint8_t *at, size_t bytes)
 {
-    if (rows == 1)
+    if (rows == 1 || rows >= 8)
         UNROLL for (size_t i = 0; i < bytes; i += 64)
-            _mm_prefetch((const void *)(at + AHEAD + i), _MM_HINT_T1);
-    else if (rows >= 8)
-        UNROLL for (size_t i = 0; i < bytes; i += 64)
-            _mm_prefetch((const void *)(at + AHEAD_MANY + i), _MM_HINT_T1);
+            _mm_prefetch((const void *)(at + (rows == 1 ? AHEAD : AHEAD_MANY) + i), _MM_HINT_T1);
 }
 
 /* Rows [row, row + rows) of panel p; row is a multiple of what makes the rows lie in one tile. Groups come in pairs also in
