@@ -9,18 +9,13 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "base/coll/vec.h"
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/monitor/monitor.h"
+#include "tests/unit/coordinator/analysis/monitor/records.h"
 
 #define SECOND INT64_C(1000000000)
 #define START  (1764000000 * SECOND)
 #define DAY    86400.0
-
-typedef struct kept {
-    char key[16], *val;
-    size_t key_n, val_n;
-} kept;
 
 typedef struct world {
     ops_monitor *m;
@@ -31,7 +26,7 @@ typedef struct world {
     char words[512];
     uint64_t random;
     double phase; /* of the day */
-    OPS_VEC(kept) store;
+    kept_records store;
 } world;
 
 static double uniform(world *w)
@@ -68,9 +63,7 @@ static void open_world(world *w, uint64_t seed)
 static void close_world(world *w)
 {
     ops_monitor_free(w->m);
-    for (size_t i = 0; i < w->store.n; i++)
-        ops_free(w->store.v[i].val);
-    ops_vec_done(&w->store);
+    records_done(&w->store);
 }
 
 static void add(world *w, const char *name, double at_s, double value)
@@ -230,19 +223,7 @@ static void only_names_that_tell_of_a_limit_count(void **state)
 
 static ops_status keep(void *u, ops_slice key, ops_slice val)
 {
-    world *w = u;
-    size_t i = 0;
-    while (i < w->store.n && !ops_slice_eq(ops_slice_of(w->store.v[i].key, w->store.v[i].key_n), key))
-        i++;
-    if (i == w->store.n && !ops_vec_push(&w->store, (kept){0}))
-        return OPS_ENOMEM;
-    kept *k = &w->store.v[i];
-    ops_free(k->val);
-    memcpy(k->key, key.p, key.n);
-    k->key_n = key.n;
-    k->val = ops_strndup(val.n > 0 ? val.p : "", val.n);
-    k->val_n = val.n;
-    return k->val != NULL ? OPS_OK : OPS_ENOMEM;
+    return records_put(&((world *)u)->store, key, val);
 }
 
 static void restart(world *w)
@@ -251,11 +232,7 @@ static void restart(world *w)
     assert_int_equal(ops_monitor_save_dirty(w->m, keep, w, NULL), OPS_OK);
     ops_monitor_free(w->m);
     assert_int_equal(ops_monitor_new(&limits, &w->m, NULL), OPS_OK);
-    for (size_t i = 0; i < w->store.n; i++)
-        assert_int_equal(ops_monitor_load(w->m, ops_slice_of(w->store.v[i].key, w->store.v[i].key_n),
-                                          ops_slice_of(w->store.v[i].val, w->store.v[i].val_n), NULL),
-                         OPS_OK);
-    assert_int_equal(ops_monitor_load_done(w->m, NULL), OPS_OK);
+    assert_int_equal(records_load(&w->store, w->m, NULL), OPS_OK);
 }
 
 static void restarts_change_nothing(void **state)
@@ -283,11 +260,8 @@ static ops_status load(const world *w, ops_monitor **ret)
     const ops_monitor_limits limits = {0};
     OPS_AUTO(ops_monitor_free) ops_monitor *m = NULL;
     ops_status st = ops_monitor_new(&limits, &m, NULL);
-    for (size_t i = 0; i < w->store.n && st == OPS_OK; i++)
-        st = ops_monitor_load(m, ops_slice_of(w->store.v[i].key, w->store.v[i].key_n),
-                              ops_slice_of(w->store.v[i].val, w->store.v[i].val_n), NULL);
     if (st == OPS_OK)
-        st = ops_monitor_load_done(m, NULL);
+        st = records_load(&w->store, m, NULL);
     if (st == OPS_OK)
         *ret = OPS_STEAL(m);
     return st;
@@ -301,8 +275,8 @@ static void spoilt_records_are_refused_or_harmless(void **state)
     for (int i = 0; i < 400; i++)
         add(&w, "node_filesystem_avail_bytes", 15 * i, disk(&w, 15 * i, 0));
     assert_int_equal(ops_monitor_save_dirty(w.m, keep, &w, NULL), OPS_OK);
-    for (size_t r = 0; r < w.store.n; r++) {
-        kept *k = &w.store.v[r];
+    for (size_t r = 0; r < w.store.all.n; r++) {
+        kept_record *k = &w.store.all.v[r];
         if (k->key[1] != 'S')
             continue;
         for (size_t round = 0; round < 600; round++) {

@@ -8,26 +8,19 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "base/coll/vec.h"
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/monitor/monitor.h"
+#include "tests/unit/coordinator/analysis/monitor/records.h"
 
 #define SECOND INT64_C(1000000000)
 #define START  (1764000000 * SECOND)
-
-struct kept {
-    char key[16];
-    size_t key_n;
-    char *val;
-    size_t val_n;
-};
 
 struct world {
     ops_monitor *m;
     size_t alerts;
     ops_candidate last; /* slices are gone */
     char words[512];
-    OPS_VEC(struct kept) store;
+    kept_records store;
     size_t whole; /* baselines written */
 };
 
@@ -49,9 +42,7 @@ static void open_world(struct world *w, size_t series_max)
 static void close_world(struct world *w)
 {
     ops_monitor_free(w->m);
-    for (size_t i = 0; i < w->store.n; i++)
-        ops_free(w->store.v[i].val);
-    ops_vec_done(&w->store);
+    records_done(&w->store);
 }
 
 static ops_monitor_fate add(struct world *w, const char *name, ops_monitor_kind kind, int64_t at_s,
@@ -196,29 +187,11 @@ static void a_jump_is_told_once_and_in_words(void **state)
     close_world(&w);
 }
 
-static struct kept *find(struct world *w, ops_slice key)
-{
-    for (size_t i = 0; i < w->store.n; i++)
-        if (ops_slice_eq(ops_slice_of(w->store.v[i].key, w->store.v[i].key_n), key))
-            return &w->store.v[i];
-    return NULL;
-}
-
 static ops_status emit(void *u, ops_slice key, ops_slice val)
 {
     struct world *w = u;
-    struct kept *k = find(w, key);
-    assert_true(key.n <= sizeof k->key && key.p[0] == 'm');
     w->whole += key.p[1] == 'B' && val.n > 0;
-    if (k != NULL) {
-        ops_free(k->val);
-        *k = w->store.v[--w->store.n];
-    }
-    if (val.n == 0)
-        return OPS_OK;
-    struct kept fresh = {.key_n = key.n, .val = ops_memdup(val.p, val.n), .val_n = val.n};
-    memcpy(fresh.key, key.p, key.n);
-    return fresh.val != NULL && ops_vec_push(&w->store, fresh) ? OPS_OK : OPS_ENOMEM;
+    return records_put(&w->store, key, val);
 }
 
 static void save(struct world *w)
@@ -227,15 +200,6 @@ static void save(struct world *w)
     if (ops_monitor_save_dirty(w->m, emit, w, &err) != OPS_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(ops_monitor_dirty_bytes(w->m), 0);
-}
-
-static ops_status load(struct world *w, ops_err *err)
-{
-    ops_status st = OPS_OK;
-    for (size_t i = 0; st == OPS_OK && i < w->store.n; i++)
-        st = ops_monitor_load(w->m, ops_slice_of(w->store.v[i].key, w->store.v[i].key_n),
-                              ops_slice_of(w->store.v[i].val, w->store.v[i].val_n), err);
-    return st == OPS_OK ? ops_monitor_load_done(w->m, err) : st;
 }
 
 static void same(const ops_monitor_info *a, const ops_monitor_info *b)
@@ -268,7 +232,7 @@ static void a_snapshot_goes_on_as_the_one_that_made_it(void **state)
         ops_err err = {0};
         ops_monitor_free(w.m);
         open_world(&w, 0);
-        if (load(&w, &err) != OPS_OK)
+        if (records_load(&w.store, w.m, &err) != OPS_OK)
             fail_msg("%s", err.msg);
     }
     assert_true(plain.alerts > 0);
@@ -292,23 +256,23 @@ static void damaged_records_are_told(void **state)
     open_world(&w, 0);
     feed(&w, "g", 0, 100, 5);
     save(&w);
-    for (size_t i = 0; i < w.store.n; i++)
-        for (size_t n = 0; n < w.store.v[i].val_n; n++) {
-            struct kept *k = &w.store.v[i];
+    for (size_t i = 0; i < w.store.all.n; i++)
+        for (size_t n = 0; n < w.store.all.v[i].val_n; n++) {
+            kept_record *k = &w.store.all.v[i];
             const size_t whole = k->val_n;
             ops_monitor_free(w.m);
             open_world(&w, 0);
             k->val_n = n;
-            assert_int_equal(load(&w, &err), OPS_ECORRUPT);
+            assert_int_equal(records_load(&w.store, w.m, &err), OPS_ECORRUPT);
             k->val_n = whole;
         }
     /* A series whose baseline is gone, and the other way round. */
     ops_monitor_free(w.m);
     open_world(&w, 0);
-    for (size_t i = 0; i < w.store.n; i++)
-        if (w.store.v[i].key[1] == 'S')
-            w.store.v[i].key[9] ^= 1;
-    assert_int_equal(load(&w, &err), OPS_ECORRUPT);
+    for (size_t i = 0; i < w.store.all.n; i++)
+        if (w.store.all.v[i].key[1] == 'S')
+            w.store.all.v[i].key[9] ^= 1;
+    assert_int_equal(records_load(&w.store, w.m, &err), OPS_ECORRUPT);
     close_world(&w);
 }
 
@@ -324,7 +288,7 @@ static void a_full_tenant_makes_room_of_what_is_idle(void **state)
         assert_int_equal(add(&w, name, OPS_MONITOR_GAUGE, i, 1, false), OPS_MONITOR_JUDGED);
     }
     save(&w);
-    const size_t records = w.store.n;
+    const size_t records = w.store.all.n;
     assert_int_equal(add(&w, "more", OPS_MONITOR_GAUGE, 10, 1, false), OPS_MONITOR_FULL);
     assert_int_equal(add(&w, "g2", OPS_MONITOR_GAUGE, 7000, 1, false), OPS_MONITOR_JUDGED);
     /* Two hours later g0 and g1 are idle, g2 is not. */
@@ -335,11 +299,11 @@ static void a_full_tenant_makes_room_of_what_is_idle(void **state)
     const size_t each = stats.baseline_bytes / 2;
     assert_int_equal(info(&w, "g2").samples, 2);
     save(&w);
-    assert_int_equal(w.store.n, records - 1); /* two series gone, one came */
+    assert_int_equal(w.store.all.n, records - 1); /* two series gone, one came */
     ops_err err = {0};
     ops_monitor_free(w.m);
     open_world(&w, 3);
-    if (load(&w, &err) != OPS_OK)
+    if (records_load(&w.store, w.m, &err) != OPS_OK)
         fail_msg("%s", err.msg);
     assert_int_equal(info(&w, "more").samples, 1);
     ops_monitor_stats_get(w.m, &stats);

@@ -9,23 +9,16 @@
 #include <cmocka.h>
 #include <math.h>
 
-#include "base/coll/vec.h"
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/monitor/monitor.h"
 #include "tests/unit/coordinator/analysis/metric/synth.h"
-
-struct kept {
-    char key[16];
-    size_t key_n;
-    char *val;
-    size_t val_n;
-};
+#include "tests/unit/coordinator/analysis/monitor/records.h"
 
 struct world {
     ops_monitor *m;
     size_t alerts;
     char words[512];
-    OPS_VEC(struct kept) store;
+    kept_records store;
 };
 
 static void on_candidate(void *u, const ops_candidate *c)
@@ -44,9 +37,7 @@ static void open_world(struct world *w, size_t series_max)
 static void close_world(struct world *w)
 {
     ops_monitor_free(w->m);
-    for (size_t i = 0; i < w->store.n; i++)
-        ops_free(w->store.v[i].val);
-    ops_vec_done(&w->store);
+    records_done(&w->store);
 }
 
 static ops_status add(struct world *w, const char *name, ops_monitor_kind kind, int64_t at_s, double value,
@@ -92,19 +83,7 @@ static ops_monitor_stats stats(const struct world *w)
 
 static ops_status emit(void *u, ops_slice key, ops_slice val)
 {
-    struct world *w = u;
-    size_t i = 0;
-    while (i < w->store.n && !ops_slice_eq(ops_slice_of(w->store.v[i].key, w->store.v[i].key_n), key))
-        i++;
-    if (i < w->store.n) {
-        ops_free(w->store.v[i].val);
-        w->store.v[i] = w->store.v[--w->store.n];
-    }
-    if (val.n == 0)
-        return OPS_OK;
-    struct kept k = {.key_n = key.n, .val = ops_strndup(val.p, val.n), .val_n = val.n};
-    memcpy(k.key, key.p, key.n);
-    return ops_vec_push(&w->store, k) ? OPS_OK : OPS_ENOMEM;
+    return records_put(&((struct world *)u)->store, key, val);
 }
 
 static void reopen(struct world *w)
@@ -112,11 +91,7 @@ static void reopen(struct world *w)
     assert_int_equal(ops_monitor_save_dirty(w->m, emit, w, NULL), OPS_OK);
     ops_monitor_free(w->m);
     open_world(w, 0);
-    for (size_t i = 0; i < w->store.n; i++)
-        assert_int_equal(ops_monitor_load(w->m, ops_slice_of(w->store.v[i].key, w->store.v[i].key_n),
-                                          ops_slice_of(w->store.v[i].val, w->store.v[i].val_n), NULL),
-                         OPS_OK);
-    assert_int_equal(ops_monitor_load_done(w->m, NULL), OPS_OK);
+    assert_int_equal(records_load(&w->store, w->m, NULL), OPS_OK);
 }
 
 static const char *const buckets[] = {"h_bucket{a=\"x\",le=\"+Inf\"}", "h_bucket{a=\"x\",le=\"0.1\"}",

@@ -9,19 +9,12 @@
 
 #include <cmocka.h>
 
-#include "base/coll/vec.h"
 #include "base/mem/alloc.h"
 #include "coordinator/analysis/monitor/monitor.h"
 #include "tests/unit/coordinator/analysis/metric/synth.h"
+#include "tests/unit/coordinator/analysis/monitor/records.h"
 
 enum { COLUMNS = 6, STEP_S = 60, DAY_STEPS = 1440 };
-
-struct kept {
-    char key[16];
-    size_t key_n;
-    char *val;
-    size_t val_n;
-};
 
 struct world {
     ops_monitor *m;
@@ -30,7 +23,7 @@ struct world {
     size_t evidence_n;
     char words[4096], evidence[3][256];
     uint64_t hash; /* of all that was told */
-    OPS_VEC(struct kept) store;
+    kept_records store;
     size_t views_written;
 };
 
@@ -65,9 +58,7 @@ static void open_world(struct world *w, size_t views_max)
 static void close_world(struct world *w)
 {
     ops_monitor_free(w->m);
-    for (size_t i = 0; i < w->store.n; i++)
-        ops_free(w->store.v[i].val);
-    ops_vec_done(&w->store);
+    records_done(&w->store);
 }
 
 static ops_monitor_stats stats(const struct world *w)
@@ -80,28 +71,8 @@ static ops_monitor_stats stats(const struct world *w)
 static ops_status emit(void *u, ops_slice key, ops_slice val)
 {
     struct world *w = u;
-    size_t i = 0;
-    while (i < w->store.n && !ops_slice_eq(ops_slice_of(w->store.v[i].key, w->store.v[i].key_n), key))
-        i++;
     w->views_written += key.p[1] == 'C' && val.n > 0;
-    if (i < w->store.n) {
-        ops_free(w->store.v[i].val);
-        w->store.v[i] = w->store.v[--w->store.n];
-    }
-    if (val.n == 0)
-        return OPS_OK;
-    struct kept k = {.key_n = key.n, .val = ops_strndup(val.p, val.n), .val_n = val.n};
-    memcpy(k.key, key.p, key.n);
-    return ops_vec_push(&w->store, k) ? OPS_OK : OPS_ENOMEM;
-}
-
-static ops_status load(struct world *w)
-{
-    ops_status st = OPS_OK;
-    for (size_t i = 0; st == OPS_OK && i < w->store.n; i++)
-        st = ops_monitor_load(w->m, ops_slice_of(w->store.v[i].key, w->store.v[i].key_n),
-                              ops_slice_of(w->store.v[i].val, w->store.v[i].val_n), NULL);
-    return st == OPS_OK ? ops_monitor_load_done(w->m, NULL) : st;
+    return records_put(&w->store, key, val);
 }
 
 static void reopen(struct world *w, size_t views_max)
@@ -109,7 +80,7 @@ static void reopen(struct world *w, size_t views_max)
     assert_int_equal(ops_monitor_save_dirty(w->m, emit, w, NULL), OPS_OK);
     ops_monitor_free(w->m);
     open_world(w, views_max);
-    assert_int_equal(load(w), OPS_OK);
+    assert_int_equal(records_load(&w->store, w->m, NULL), OPS_OK);
 }
 
 static ops_monitor_fate add(struct world *w, const char *service, const char *name, ops_monitor_kind kind,
@@ -442,8 +413,8 @@ static void damaged_records_are_told(void **state)
     play(&w, &s, &i, 600);
     assert_int_equal(ops_monitor_save_dirty(w.m, emit, &w, NULL), OPS_OK);
     size_t seen = 0;
-    for (size_t k = 0; k < w.store.n; k++) {
-        struct kept *r = &w.store.v[k];
+    for (size_t k = 0; k < w.store.all.n; k++) {
+        kept_record *r = &w.store.all.v[k];
         if (r->key[1] != 'G' && r->key[1] != 'C')
             continue;
         seen++;
@@ -452,14 +423,14 @@ static void damaged_records_are_told(void **state)
             ops_monitor_free(w.m);
             open_world(&w, 0);
             r->val_n = n;
-            assert_int_equal(load(&w), OPS_ECORRUPT);
+            assert_int_equal(records_load(&w.store, w.m, NULL), OPS_ECORRUPT);
         }
         r->val_n = whole;
         /* Of another id, it has lost its other half. */
         r->key[9] ^= 0x40;
         ops_monitor_free(w.m);
         open_world(&w, 0);
-        assert_int_equal(load(&w), OPS_ECORRUPT);
+        assert_int_equal(records_load(&w.store, w.m, NULL), OPS_ECORRUPT);
         r->key[9] ^= 0x40;
     }
     assert_int_equal(seen, 2);
