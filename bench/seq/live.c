@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/seq/table.h"
 #include "coordinator/analysis/sequence/sequence.h"
 #include "tests/support/flows.h"
 #include "worker/train/seqfit.h"
@@ -174,19 +175,7 @@ int main(int argc, char **argv)
         return 2;
     for (uint64_t seed = 1; seed <= flows; seed++)
         one_flow(seed * 104729, n, hit, named);
-    printf("way\tnormal");
-    for (int fault = 0; fault < FLOW_FAULTS; fault++)
-        printf("\t%s", flow_fault_name[fault]);
-    printf("\tmean\n");
-    for (int w = 0; w < WAYS; w++) {
-        double mean = 0;
-        printf("%s\t%.4f", names[w], hit[w][FLOW_FAULTS] / (double)flows);
-        for (int fault = 0; fault < FLOW_FAULTS; fault++) {
-            printf("\t%.3f", hit[w][fault] / (double)flows);
-            mean += hit[w][fault] / (double)flows / FLOW_FAULTS;
-        }
-        printf("\t%.3f\n", mean);
-    }
+    table_print(flows, WAYS, names, hit);
     printf("named\t%.3f\n", named[0] / fmax(named[1], 1));
     return 0;
 }

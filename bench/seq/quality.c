@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "bench/seq/sessions.h"
+#include "bench/seq/table.h"
 #include "coordinator/analysis/sequence/sequence.h"
 
 enum { LEARN = 1000, NORMAL = 2000, BROKEN = 200, EPOCHS = 12, TRAIN_BATCH = 32 };
@@ -177,18 +178,6 @@ int main(int argc, char **argv)
     double hit[WAYS][FLOW_FAULTS + 1] = {0};
     for (uint64_t seed = 1; seed <= flows; seed++)
         one_flow(seed * 104729, hit);
-    printf("way\tnormal");
-    for (int fault = 0; fault < FLOW_FAULTS; fault++)
-        printf("\t%s", flow_fault_name[fault]);
-    printf("\tmean\n");
-    for (int w = 0; w < WAYS; w++) {
-        double mean = 0;
-        printf("%s\t%.4f", names[w], hit[w][FLOW_FAULTS] / (double)flows);
-        for (int fault = 0; fault < FLOW_FAULTS; fault++) {
-            printf("\t%.3f", hit[w][fault] / (double)flows);
-            mean += hit[w][fault] / (double)flows / FLOW_FAULTS;
-        }
-        printf("\t%.3f\n", mean);
-    }
+    table_print(flows, WAYS, names, hit);
     return 0;
 }
