@@ -1,24 +1,21 @@
 /* Reading. Unknown fields are passed over; fields that are known must be of their kind. */
 #include "coordinator/openai/score_ask.h"
 
-#include <jansson.h>
-#include <string.h>
-
 #include "base/mem/alloc.h"
+#include "coordinator/generate/fields.h"
 #include "proto/ops/v1/score.pb-c.h"
 
-/* What a request is read by: the names of its fields. */
 typedef struct reading {
     ops_score_ask *a;
-    const char *texts, *param; /* param: what is read now */
+    const char *param; /* what is read now */
     ops_err *reterr;
 } reading;
 
-static ops_status read_text(const reading *r, const json_t *v, ops_slice *ret)
+/* `or_else`: what the field may be as well. */
+static ops_status read_text(const reading *r, const json_t *v, const char *or_else, ops_slice *ret)
 {
     if (!json_is_string(v) || json_string_length(v) == 0)
-        return ops_fail(r->reterr, OPS_EINVAL, "'%s' must be a text that is not empty%s", r->param,
-                        r->param == r->texts ? ", or an array of such texts" : "");
+        return ops_fail(r->reterr, OPS_EINVAL, "'%s' must be a text that is not empty%s", r->param, or_else);
     if (json_string_length(v) > OPS_SCORE_ASK_TEXT_BYTES_MAX)
         return ops_fail(r->reterr, OPS_ETOOBIG, "a text of '%s' has %zu bytes, at most %d are taken",
                         r->param, json_string_length(v), OPS_SCORE_ASK_TEXT_BYTES_MAX);
@@ -40,26 +37,27 @@ static ops_status read_model(const reading *r, const json_t *root)
 
 static ops_status read_texts(const reading *r, const json_t *root)
 {
-    const json_t *v = json_object_get(root, r->texts);
+    static const char array[] = ", or an array of such texts";
+    const json_t *v = json_object_get(root, r->param);
     const size_t n = json_array_size(v);
     if (json_is_string(v)) {
         r->a->n = 1;
-        return read_text(r, v, &r->a->texts[0]);
+        return read_text(r, v, array, &r->a->texts[0]);
     }
     if (!json_is_array(v) || n == 0 || n > OPS_SCORE_ASK_TEXTS_MAX)
         return ops_fail(r->reterr, n > OPS_SCORE_ASK_TEXTS_MAX ? OPS_ETOOBIG : OPS_EINVAL,
-                        "'%s' must hold 1 to %d texts, it has %zu", r->texts, OPS_SCORE_ASK_TEXTS_MAX, n);
+                        "'%s' must hold 1 to %d texts, it has %zu", r->param, OPS_SCORE_ASK_TEXTS_MAX, n);
     ops_status st = OPS_OK;
     for (; st == OPS_OK && r->a->n < n; r->a->n++) {
         const json_t *one = json_array_get(v, r->a->n), *inside = json_object_get(one, "text");
-        st = read_text(r, inside != NULL ? inside : one, &r->a->texts[r->a->n]);
+        st = read_text(r, inside != NULL ? inside : one, array, &r->a->texts[r->a->n]);
     }
     return st;
 }
 
 static ops_status read_query(const reading *r, const json_t *root)
 {
-    return read_text(r, json_object_get(root, "query"), &r->a->query);
+    return read_text(r, json_object_get(root, r->param), "", &r->a->query);
 }
 
 static ops_status read_top_n(const reading *r, const json_t *root)
@@ -77,11 +75,8 @@ static ops_status read_top_n(const reading *r, const json_t *root)
 
 static ops_status read_with_documents(const reading *r, const json_t *root)
 {
-    const json_t *v = json_object_get(root, "return_documents");
-    if (v != NULL && !json_is_null(v) && !json_is_boolean(v))
-        return ops_fail(r->reterr, OPS_EINVAL, "'return_documents' must be true or false");
-    r->a->with_documents = json_is_true(v);
-    return OPS_OK;
+    ops_reading field = {.err = r->reterr};
+    return ops_field_bool(&field, root, r->param, &r->a->with_documents);
 }
 
 typedef struct field {
@@ -89,29 +84,26 @@ typedef struct field {
     ops_status (*read)(const reading *r, const json_t *root);
 } field;
 
-static ops_status read_all(ops_slice body, const field *fields, size_t n, const char *texts,
-                           ops_score_ask **ret, const char **ret_param, ops_err *reterr)
+static ops_status read_all(ops_slice body, const field *fields, size_t n, ops_score_ask **ret,
+                           const char **ret_param, ops_err *reterr)
 {
     OPS_AUTO(ops_score_ask_free) ops_score_ask *a = ops_calloc(1, sizeof *a);
-    json_error_t why;
+    ops_reading whole = {.err = reterr};
+    json_t *root = NULL;
     *ret_param = "";
     if (a == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a request of %zu bytes", body.n);
-    a->root = json_loadb(body.p != NULL ? body.p : "", body.n, 0, &why);
-    if (a->root == NULL)
-        return ops_fail(reterr, OPS_EINVAL, "the body is no JSON: %s (byte %d)", why.text, why.position);
-    if (!json_is_object((json_t *)a->root))
-        return ops_fail(reterr, OPS_EINVAL, "the body is no JSON object");
-    for (size_t i = 0; i < n; i++) {
-        const reading r = {a, texts, fields[i].read == read_texts ? texts : fields[i].name, reterr};
-        const ops_status st = fields[i].read(&r, a->root);
-        if (st != OPS_OK) {
+    ops_status st = ops_field_body(&whole, body, &root);
+    a->root = root;
+    for (size_t i = 0; st == OPS_OK && i < n; i++) {
+        const reading r = {a, fields[i].name, reterr};
+        st = fields[i].read(&r, root);
+        if (st != OPS_OK)
             *ret_param = fields[i].name;
-            return st;
-        }
     }
-    *ret = OPS_STEAL(a);
-    return OPS_OK;
+    if (st == OPS_OK)
+        *ret = OPS_STEAL(a);
+    return st;
 }
 
 ops_status ops_score_ask_rerank(ops_slice body, ops_score_ask **ret, const char **ret_param, ops_err *reterr)
@@ -121,14 +113,14 @@ ops_status ops_score_ask_rerank(ops_slice body, ops_score_ask **ret, const char 
                                    {"documents", read_texts},
                                    {"top_n", read_top_n},
                                    {"return_documents", read_with_documents}};
-    return read_all(body, fields, sizeof fields / sizeof *fields, "documents", ret, ret_param, reterr);
+    return read_all(body, fields, sizeof fields / sizeof *fields, ret, ret_param, reterr);
 }
 
 ops_status ops_score_ask_classify(ops_slice body, ops_score_ask **ret, const char **ret_param,
                                   ops_err *reterr)
 {
     static const field fields[] = {{"model", read_model}, {"input", read_texts}};
-    return read_all(body, fields, sizeof fields / sizeof *fields, "input", ret, ret_param, reterr);
+    return read_all(body, fields, sizeof fields / sizeof *fields, ret, ret_param, reterr);
 }
 
 void ops_score_ask_free(ops_score_ask *a)
