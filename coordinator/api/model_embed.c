@@ -31,12 +31,12 @@ static ops_status submit(ops_model_service *m, ops_rpc_call *c, const Ops__V1__E
                          ops_err *reterr)
 {
     ops_slice texts[OPS_DISPATCH_TEXTS_MAX];
-    if (q->n_texts < 1 || q->n_texts > OPS_DISPATCH_TEXTS_MAX)
-        return ops_fail(reterr, q->n_texts < 1 ? OPS_EINVAL : OPS_ETOOBIG, "texts: %zu, 1 to %d are taken",
-                        q->n_texts, OPS_DISPATCH_TEXTS_MAX);
+    ops_status st = model_task_texts("texts", q->n_texts, reterr);
+    if (st != OPS_OK)
+        return st;
     for (size_t i = 0; i < q->n_texts; i++)
         texts[i] = ops_slice_str(q->texts[i]);
-    const ops_status st = model_served(m->d, "embed", q->model, reterr);
+    st = model_served(m->d, "embed", q->model, reterr);
     if (st != OPS_OK)
         return st;
     const model_task like = {.reply = reply};

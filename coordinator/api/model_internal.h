@@ -35,6 +35,8 @@ typedef struct model_task {
     uint32_t top_n;
 } model_task;
 
+/* How many texts a request may have; OPS_EINVAL, OPS_ETOOBIG. `what`: its field. */
+OPS_MUST_USE ops_status model_task_texts(const char *what, size_t n, ops_err *reterr);
 /* model_task.c: submits `task` (key, deadline, `done` and `ctx` are set here) for the call; `like` is copied. OPS_OK: the call has
  * been or will be ended. */
 ops_status model_task_submit(ops_model_service *m, ops_rpc_call *c, const model_task *like,

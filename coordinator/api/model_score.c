@@ -95,9 +95,9 @@ static ops_status reply_classify(const model_task *t, const ops_dispatch_result 
 
 static ops_status check_texts(const char *what, char *const *texts, size_t n, ops_err *reterr)
 {
-    if (n < 1 || n > OPS_DISPATCH_TEXTS_MAX)
-        return ops_fail(reterr, n < 1 ? OPS_EINVAL : OPS_ETOOBIG, "%s: %zu, 1 to %d are taken", what, n,
-                        OPS_DISPATCH_TEXTS_MAX);
+    const ops_status st = model_task_texts(what, n, reterr);
+    if (st != OPS_OK)
+        return st;
     for (size_t i = 0; i < n; i++)
         if (strlen(texts[i]) > TEXT_BYTES_MAX)
             return ops_fail(reterr, OPS_ETOOBIG, "%s: text %zu has %zu bytes, at most %d", what, i,

@@ -32,6 +32,14 @@ void model_task_gone(ops_rpc_call *c, void *svc)
         ops_dispatch_cancel(t->d, id);
 }
 
+ops_status model_task_texts(const char *what, size_t n, ops_err *reterr)
+{
+    return n >= 1 && n <= OPS_DISPATCH_TEXTS_MAX
+               ? OPS_OK
+               : ops_fail(reterr, n < 1 ? OPS_EINVAL : OPS_ETOOBIG, "%s: %zu, 1 to %d are taken", what, n,
+                          OPS_DISPATCH_TEXTS_MAX);
+}
+
 ops_status model_task_submit(ops_model_service *m, ops_rpc_call *c, const model_task *like,
                              ops_dispatch_task *task, ops_err *reterr)
 {
