@@ -89,8 +89,10 @@ void ops_http_req_tell_gone(ops_http_req *req)
     req->gone = NULL;
     if (gone == NULL)
         return;
-    req->left = true;
-    atomic_fetch_add(&req->h->clients_gone, 1);
+    if (!req->cut) { /* a cut shuts the socket down, which looks like a hang-up */
+        req->left = true;
+        atomic_fetch_add(&req->h->clients_gone, 1);
+    }
     gone(req->gone_ctx);
 }
 

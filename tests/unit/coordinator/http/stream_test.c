@@ -235,12 +235,14 @@ static void a_slow_client_is_cut_at_the_bound(void **state)
     assert_int_equal(st, OPS_EAGAIN);
     assert_true(taken >= ROOM - sizeof piece);
     assert_int_equal(ops_http_stream_write(req, OPS_SLICE("y")), OPS_ECANCELLED);
+    wait_gone(); /* the cut's own hang-up has been seen, and is still a cut */
     ops_http_stream_end(req);
     c->n = 0;
     close(c->fd);
     ops_http_stats s;
     ops_http_stats_get(h, &s);
     assert_int_equal(s.streams_cut, 1);
+    assert_int_equal(s.clients_gone, 0);
     ops_http_drain(h, WAIT_MS); /* the connection did not outlive the cut */
     ops_http_stats_get(h, &s);
     assert_int_equal(s.inflight_requests, 0);
