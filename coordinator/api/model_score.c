@@ -64,16 +64,26 @@ static ops_status reply_rerank(const model_task *t, const ops_dispatch_result *r
     return ok ? OPS_OK : misfit(reterr);
 }
 
+static bool score_fits(const Ops__V1__TextScore *s, size_t labels)
+{
+    for (size_t k = 0; k < s->n_probabilities; k++)
+        if (!isfinite(s->probabilities[k]))
+            return false;
+    return s->n_probabilities == labels;
+}
+
 static bool classify_fits(const Ops__V1__ScoreEnd *end, size_t n)
 {
     if (end == NULL || end->n_labels < 1 || (end->n_scores != 0 && end->n_scores != n))
         return false;
     for (size_t i = 0; i < end->n_scores; i++)
-        if (end->scores[i]->n_probabilities != end->n_labels)
+        if (!score_fits(end->scores[i], end->n_labels))
             return false;
-    for (size_t i = 0; i < end->n_spans; i++)
-        if (end->spans[i]->text >= n || end->spans[i]->begin >= end->spans[i]->end)
+    for (size_t i = 0; i < end->n_spans; i++) {
+        const Ops__V1__LabelSpan *s = end->spans[i];
+        if (s->text >= n || s->begin >= s->end || !isfinite(s->probability))
             return false;
+    }
     return true;
 }
 

@@ -16,11 +16,6 @@ static void end_usage(uint32_t tokens, ops_strbuf *out)
                       tokens, tokens);
 }
 
-static double number(float v)
-{
-    return isfinite(v) ? (double)v : 0.0; /* JSON has no others */
-}
-
 typedef struct ranked {
     size_t index;
     float score;
@@ -41,9 +36,9 @@ bool ops_score_answer_rerank(const ops_score_ask *a, const Ops__V1__ScoreEnd *en
     if (end->n_scores != a->n || a->n > OPS_SCORE_ASK_TEXTS_MAX)
         return false;
     for (size_t i = 0; i < a->n; i++) {
-        if (end->scores[i]->n_probabilities != 1)
+        if (end->scores[i]->n_probabilities != 1 || !isfinite(end->scores[i]->probabilities[0]))
             return false;
-        r[i] = (ranked){i, (float)number(end->scores[i]->probabilities[0])};
+        r[i] = (ranked){i, end->scores[i]->probabilities[0]};
     }
     qsort(r, a->n, sizeof *r, best_first);
     begin(model, out);
@@ -70,10 +65,18 @@ static bool is_boundary(ops_slice text, size_t at)
 static bool span_fits(const ops_score_ask *a, const Ops__V1__ScoreEnd *end, size_t i)
 {
     const Ops__V1__LabelSpan *s = end->spans[i];
-    return s->text < a->n && s->begin < s->end && is_boundary(a->texts[s->text], s->begin) &&
-           is_boundary(a->texts[s->text], s->end) &&
+    return s->text < a->n && s->begin < s->end && isfinite(s->probability) &&
+           is_boundary(a->texts[s->text], s->begin) && is_boundary(a->texts[s->text], s->end) &&
            (i == 0 || s->text > end->spans[i - 1]->text ||
             (s->text == end->spans[i - 1]->text && s->begin >= end->spans[i - 1]->end));
+}
+
+static bool score_fits(const Ops__V1__TextScore *s, size_t labels)
+{
+    for (size_t k = 0; k < s->n_probabilities; k++)
+        if (!isfinite(s->probabilities[k])) /* JSON has no others */
+            return false;
+    return s->n_probabilities == labels;
 }
 
 static bool fits(const ops_score_ask *a, const Ops__V1__ScoreEnd *end)
@@ -82,7 +85,7 @@ static bool fits(const ops_score_ask *a, const Ops__V1__ScoreEnd *end)
         (end->n_scores > 0 && end->n_spans > 0))
         return false;
     for (size_t i = 0; i < end->n_scores; i++)
-        if (end->scores[i]->n_probabilities != end->n_labels)
+        if (!score_fits(end->scores[i], end->n_labels))
             return false;
     for (size_t i = 0; i < end->n_spans; i++)
         if (!span_fits(a, end, i))
@@ -100,7 +103,7 @@ static void put_score(const Ops__V1__ScoreEnd *end, size_t i, ops_strbuf *out)
     ops_strbuf_json(out, ops_slice_str(end->labels[best]));
     ops_strbuf_str(out, ",\"probs\":[");
     for (size_t k = 0; k < s->n_probabilities; k++)
-        ops_strbuf_printf(out, "%s%.9g", k > 0 ? "," : "", number(s->probabilities[k]));
+        ops_strbuf_printf(out, "%s%.9g", k > 0 ? "," : "", (double)s->probabilities[k]);
     ops_strbuf_printf(out, "],\"num_classes\":%zu}", end->n_labels);
 }
 
@@ -127,7 +130,7 @@ static void put_spans(ops_slice text, const Ops__V1__ScoreEnd *end, size_t i, si
         ops_strbuf_json(out, ops_slice_str(s->label));
         ops_strbuf_printf(out, ",\"start\":%zu,\"end\":%zu,\"text\":", start, count);
         ops_strbuf_json(out, ops_slice_sub(text, s->begin, s->end - s->begin));
-        ops_strbuf_printf(out, ",\"score\":%.9g}", number(s->probability));
+        ops_strbuf_printf(out, ",\"score\":%.9g}", (double)s->probability);
     }
     ops_strbuf_printf(out, "],\"num_classes\":%zu}", end->n_labels);
 }

@@ -154,7 +154,7 @@ static const char *written(ops_strbuf *b)
 static void documents_come_best_first(void **state)
 {
     (void)state;
-    float v[] = {0.25f, 0.75f, NAN, 0.75f};
+    float v[] = {0.25f, 0.75f, 0.125f, 0.75f};
     made m;
     ops_strbuf b;
     ops_score_ask *a =
@@ -175,6 +175,9 @@ static void documents_come_best_first(void **state)
     make(&m, v, 2, 2);
     m.end.n_scores = 4;
     m.scores[2] = m.scores[3] = m.scores[0];
+    assert_false(ops_score_answer_rerank(a, &m.end, OPS_SLICE("m"), &b));
+    make(&m, v, 4, 1);
+    v[2] = NAN; /* no place in an order, and no number of JSON */
     assert_false(ops_score_answer_rerank(a, &m.end, OPS_SLICE("m"), &b));
     assert_int_equal(b.n, 0);
     ops_score_ask_free(a);
@@ -206,6 +209,11 @@ static void labels_have_their_form(void **state)
                            "{\"label\":\"DB\",\"start\":0,\"end\":1,\"text\":\"\xc3\xa4\",\"score\":0.5},"
                            "{\"label\":\"DB\",\"start\":2,\"end\":5,\"text\":\"db\xc3\xa4\",\"score\":0.5}"
                            "],\"num_classes\":2},{\"index\":1,\"spans\":[],\"num_classes\":2}"));
+    m.span[1].probability = NAN;
+    assert_false(ops_score_answer_classify(a, &m.end, OPS_SLICE("m"), &b));
+    v[3] = INFINITY;
+    make(&m, v, 2, 2);
+    assert_false(ops_score_answer_classify(a, &m.end, OPS_SLICE("m"), &b));
     ops_score_ask_free(a);
 }
 
