@@ -99,7 +99,7 @@ static ops_kern_status append_run(ops_kern_dev *d, const ops_kern_shape *s, void
     append_job j = {ops_decoder_level_of(d, s),
                     {s->m, c->kv_heads, c->width, c->table, c->block, c->half, args[0], args[1], args[2],
                      args[3], args[4]}};
-    ops_decoder_each(d, append_part, &j, kv_bytes(s) / 4);
+    ops_decoder_each(d, append_part, &j, kv_bytes(s) * 2);
     return OPS_KERN_OK;
 }
 

@@ -94,6 +94,17 @@ INLINE v16 v16_count(void)
 {
     return _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 }
+/* Eight floats, each twice */
+INLINE v16 v16_twice(const float *p)
+{
+    return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7),
+                                 _mm512_castps256_ps512(_mm256_loadu_ps(p)));
+}
+/* Neighbours change places */
+INLINE v16 v16_swap(v16 a)
+{
+    return _mm512_permute_ps(a, 0xb1);
+}
 #elif defined(__AVX2__)
 #include <immintrin.h>
 typedef struct v16 {
@@ -181,6 +192,16 @@ INLINE v16 v16_count(void)
 {
     return (v16){_mm256_setr_ps(0, 1, 2, 3, 4, 5, 6, 7), _mm256_setr_ps(8, 9, 10, 11, 12, 13, 14, 15)};
 }
+INLINE v16 v16_twice(const float *p)
+{
+    const __m256 v = _mm256_loadu_ps(p);
+    return (v16){_mm256_permutevar8x32_ps(v, _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3)),
+                 _mm256_permutevar8x32_ps(v, _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7))};
+}
+INLINE v16 v16_swap(v16 x)
+{
+    return (v16){_mm256_permute_ps(x.a, 0xb1), _mm256_permute_ps(x.b, 0xb1)};
+}
 #else
 typedef struct v16 {
     float x[LANES];
@@ -267,7 +288,22 @@ INLINE v16 v16_count(void)
 {
     V16_EACH((float)i);
 }
+INLINE v16 v16_twice(const float *p)
+{
+    V16_EACH(p[i / 2]);
+}
+INLINE v16 v16_swap(v16 a)
+{
+    V16_EACH(a.x[i ^ 1]);
+}
 #endif
+
+/* -1, 1, -1, 1, ... */
+INLINE v16 v16_signs(void)
+{
+    static const float signs[LANES] = {-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1};
+    return v16_load(signs);
+}
 
 INLINE float v16_sum(v16 v)
 {

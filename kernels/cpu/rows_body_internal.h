@@ -27,15 +27,48 @@ static void rmsnorm(const ops_decoder_rows *j, int part, int parts)
     }
 }
 
-/* Pairs are elements i and i + rotary / 2, or neighbours; x and y may be the same. */
+/* Pairs of elements i and i + pairs; x and y may be the same. Products and sums are rounded one by one in both forms. */
+INLINE void rope_halves(const float *turn, const float *x, float *y, int pairs)
+{
+    for (int p = 0; p < pairs; p += LANES) {
+        const int n = pairs - p < LANES ? pairs - p : LANES;
+        const float *at[] = {x + p, x + pairs + p, turn + p, turn + pairs + p};
+        v16 v[4];
+        UNROLL for (int i = 0; i < 4; i++) v[i] = n == LANES ? v16_load(at[i]) : v16_load_n(at[i], n);
+        const v16 a = v16_sub(v16_mul(v[0], v[2]), v16_mul(v[1], v[3]));
+        const v16 b = v16_add(v16_mul(v[0], v[3]), v16_mul(v[1], v[2]));
+        if (n == LANES) {
+            v16_store(y + p, a);
+            v16_store(y + pairs + p, b);
+        } else {
+            v16_store_n(y + p, a, n);
+            v16_store_n(y + pairs + p, b, n);
+        }
+    }
+}
+
+/* Pairs of neighbours. */
+INLINE void rope_neighbours(const float *turn, const float *x, float *y, int pairs)
+{
+    const v16 signs = v16_signs();
+    int p = 0;
+    for (; p + LANES / 2 <= pairs; p += LANES / 2) {
+        const v16 v = v16_load(x + (size_t)2 * p), sine = v16_mul(v16_twice(turn + pairs + p), signs);
+        v16_store(y + (size_t)2 * p, v16_add(v16_mul(v, v16_twice(turn + p)), v16_mul(v16_swap(v), sine)));
+    }
+    for (; p < pairs; p++) {
+        const float a = x[2 * p], b = x[2 * p + 1];
+        y[2 * p] = a * turn[p] - b * turn[pairs + p];
+        y[2 * p + 1] = a * turn[pairs + p] + b * turn[p];
+    }
+}
+
 static void rope_head(const ops_decoder_rows *j, const float *turn, const float *x, float *y, int width)
 {
-    int pairs = j->rotary / 2, first = j->half_split ? 1 : 2, second = j->half_split ? pairs : 1;
-    for (int p = 0; p < pairs; p++) {
-        float a = x[first * p], b = x[first * p + second];
-        y[first * p] = a * turn[p] - b * turn[pairs + p];
-        y[first * p + second] = a * turn[pairs + p] + b * turn[p];
-    }
+    if (j->half_split)
+        rope_halves(turn, x, y, j->rotary / 2);
+    else
+        rope_neighbours(turn, x, y, j->rotary / 2);
     if (y != x)
         memcpy(y + j->rotary, x + j->rotary, (size_t)(width - j->rotary) * sizeof *y);
 }
