@@ -1,6 +1,6 @@
 /* Attention in tiles with the softmax taken online (docs/attention.md), over 16 lanes; included by each level's file.
  *
- * A tile is up to four rows (a query token and head) of one sequence and one key head. Keys pass in spans of 64, aligned
+ * A tile is up to TILE rows (a query token and head) of one sequence and one key head. Keys pass in spans of 64, aligned
  * to positions, 16 to a register; what a row does with a span is fixed by its own position alone, so it does not matter
  * with which others it shares a tile: keys out of its range have weight 0 and change nothing. */
 #ifndef OPS_KERNELS_CPU_ATTEND_BODY_INTERNAL_H
@@ -9,15 +9,22 @@
 #include "kernels/cpu/decoder_internal.h"
 #include "kernels/cpu/lanes_internal.h"
 
-enum { TILE = 4, SPAN = 64, PAGES = SPAN / LANES };
+/* So many rows and vectors that the sums, and what is multiplied, stay in the registers. */
+#ifdef __AVX512F__
+enum { TILE = 8, SUMS = 16 };
+#else
+enum { TILE = 4, SUMS = 8 };
+#endif
+/* APART: floats from row to row, such that not all rows lie in the same few sets of the first cache */
+enum { SPAN = 64, PAGES = SPAN / LANES, APART = OPS_DECODER_WIDTH_MAX + LANES };
 
 typedef struct attend_tile {
     const ops_decoder_keys *keys;
     int rows, width;
     int from[TILE], to[TILE]; /* keys [from, to] */
     float *y[TILE];
-    float q[TILE][OPS_DECODER_WIDTH_MAX]; /* scaled */
-    float acc[TILE][OPS_DECODER_WIDTH_MAX];
+    float q[TILE][APART]; /* scaled */
+    float acc[TILE][APART];
     float top[TILE], weight[TILE][SPAN], decay[TILE];
     v16 sum[TILE];
     /* of the span */
@@ -59,7 +66,7 @@ static void find_pages(attend_tile *t, int last)
 /* Scores of `pages` pages from `page` on for all rows, into weight. */
 INLINE void scores(attend_tile *t, int half, int rows, int pages, int page)
 {
-    v16 s[TILE][PAGES];
+    v16 s[TILE][SUMS];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int i = 0; i < pages; i++) s[r][i] = v16_set(0);
     size_t step = t->keys->k_step;
     for (int c = 0; c < t->width; c++)
@@ -72,43 +79,63 @@ INLINE void scores(attend_tile *t, int half, int rows, int pages, int page)
         v16_store(t->weight[r] + (size_t)(page + i) * LANES, s[r][i]);
 }
 
-/* Scores of row r become weights relative to the greatest score so far; what was gathered before decays to it. */
-INLINE void soften(attend_tile *t, int r)
+/* The scores of row r that are out of its range become minus infinity. Returns the greatest so far. */
+INLINE float limit(attend_tile *t, int r)
 {
     float *w = t->weight[r];
-    int last = t->first + t->pages * LANES - 1;
-    if (t->to[r] < t->first || t->from[r] > last) {
-        memset(w, 0, (size_t)t->pages * LANES * sizeof *w);
-        t->decay[r] = 1;
-        return;
-    }
-    v16 low = v16_set(-INFINITY), top = low, s[PAGES];
-    v16 from = v16_set((float)(t->from[r] - t->first)), to = v16_set((float)(t->to[r] - t->first));
+    const int last = t->first + t->pages * LANES - 1, whole = t->from[r] <= t->first && t->to[r] >= last;
+    const v16 from = v16_set((float)(t->from[r] - t->first)), to = v16_set((float)(t->to[r] - t->first));
+    const v16 low = v16_set(-INFINITY);
+    v16 top = low;
     for (int i = 0; i < t->pages; i++) {
-        v16 at = v16_add(v16_count(), v16_set((float)(i * LANES)));
-        s[i] = v16_load(w + (size_t)i * LANES);
-        s[i] = v16_less(at, from, low, v16_less(to, at, low, s[i]));
-        top = v16_max(s[i], top);
+        v16 s = v16_load(w + (size_t)i * LANES);
+        if (!whole) {
+            v16 at = v16_add(v16_count(), v16_set((float)(i * LANES)));
+            s = v16_less(at, from, low, v16_less(to, at, low, s));
+            v16_store(w + (size_t)i * LANES, s);
+        }
+        top = v16_max(s, top);
     }
-    float most = v16_top(top);
-    most = most > t->top[r] ? most : t->top[r];
-    float gone[LANES]; /* at first e^(-infinity), 0 */
-    v16_store(gone, v16_exp(v16_set(t->top[r] - most)));
-    t->decay[r] = gone[0];
-    t->top[r] = most;
-    v16 sum = v16_mul(t->sum[r], v16_set(t->decay[r]));
-    for (int i = 0; i < t->pages; i++) {
-        s[i] = v16_exp(v16_sub(s[i], v16_set(most)));
-        sum = v16_add(sum, s[i]);
-        v16_store(w + (size_t)i * LANES, s[i]);
+    const float most = v16_top(top);
+    return most > t->top[r] ? most : t->top[r];
+}
+
+/* Scores become weights relative to the greatest of their row so far; what was gathered before decays to it. */
+INLINE void soften(attend_tile *t, int rows)
+{
+    const int last = t->first + t->pages * LANES - 1;
+    float decay[LANES] = {0}; /* at first e^(-infinity), 0 */
+    int seen[TILE];
+    for (int r = 0; r < rows; r++) {
+        seen[r] = t->to[r] >= t->first && t->from[r] <= last;
+        if (!seen[r])
+            continue;
+        const float most = limit(t, r);
+        decay[r] = t->top[r] - most;
+        t->top[r] = most;
     }
-    t->sum[r] = sum;
+    v16_store(decay, v16_exp(v16_load(decay)));
+    for (int r = 0; r < rows; r++) {
+        float *w = t->weight[r];
+        t->decay[r] = decay[r];
+        if (!seen[r]) {
+            memset(w, 0, (size_t)t->pages * LANES * sizeof *w);
+            continue;
+        }
+        v16 sum = v16_mul(t->sum[r], v16_set(decay[r]));
+        for (int i = 0; i < t->pages; i++) {
+            const v16 s = v16_exp(v16_sub(v16_load(w + (size_t)i * LANES), v16_set(t->top[r])));
+            sum = v16_add(sum, s);
+            v16_store(w + (size_t)i * LANES, s);
+        }
+        t->sum[r] = sum;
+    }
 }
 
 /* 16 * `columns` elements of the values from c on, `n` of the last sixteen, weighted and added to what was gathered. */
 INLINE void gather(attend_tile *t, int half, int rows, int columns, int n, int c, int from, int to)
 {
-    v16 a[TILE][2];
+    v16 a[TILE][SUMS];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int i = 0; i < columns; i++) a[r][i] =
         v16_mul(v16_load(t->acc[r] + c + (size_t)i * LANES), v16_set(t->decay[r]));
     size_t step = t->keys->v_step;
@@ -129,16 +156,17 @@ INLINE void span(attend_tile *t, int half, int rows, int first, int last)
 {
     t->first = first / LANES * LANES;
     find_pages(t, last);
-    if (t->pages == PAGES)
-        scores(t, half, rows, PAGES, 0);
-    else
-        for (int i = 0; i < t->pages; i++)
-            scores(t, half, rows, 1, i);
-    for (int r = 0; r < rows; r++)
-        soften(t, r);
+    enum { AT_ONCE = SUMS / 4 };
+    const int wide = rows > 4 ? AT_ONCE / 2 : AT_ONCE;
+    int page = 0;
+    for (; page + wide <= t->pages; page += wide)
+        scores(t, half, rows, wide, page);
+    for (; page < t->pages; page++)
+        scores(t, half, rows, 1, page);
+    soften(t, rows);
     int c = 0, from = first - t->first, to = last - t->first;
-    for (; c + 2 * LANES <= t->width; c += 2 * LANES)
-        gather(t, half, rows, 2, LANES, c, from, to);
+    for (; c + wide * LANES <= t->width; c += wide * LANES)
+        gather(t, half, rows, wide, LANES, c, from, to);
     for (; c + LANES <= t->width; c += LANES)
         gather(t, half, rows, 1, LANES, c, from, to);
     if (c < t->width)
@@ -178,17 +206,26 @@ static void tile_do(attend_tile *t)
     case 3:
         half ? tile_of(t, 1, 3) : tile_of(t, 0, 3);
         return;
-    default:
+    case 4:
         half ? tile_of(t, 1, 4) : tile_of(t, 0, 4);
+        return;
+    default:
+        half ? tile_of(t, 1, TILE) : tile_of(t, 0, TILE);
         return;
     }
 }
 
-/* Of the rows (token, head of the group) of one key head, those from `at` on that fill a tile. */
+/* How many of so many rows make a tile. */
+INLINE int tile_rows(int left)
+{
+    return left >= TILE ? TILE : left > 4 ? 4 : left;
+}
+
+/* The rows (token, head of the group) of one key head from `at` on that make a tile. */
 static void tile_fill(attend_tile *t, const ops_decoder_attend *a, int row, int pos, int kv, int at, int end)
 {
     int group = a->heads / a->kv_heads;
-    t->rows = end - at < TILE ? end - at : TILE;
+    t->rows = tile_rows(end - at);
     t->width = a->width;
     for (int r = 0; r < t->rows; r++) {
         int token = (at + r) / group, head = kv * group + (at + r) % group;
@@ -211,7 +248,7 @@ static void attend(const ops_decoder_attend *a, int part, int parts)
         for (int kv = 0; kv < a->kv_heads; kv++) {
             ops_decoder_keys keys = ops_decoder_keys_of(a, seq, kv);
             t.keys = &keys;
-            for (int at = 0; at < len * group; at += TILE, unit++) {
+            for (int at = 0; at < len * group; at += tile_rows(len * group - at), unit++) {
                 if (unit % parts != part)
                     continue;
                 tile_fill(&t, a, row, pos, kv, at, len * group);

@@ -105,6 +105,14 @@ INLINE v16 v16_swap(v16 a)
 {
     return _mm512_permute_ps(a, 0xb1);
 }
+INLINE __m256 v16_low(v16 a)
+{
+    return _mm512_castps512_ps256(a);
+}
+INLINE __m256 v16_high(v16 a)
+{
+    return _mm512_extractf32x8_ps(a, 1);
+}
 #elif defined(__AVX2__)
 #include <immintrin.h>
 typedef struct v16 {
@@ -201,6 +209,14 @@ INLINE v16 v16_twice(const float *p)
 INLINE v16 v16_swap(v16 x)
 {
     return (v16){_mm256_permute_ps(x.a, 0xb1), _mm256_permute_ps(x.b, 0xb1)};
+}
+INLINE __m256 v16_low(v16 x)
+{
+    return x.a;
+}
+INLINE __m256 v16_high(v16 x)
+{
+    return x.b;
 }
 #else
 typedef struct v16 {
@@ -305,25 +321,32 @@ INLINE v16 v16_signs(void)
     return v16_load(signs);
 }
 
-INLINE float v16_sum(v16 v)
-{
-    float x[LANES];
-    v16_store(x, v);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            x[i] += x[i + half];
-    return x[0];
-}
-
-INLINE float v16_top(v16 v)
-{
-    float x[LANES];
-    v16_store(x, v);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            x[i] = x[i] > x[i + half] ? x[i] : x[i + half];
-    return x[0];
-}
+/* The upper half of the lanes onto the lower, and again, until one is left. */
+#ifdef __AVX2__
+#define V16_FOLD(name, op8, op4)                                                                             \
+    INLINE float name(v16 v)                                                                                 \
+    {                                                                                                        \
+        const __m256 e = op8(v16_low(v), v16_high(v));                                                       \
+        __m128 q = op4(_mm256_castps256_ps128(e), _mm256_extractf128_ps(e, 1));                              \
+        q = op4(q, _mm_movehl_ps(q, q));                                                                     \
+        return _mm_cvtss_f32(op4(q, _mm_movehdup_ps(q)));                                                    \
+    }
+V16_FOLD(v16_sum, _mm256_add_ps, _mm_add_ps)
+V16_FOLD(v16_top, _mm256_max_ps, _mm_max_ps)
+#undef V16_FOLD
+#else
+#define V16_FOLD(name, value)                                                                                \
+    INLINE float name(v16 v)                                                                                 \
+    {                                                                                                        \
+        for (int half = LANES / 2; half > 0; half /= 2)                                                      \
+            for (int i = 0; i < half; i++)                                                                   \
+                v.x[i] = value;                                                                              \
+        return v.x[0];                                                                                       \
+    }
+V16_FOLD(v16_sum, v.x[i] + v.x[i + half])
+V16_FOLD(v16_top, v.x[i] > v.x[i + half] ? v.x[i] : v.x[i + half])
+#undef V16_FOLD
+#endif
 
 /* e^x. With n = round(x / ln 2) and r = x - n ln 2 (in two parts, |r| <= ln 2 / 2), e^x = 2^n e^r, and the Taylor series
  * of e^r up to r^7 / 7! leaves less than 6e-9. Below -87 it is 0, above 88 infinite; a NaN stays one. */
