@@ -123,14 +123,15 @@ static void turn_part(const void *job, int part, int parts)
     j->level->turn_keys(&j->a, part, parts);
 }
 
-/* Two multiplications for each element of each key a row sees, sixteen at a time; packed rows see half of m or so. */
+/* Two multiplications for each element of each key a row sees, sixteen at a time, and what turns scores to weights, which
+ * for few rows is twice as much again; packed rows see half of m or so. */
 static size_t attend_cost(const ops_kern_shape *s, const int32_t *rows)
 {
     size_t keys = rows ? 0 : (size_t)s->m * s->m / (size_t)s->seqs / 2;
     for (int i = 0; rows && i < s->m; i++)
         keys += s->decoder.window > 0 && rows[2 * i + 1] >= s->decoder.window ? (size_t)s->decoder.window
                                                                               : (size_t)rows[2 * i + 1] + 1;
-    return keys * (size_t)s->n / 8;
+    return keys * (size_t)s->n / 8 * 3;
 }
 
 static attend_job job_of(const ops_kern_dev *d, const ops_kern_shape *s, void *const *args)
