@@ -9,12 +9,14 @@
 #include "kernels/cpu/decoder_internal.h"
 #include "kernels/cpu/lanes_internal.h"
 
-/* So many rows and vectors that the sums, and what is multiplied, stay in the registers. */
+/* So many sums, of a tile's rows and some vectors side by side, that they and what is multiplied stay in the registers: FEW
+ * rows or fewer go with COLUMNS vectors, TILE rows with what SUMS leaves them. */
 #ifdef __AVX512F__
-enum { TILE = 8, SUMS = 16 };
+enum { FEW = 4, TILE = 8, SUMS = 16 };
 #else
-enum { TILE = 4, SUMS = 8 };
+enum { FEW = 4, TILE = FEW, SUMS = 8 };
 #endif
+enum { COLUMNS = SUMS / FEW };
 /* APART: floats from row to row, such that not all rows lie in the same few sets of the first cache */
 enum { SPAN = 64, PAGES = SPAN / LANES, APART = OPS_DECODER_WIDTH_MAX + LANES };
 
@@ -66,7 +68,7 @@ static void find_pages(attend_tile *t, int last)
 /* Scores of `pages` pages from `page` on for all rows, into weight. */
 INLINE void scores(attend_tile *t, int half, int rows, int pages, int page)
 {
-    v16 s[TILE][SUMS];
+    v16 s[TILE][COLUMNS];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int i = 0; i < pages; i++) s[r][i] = v16_set(0);
     size_t step = t->keys->k_step;
     for (int c = 0; c < t->width; c++)
@@ -135,7 +137,7 @@ INLINE void soften(attend_tile *t, int rows)
 /* 16 * `columns` elements of the values from c on, `n` of the last sixteen, weighted and added to what was gathered. */
 INLINE void gather(attend_tile *t, int half, int rows, int columns, int n, int c, int from, int to)
 {
-    v16 a[TILE][SUMS];
+    v16 a[TILE][COLUMNS];
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int i = 0; i < columns; i++) a[r][i] =
         v16_mul(v16_load(t->acc[r] + c + (size_t)i * LANES), v16_set(t->decay[r]));
     size_t step = t->keys->v_step;
@@ -156,8 +158,7 @@ INLINE void span(attend_tile *t, int half, int rows, int first, int last)
 {
     t->first = first / LANES * LANES;
     find_pages(t, last);
-    enum { AT_ONCE = SUMS / 4 };
-    const int wide = rows > 4 ? AT_ONCE / 2 : AT_ONCE;
+    const int wide = rows > FEW ? SUMS / TILE : COLUMNS;
     int page = 0;
     for (; page + wide <= t->pages; page += wide)
         scores(t, half, rows, wide, page);
@@ -206,11 +207,11 @@ static void tile_do(attend_tile *t)
     case 3:
         half ? tile_of(t, 1, 3) : tile_of(t, 0, 3);
         return;
-    case 4:
-        half ? tile_of(t, 1, 4) : tile_of(t, 0, 4);
-        return;
     default:
-        half ? tile_of(t, 1, TILE) : tile_of(t, 0, TILE);
+        if (FEW < TILE && t->rows == FEW)
+            half ? tile_of(t, 1, FEW) : tile_of(t, 0, FEW);
+        else
+            half ? tile_of(t, 1, TILE) : tile_of(t, 0, TILE);
         return;
     }
 }
@@ -218,7 +219,7 @@ static void tile_do(attend_tile *t)
 /* How many of so many rows make a tile. */
 INLINE int tile_rows(int left)
 {
-    return left >= TILE ? TILE : left > 4 ? 4 : left;
+    return left >= TILE ? TILE : left > FEW ? FEW : left;
 }
 
 /* The rows (token, head of the group) of one key head from `at` on that make a tile. */
