@@ -4,7 +4,7 @@
 
 #include "kernels/cpu/decoder_ops.h"
 
-enum { FEW_ROWS = 8, PART_BYTES = 1024 * 1024, PARTS_MAX = 1024 };
+enum { FEW_ROWS = 8, PART_BYTES = 128 * 1024, PARTS_MAX = 1024 };
 
 /* Maps of the same rows of x; their activations are brought to 8 bits once for each type. */
 typedef struct product {

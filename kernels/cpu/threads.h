@@ -12,8 +12,9 @@ int ops_cpu_threads_count(const ops_cpu_threads *t);
 int ops_cpu_threads_default(void); /* processors this process may use, at most OPS_KERN_THREADS_MAX */
 
 /* fn for every task in [0, tasks), each once, on any thread in any order; `thread` in [0, count) tells whose memory may
- * be used. Returns when all are done. `cost` of a task in vector operations, roughly: what is done sooner than a second
- * thread wakes is done by the caller alone. */
+ * be used. Neighbours are done by one thread in a row, but for what it leaves to others at the end. Returns when all are
+ * done. `cost` of a task in vector operations, roughly: what is done sooner than a second thread wakes is done by the
+ * caller alone. */
 typedef void ops_cpu_task_fn(void *ctx, size_t task, int thread);
 void ops_cpu_each(ops_cpu_threads *t, size_t tasks, size_t cost, ops_cpu_task_fn *fn, void *ctx);
 
