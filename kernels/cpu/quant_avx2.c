@@ -191,8 +191,10 @@ INLINE void tile(quant_plane plane, quant_scale kind, int rows, const ops_quant_
     __m256 acc[2][TALL];
     UNROLL for (int r = 0; r < rows; r++) acc[0][r] = acc[1][r] = _mm256_setzero_ps();
     if (kind == SCALE_DM) {
-        for (int g = 0; g < groups; g++, cell += QUANT_TILE, at += plane_bytes + 64)
+        for (int g = 0; g < groups; g++, cell += QUANT_TILE, at += plane_bytes + 64) {
+            quant_ask(at, plane_bytes + 64);
             group(plane, kind, rows, at, at + plane_bytes, NULL, cell, acc);
+        }
         groups = 0;
     }
     for (int g = 0; g < groups; g += 2, cell += 2 * QUANT_TILE, at += quant_pair_bytes(plane)) {
@@ -201,6 +203,7 @@ INLINE void tile(quant_plane plane, quant_scale kind, int rows, const ops_quant_
             at += 64;
         }
         const uint8_t *scales = at + 2 * plane_bytes;
+        quant_ask(at, quant_pair_bytes(plane));
         group(plane, kind, rows, at, scales, super, cell, acc);
         if (kind != SCALE_D || g + 1 < groups)
             group(plane, kind, rows, at + plane_bytes, scales + 32, super, cell + QUANT_TILE, acc);

@@ -8,10 +8,7 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
-/* Bytes of weights asked for into the second cache before they are needed: blocks of one row, and those of whole
- * bytes, which are soon worked through; of eight and more, which take so long over a panel that the processor, left alone,
- * stops fetching ahead (for two or four it does best alone); floats. */
-enum { AHEAD = 1024, AHEAD_BYTES = 2048, AHEAD_MANY = 8192, AHEAD_FLOATS = 1024, ROWS_AT_ONCE = 4 };
+enum { AHEAD_FLOATS = 1024, ROWS_AT_ONCE = 4 };
 
 /* Vector v of the 32 elements at p; x holds the nibble vectors and h the planes of extra bits. */
 INLINE __m512i quant_vector(quant_plane plane, const uint8_t *p, const __m512i x[4], const __m512i h[2],
@@ -125,14 +122,6 @@ INLINE void put(const ops_quant_job *j, int row, int p, int rows, const __m512 *
         _mm512_mask_storeu_ps(j->y + (size_t)(row + r) * j->n + p * OPS_QUANT_COLS, keep, acc[r]);
 }
 
-INLINE void ask(quant_plane plane, int rows, const uint8_t *at, size_t bytes)
-{
-    const int ahead = rows > 1 ? AHEAD_MANY : plane == PLANE_8 ? AHEAD_BYTES : AHEAD;
-    if (rows == 1 || rows >= 8)
-        UNROLL for (size_t i = 0; i < bytes; i += 64)
-            _mm_prefetch((const void *)(at + ahead + i), _MM_HINT_T1);
-}
-
 /* Rows [row, row + rows) of panel p; row is a multiple of what makes the rows lie in one tile. Groups come in pairs also in
  * the code, so that every load goes on by the same step: only then does the processor fetch ahead of all of them. */
 INLINE void tile(quant_plane plane, quant_scale kind, int rows, const ops_quant_job *j, int row, int p)
@@ -147,7 +136,7 @@ INLINE void tile(quant_plane plane, quant_scale kind, int rows, const ops_quant_
     UNROLL for (int i = 0; i < rows; i++) acc[i] = _mm512_setzero_ps();
     if (kind == SCALE_DM) {
         for (int g = 0; g < groups; g++, cell += QUANT_TILE, at += plane_bytes + 64) {
-            ask(plane, rows, at, plane_bytes + 64);
+            quant_ask(at, plane_bytes + 64);
             group(plane, kind, rows, at, at + plane_bytes, NULL, cell, acc);
         }
         groups = 0;
@@ -158,7 +147,7 @@ INLINE void tile(quant_plane plane, quant_scale kind, int rows, const ops_quant_
             at += 64;
         }
         const uint8_t *scales = at + 2 * plane_bytes;
-        ask(plane, rows, at, quant_pair_bytes(plane));
+        quant_ask(at, quant_pair_bytes(plane));
         group(plane, kind, rows, at, scales, super, cell, acc);
         if (kind != SCALE_D || g + 1 < groups)
             group(plane, kind, rows, at + plane_bytes, scales + 32, super, cell + QUANT_TILE, acc);
