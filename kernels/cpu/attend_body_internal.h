@@ -264,7 +264,7 @@ INLINE void append_some(int half, const float *x, int n, char *to, size_t step)
 {
     float f[LANES];
     uint16_t h[LANES];
-    const v16 v = n == LANES ? v16_load(x) : v16_load_n(x, n);
+    const v16 v = v16_load_upto(x, n);
     if (half)
         v16_store_halves(h, v);
     else

@@ -314,6 +314,19 @@ INLINE v16 v16_swap(v16 a)
 }
 #endif
 
+/* The first n elements at p, or all sixteen where there are more; zeros in the other lanes. */
+INLINE v16 v16_load_upto(const float *p, int n)
+{
+    return n >= LANES ? v16_load(p) : v16_load_n(p, n);
+}
+INLINE void v16_store_upto(float *p, v16 x, int n)
+{
+    if (n >= LANES)
+        v16_store(p, x);
+    else
+        v16_store_n(p, x, n);
+}
+
 /* -1, 1, -1, 1, ... */
 INLINE v16 v16_signs(void)
 {

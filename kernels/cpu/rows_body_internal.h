@@ -12,18 +12,15 @@ static void rmsnorm(const ops_decoder_rows *j, int part, int parts)
         const float *x = j->a + (size_t)i * j->n;
         float *y = j->y + (size_t)i * j->n;
         v16 squares = v16_set(0), shift = v16_set(j->shift);
-        int c = 0, whole = j->n / LANES * LANES, n = j->n - whole;
-        for (; c < whole; c += LANES)
-            squares = v16_fma(v16_load(x + c), v16_load(x + c), squares);
-        if (n)
-            squares = v16_fma(v16_load_n(x + c, n), v16_load_n(x + c, n), squares);
+        for (int c = 0; c < j->n; c += LANES) {
+            const v16 v = v16_load_upto(x + c, j->n - c);
+            squares = v16_fma(v, v, squares);
+        }
         v16 scale = v16_set(1 / sqrtf(v16_sum(squares) / (float)j->n + j->eps));
-        for (c = 0; c < whole; c += LANES)
-            v16_store(y + c, v16_mul(v16_mul(v16_load(x + c), scale), v16_add(v16_load(j->b + c), shift)));
-        if (n)
-            v16_store_n(
-                y + c, v16_mul(v16_mul(v16_load_n(x + c, n), scale), v16_add(v16_load_n(j->b + c, n), shift)),
-                n);
+        for (int c = 0, n; (n = j->n - c) > 0; c += LANES) {
+            const v16 gain = v16_add(v16_load_upto(j->b + c, n), shift);
+            v16_store_upto(y + c, v16_mul(v16_mul(v16_load_upto(x + c, n), scale), gain), n);
+        }
     }
 }
 
@@ -31,19 +28,14 @@ static void rmsnorm(const ops_decoder_rows *j, int part, int parts)
 INLINE void rope_halves(const float *turn, const float *x, float *y, int pairs)
 {
     for (int p = 0; p < pairs; p += LANES) {
-        const int n = pairs - p < LANES ? pairs - p : LANES;
+        const int n = pairs - p;
         const float *at[] = {x + p, x + pairs + p, turn + p, turn + pairs + p};
         v16 v[4];
-        UNROLL for (int i = 0; i < 4; i++) v[i] = n == LANES ? v16_load(at[i]) : v16_load_n(at[i], n);
+        UNROLL for (int i = 0; i < 4; i++) v[i] = v16_load_upto(at[i], n);
         const v16 a = v16_sub(v16_mul(v[0], v[2]), v16_mul(v[1], v[3]));
         const v16 b = v16_add(v16_mul(v[0], v[3]), v16_mul(v[1], v[2]));
-        if (n == LANES) {
-            v16_store(y + p, a);
-            v16_store(y + pairs + p, b);
-        } else {
-            v16_store_n(y + p, a, n);
-            v16_store_n(y + pairs + p, b, n);
-        }
+        v16_store_upto(y + p, a, n);
+        v16_store_upto(y + pairs + p, b, n);
     }
 }
 
@@ -100,13 +92,10 @@ static void gate(const ops_decoder_rows *j, int part, int parts)
     size_t to = (size_t)decoder_from(j->m, part + 1, parts) * j->n;
     for (size_t at = from; at < to; at += LANES) {
         int n = to - at < LANES ? (int)(to - at) : LANES;
-        v16 y = act(n == LANES ? v16_load(j->a + at) : v16_load_n(j->a + at, n), j->gelu);
+        v16 y = act(v16_load_upto(j->a + at, n), j->gelu);
         if (j->b)
-            y = v16_mul(y, n == LANES ? v16_load(j->b + at) : v16_load_n(j->b + at, n));
-        if (n == LANES)
-            v16_store(j->y + at, y);
-        else
-            v16_store_n(j->y + at, y, n);
+            y = v16_mul(y, v16_load_upto(j->b + at, n));
+        v16_store_upto(j->y + at, y, n);
     }
 }
 
@@ -173,7 +162,7 @@ static ops_decoder_pair all_of(const float *x, int n, float most)
 {
     v16 sum = v16_set(0), count = sum, low = v16_set(-INFINITY), one = v16_set(1);
     for (int at = 0; at < n; at += LANES) {
-        v16 v = n - at >= LANES ? v16_load(x + at) : v16_load_n(x + at, n - at);
+        v16 v = v16_load_upto(x + at, n - at);
         if (n - at < LANES)
             v = v16_less(v16_count(), v16_set((float)(n - at)), v, low);
         count = v16_add(count, v16_less(low, v, one, v16_set(0)));
