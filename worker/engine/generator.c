@@ -99,9 +99,11 @@ static ops_status take_memory(ops_generator *g, const ops_generator_conf *conf, 
         g->window_table = ops_calloc(tables, sizeof *g->window_table);
     g->out = ops_calloc(outputs, sizeof *g->out);
     g->logits = ops_calloc(outputs, g->info.vocab * sizeof *g->logits);
+    g->greatest = ops_calloc(outputs, (OPS_GREATEST_MAX + 1) * sizeof *g->greatest);
     g->mask = ops_calloc(outputs, g->mask_words * sizeof *g->mask);
     if (g->turns == NULL || g->ids == NULL || g->rows == NULL || g->table == NULL || g->out == NULL ||
-        g->logits == NULL || g->mask == NULL || (l->window_blocks > 0 && g->window_table == NULL))
+        g->logits == NULL || g->greatest == NULL || g->mask == NULL ||
+        (l->window_blocks > 0 && g->window_table == NULL))
         return ops_fail(reterr, OPS_ENOMEM, "steps of %zu tokens", tokens);
     ops_tokens_init(&g->jump, JUMP_TOKENS_MAX);
     ops_status st = take_blocks(g, conf, reterr);
@@ -147,6 +149,7 @@ static void free_generator(ops_generator *g)
     ops_free(g->window_table);
     ops_free(g->out);
     ops_free(g->logits);
+    ops_free(g->greatest);
     ops_free(g->mask);
     pthread_mutex_destroy(&g->lock);
     ops_free(g);

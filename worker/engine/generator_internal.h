@@ -65,7 +65,9 @@ struct ops_generator {
     generation_list under_way;
     ops_turn *turns;
     int32_t *ids, *rows, *table, *window_table, *out;
-    float *logits;
+    ops_greatest *greatest; /* of the step's outputs, rows of `top` and one */
+    int top;
+    float *logits; /* where somebody needs all of them */
     uint32_t *mask;
     size_t mask_words; /* of a row of the decoder's head */
     int outputs_max;
@@ -111,8 +113,8 @@ typedef struct generation_over {
 } generation_over;
 /* What must come first, if the answer has a form; before any logits. */
 bool generation_begin(ops_generator *g, ops_generation *r, generation_over *ret);
-bool generation_write(ops_generator *g, ops_generation *r, const float *logits, int32_t *ret_id,
-                      generation_over *ret);
+/* By what the step says of output `row`. */
+bool generation_write(ops_generator *g, ops_generation *r, size_t row, int32_t *ret_id, generation_over *ret);
 /* Guesses for the next step of those who write, while they are few (generator_guess.c); and what became of a turn's. */
 void generator_guess(ops_generator *g);
 void generation_guessed(ops_generator *g, ops_generation *r, int guessed, int right);

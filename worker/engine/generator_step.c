@@ -106,6 +106,20 @@ static void put_masks(ops_generator *g, int n_turns)
     }
 }
 
+/* How many of the greatest logits the outputs need, and whether one needs all of them. */
+static int greatest_needed(const ops_generator *g, int n_turns, bool *ret_all)
+{
+    int most = 0;
+    *ret_all = false;
+    for (int i = 0; i < n_turns; i++) {
+        const ops_generation *r = g->turns[i].seq->owner;
+        const int one = g->turns[i].outputs > 0 ? ops_sampler_needs(r->sampler, (int)r->n_top) : 0;
+        most = one > most ? one : most;
+        *ret_all = *ret_all || (one > 0 && ops_sampler_needs_all(r->sampler));
+    }
+    return most;
+}
+
 static void put_table(int32_t *row, size_t entries, const int32_t *blocks, int n)
 {
     for (size_t k = 0; k < entries; k++)
@@ -121,7 +135,7 @@ static ops_status compute(ops_generator *g, int n_turns, uint32_t *ret_tokens, o
                       .window_table = g->window_table,
                       .out = g->out};
     const size_t entries = (size_t)ops_lm_table(g->parts.lm);
-    bool masked = false;
+    bool masked = false, all = false;
     for (int i = 0; i < n_turns; i++) {
         const ops_turn *t = &g->turns[i];
         const ops_seq *q = t->seq;
@@ -143,11 +157,14 @@ static ops_status compute(ops_generator *g, int n_turns, uint32_t *ret_tokens, o
         b.mask = g->mask;
     }
     *ret_tokens = (uint32_t)b.tokens;
-    return ops_lm_step(g->parts.lm, &b, g->logits, reterr);
+    g->top = greatest_needed(g, n_turns, &all);
+    return g->top > 0
+               ? ops_lm_step_greatest(g->parts.lm, &b, g->top, g->greatest, all ? g->logits : NULL, reterr)
+               : ops_lm_step(g->parts.lm, &b, NULL, reterr);
 }
 
-/* Takes the logits of a turn: a token, and as many guesses behind it as it confirms. */
-static void go_on(ops_generator *g, const ops_turn *t, const float *logits)
+/* Takes the outputs of a turn, from `row` on: a token, and as many guesses behind it as it confirms. */
+static void go_on(ops_generator *g, const ops_turn *t, size_t row)
 {
     ops_generation *r = t->seq->owner;
     const int known = t->n - (t->outputs > 0 ? t->outputs - 1 : 0); /* tokens that are no guesses */
@@ -157,7 +174,7 @@ static void go_on(ops_generator *g, const ops_turn *t, const float *logits)
     for (int i = 0; i < t->outputs && goes_on; i++) {
         const int32_t guess = i + 1 < t->outputs ? r->ids[r->seq.n] : -1;
         int32_t id = -1;
-        goes_on = generation_write(g, r, logits + (size_t)i * g->info.vocab, &id, &how);
+        goes_on = generation_write(g, r, row + (size_t)i, &id, &how);
         if (id != guess || !goes_on)
             break;
         right++;
@@ -182,15 +199,15 @@ static void count(ops_generator *g, int n_turns)
 static void take_apart(ops_generator *g, int n_turns, ops_status st)
 {
     const generation_over failed = {st, "the device failed", OPS_GENERATOR_STOP};
-    const float *logits = g->logits;
+    size_t row = 0;
     count(g, n_turns);
     for (int i = 0; i < n_turns; i++) {
         const ops_turn t = g->turns[i];
         if (st == OPS_OK)
-            go_on(g, &t, logits);
+            go_on(g, &t, row);
         else
             end(g, t.seq->owner, &failed);
-        logits += (size_t)t.outputs * g->info.vocab;
+        row += (size_t)t.outputs;
     }
 }
 

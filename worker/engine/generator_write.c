@@ -190,12 +190,13 @@ bool generation_begin(ops_generator *g, ops_generation *r, generation_over *ret)
     return follow_form(g, r, ret);
 }
 
-bool generation_write(ops_generator *g, ops_generation *r, const float *logits, int32_t *ret_id,
-                      generation_over *ret)
+bool generation_write(ops_generator *g, ops_generation *r, size_t row, int32_t *ret_id, generation_over *ret)
 {
     ops_sample_choice c;
     ops_err err;
-    ops_status st = ops_sampler_choose(r->sampler, logits, &c, r->top, (int)r->n_top, &err);
+    ops_status st =
+        ops_sampler_choose_greatest(r->sampler, g->greatest + row * ((size_t)g->top + 1), g->top,
+                                    g->logits + row * g->info.vocab, &c, r->top, (int)r->n_top, &err);
     if (st != OPS_OK)
         return over(ret, st, OPS_GENERATOR_STOP, "logits that are no numbers");
     *ret_id = c.id;

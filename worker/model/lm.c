@@ -34,6 +34,7 @@ enum { /* plans that do not depend on a tensor's type */
        BIAS_OUT_PICKED,
        BIAS_UP_PICKED,
        HEAD,
+       GREATEST,
        PLANS
 };
 enum { /* linear maps, by shape; a plan for each type of weights that occurs */
@@ -48,6 +49,7 @@ enum { TYPES = OPS_KERN_QUANT_BF16 + 1 };
 typedef struct step {
     ops_lm *m;
     const ops_lm_batch *b;
+    int top; /* of the logits only so many are wanted; 0: all */
     ops_kern_plan *plan[PLANS], *map[MAPS][TYPES];
     ops_kern_fence last;
     ops_status st; /* the first failure; nothing is submitted after it */
@@ -93,10 +95,13 @@ static ops_kern_decoder cache_of(const step *t, int window)
                               .exact = m->limits.exact};
 }
 
-/* What the architecture has no use for is not planned. */
-static bool needed(const ops_lm_config *c, int plan)
+/* What the architecture or the step has no use for is not planned. */
+static bool needed(const step *t, int plan)
 {
+    const ops_lm_config *c = &t->m->c;
     switch (plan) {
+    case GREATEST:
+        return t->top > 0;
     case TURNS:
     case ROPE_Q:
     case ROPE_K:
@@ -187,10 +192,11 @@ static void plan_rows(step *t)
                   .n = c->vocab,
                   .k = h,
                   .decoder = {.type = t->m->head.type, .exact = exact}},
+        [GREATEST] = {.op = OPS_KERN_TOPK, .m = o, .n = c->vocab, .decoder = {.exact = exact, .top = t->top}},
     };
     const int plans = o > 0 ? PLANS : PICK_X;
     for (int i = 0; i < plans; i++)
-        if (needed(c, i))
+        if (needed(t, i))
             make_plan(t, &shapes[i], &t->plan[i]);
 }
 
@@ -262,7 +268,7 @@ ops_status ops_lm_warm(ops_lm *m, ops_err *reterr)
                                 .seqs = m->limits.seqs,
                                 .outputs = m->limits.outputs,
                                 .mask = masked ? &mask : NULL};
-        step t = {.m = m, .b = &b, .reterr = reterr};
+        step t = {.m = m, .b = &b, .top = OPS_GREATEST_MAX, .reterr = reterr};
         plan_rows(&t);
         plan_maps(&t);
         free_plans(&t);
@@ -428,14 +434,26 @@ static void run_graph(step *t)
         RUN(t, t->plan[HEAD], r[OPS_LM_H], m->head.buf, r[OPS_LM_MASK], r[OPS_LM_LOGITS]);
     else
         RUN(t, t->plan[HEAD], r[OPS_LM_H], m->head.buf, r[OPS_LM_LOGITS]);
+    if (t->top > 0)
+        RUN(t, t->plan[GREATEST], r[OPS_LM_LOGITS], r[OPS_LM_GREATEST]);
 }
 
-ops_status ops_lm_step(ops_lm *m, const ops_lm_batch *b, float *ret, ops_err *reterr)
+/* What of a step comes back to the host; both may be NULL. */
+typedef struct wanted {
+    ops_greatest *greatest; /* [outputs][top + 1] */
+    float *logits;          /* [outputs][vocab] */
+} wanted;
+
+static void bring(step *t, ops_lm_rows from, void *ret, size_t bytes)
 {
-    const ops_status st = ops_lm_check_batch(m, b, reterr);
-    if (st != OPS_OK)
-        return st;
-    step t = {.m = m, .b = b, .reterr = reterr};
+    if (t->st == OPS_OK && ret != NULL && bytes > 0)
+        t->st = ops_lm_kern(t->m->kern->download(t->m->dev, t->m->rows[from], 0, ret, bytes), "a step",
+                            t->reterr);
+}
+
+static ops_status run_step(ops_lm *m, const ops_lm_batch *b, int top, wanted ret, ops_err *reterr)
+{
+    step t = {.m = m, .b = b, .top = top, .reterr = reterr};
     plan_rows(&t);
     plan_maps(&t);
     upload_batch(&t);
@@ -445,10 +463,27 @@ ops_status ops_lm_step(ops_lm *m, const ops_lm_batch *b, float *ret, ops_err *re
         if (t.st == OPS_OK)
             t.st = ops_lm_kern(waited, "a step", reterr);
     }
-    if (t.st == OPS_OK && b->outputs > 0)
-        t.st = ops_lm_kern(m->kern->download(m->dev, m->rows[OPS_LM_LOGITS], 0, ret,
-                                             (size_t)b->outputs * (size_t)m->c.vocab * sizeof *ret),
-                           "a step", reterr);
+    const size_t outputs = (size_t)b->outputs;
+    bring(&t, OPS_LM_GREATEST, ret.greatest, outputs * ((size_t)top + 1) * sizeof *ret.greatest);
+    bring(&t, OPS_LM_LOGITS, ret.logits, outputs * (size_t)m->c.vocab * sizeof *ret.logits);
     free_plans(&t);
     return t.st;
+}
+
+ops_status ops_lm_step(ops_lm *m, const ops_lm_batch *b, float *ret, ops_err *reterr)
+{
+    const ops_status st = ops_lm_check_batch(m, b, reterr);
+    return st == OPS_OK ? run_step(m, b, 0, (wanted){.logits = ret}, reterr) : st;
+}
+
+ops_status ops_lm_step_greatest(ops_lm *m, const ops_lm_batch *b, int top, ops_greatest *ret,
+                                float *ret_logits, ops_err *reterr)
+{
+    const ops_status st = ops_lm_check_batch(m, b, reterr);
+    if (st != OPS_OK)
+        return st;
+    if (top < 1 || top > OPS_GREATEST_MAX || b->outputs < 1)
+        return ops_fail(reterr, OPS_EINVAL, "the %d greatest logits of %d outputs: 1 to %d of one at least",
+                        top, b->outputs, OPS_GREATEST_MAX);
+    return run_step(m, b, top, (wanted){ret, ret_logits}, reterr);
 }

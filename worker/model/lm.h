@@ -21,6 +21,7 @@
 #include "base/mem/auto.h"
 #include "base/status/status.h"
 #include "kernels/include/kern.h"
+#include "worker/model/greatest.h"
 #include "worker/model/lm_source.h"
 
 enum {
@@ -129,5 +130,9 @@ typedef struct ops_lm_batch {
  * the limit that is passed: then nothing was written. OPS_EINTERNAL: the device failed; what the step's blocks hold is
  * undefined. */
 OPS_MUST_USE ops_status ops_lm_step(ops_lm *m, const ops_lm_batch *batch, float *ret, ops_err *reterr);
+/* The same with the greatest logits selected by the device, `top` of each, 1 to OPS_GREATEST_MAX. `ret`: [outputs][top + 1];
+ * `ret_logits`: as above, or NULL: they are not brought here. OPS_EINVAL: `top`, or no outputs. */
+OPS_MUST_USE ops_status ops_lm_step_greatest(ops_lm *m, const ops_lm_batch *batch, int top, ops_greatest *ret,
+                                             float *ret_logits, ops_err *reterr);
 
 #endif

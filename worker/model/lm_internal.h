@@ -58,6 +58,7 @@ typedef enum ops_lm_rows {
     OPS_LM_TURNS, /* cosines and sines */
     OPS_LM_TURNS_WINDOW,
     OPS_LM_LOGITS,
+    OPS_LM_GREATEST, /* pairs of an id and a logit, or what greatest.h says of the last */
     OPS_LM_IDS,
     OPS_LM_PLACES, /* positions alone, where they are learned */
     OPS_LM_ROWS,

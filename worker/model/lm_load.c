@@ -209,6 +209,8 @@ static size_t row_count(const ops_lm *m, ops_lm_rows rows)
         return c->layer_norm ? tokens : 0;
     case OPS_LM_LOGITS:
         return outputs * (size_t)c->vocab;
+    case OPS_LM_GREATEST:
+        return outputs * 2 * (OPS_GREATEST_MAX + 1);
     case OPS_LM_MASK:
         return outputs * (((size_t)c->vocab + 31) / 32);
     case OPS_LM_IDS:

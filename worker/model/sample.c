@@ -166,7 +166,7 @@ static double log_sum(const float *v, int n)
     double sum = 0;
     for (int i = 0; i < n; i++)
         if (v[i] > -INFINITY)
-            sum += exp((double)v[i] - (double)most);
+            sum += (double)expf(v[i] - most);
     return (double)most + log(sum);
 }
 
@@ -181,8 +181,8 @@ static void penalise(ops_sampler *s, const float *logits)
     }
 }
 
-/* One of the n picks, best first, by temperature, min-p and top-p. */
-static int32_t draw_one(ops_sampler *s, int n)
+/* One of the n picks, best first, by temperature, min-p and top-p; its place. */
+static int draw_one(ops_sampler *s, int n)
 {
     const pick *h = s->heap;
     const double t = (double)s->p.temperature;
@@ -196,27 +196,101 @@ static int32_t draw_one(ops_sampler *s, int n)
     double mark = draw(s) * kept;
     for (int i = 0; i < keep - 1; i++)
         if ((mark -= weight[i]) < 0)
-            return h[i].id;
-    return h[keep - 1].id;
+            return i;
+    return keep - 1;
+}
+
+static bool greedy(const ops_sampler *s)
+{
+    return s->p.temperature <= 0;
+}
+
+/* How many of the greatest a token is drawn from. */
+static int looked_at(const ops_sampler *s)
+{
+    return greedy(s) ? 1 : s->p.top_k > 0 ? s->p.top_k : OPS_SAMPLE_TOP_MAX;
+}
+
+static ops_status check_top(int n_top, ops_err *reterr)
+{
+    return n_top >= 0 && n_top <= OPS_SAMPLE_TOP_MAX
+               ? OPS_OK
+               : ops_fail(reterr, OPS_EINVAL, "the %d likeliest tokens, at most %d", n_top,
+                          OPS_SAMPLE_TOP_MAX);
+}
+
+static ops_status no_number(const ops_sampler *s, ops_err *reterr)
+{
+    return ops_fail(reterr, OPS_ECORRUPT, "no token of %d has a finite logit, or one is infinite", s->vocab);
+}
+
+static ops_sample_choice choice(int32_t id, float logit, double whole)
+{
+    return (ops_sample_choice){id, (float)((double)logit - whole)};
 }
 
 ops_status ops_sampler_choose(ops_sampler *s, const float *logits, ops_sample_choice *ret,
                               ops_sample_choice *ret_top, int n_top, ops_err *reterr)
 {
-    if (n_top < 0 || n_top > OPS_SAMPLE_TOP_MAX)
-        return ops_fail(reterr, OPS_EINVAL, "the %d likeliest tokens, at most %d", n_top, OPS_SAMPLE_TOP_MAX);
+    const ops_status st = check_top(n_top, reterr);
+    if (st != OPS_OK)
+        return st;
     const double whole = log_sum(logits, s->vocab);
     penalise(s, logits);
-    const bool greedy = s->p.temperature <= 0;
-    const int n = greatest(s, s->logits, greedy ? 1 : s->p.top_k > 0 ? s->p.top_k : OPS_SAMPLE_TOP_MAX);
+    const int n = greatest(s, s->logits, looked_at(s));
     if (!isfinite(whole) || n == 0)
-        return ops_fail(reterr, OPS_ECORRUPT, "no token of %d has a finite logit, or one is infinite",
-                        s->vocab);
-    const int32_t id = greedy ? s->heap[0].id : draw_one(s, n);
+        return no_number(s, reterr);
+    const int32_t id = s->heap[greedy(s) ? 0 : draw_one(s, n)].id;
     const int tops = ret_top != NULL && n_top > 0 ? greatest(s, logits, n_top) : 0;
     for (int i = 0; ret_top != NULL && i < n_top; i++)
-        ret_top[i] = i < tops ? (ops_sample_choice){s->heap[i].id, (float)((double)s->heap[i].value - whole)}
-                              : (ops_sample_choice){-1, -INFINITY};
-    *ret = (ops_sample_choice){id, (float)((double)logits[id] - whole)};
+        ret_top[i] =
+            i < tops ? choice(s->heap[i].id, s->heap[i].value, whole) : (ops_sample_choice){-1, -INFINITY};
+    *ret = choice(id, logits[id], whole);
+    return OPS_OK;
+}
+
+bool ops_sampler_needs_all(const ops_sampler *s)
+{
+    return s->p.window > 0 && (s->p.repeat != 1 || s->p.presence != 0 || s->p.frequency != 0);
+}
+
+int ops_sampler_needs(const ops_sampler *s, int n_top)
+{
+    const int needs = ops_sampler_needs_all(s) ? 1 : looked_at(s);
+    return needs > n_top ? needs : n_top;
+}
+
+/* The candidates into the heap; how many. */
+static int candidates(ops_sampler *s, const ops_greatest *row, const float *logits)
+{
+    int n = 0;
+    if (ops_sampler_needs_all(s)) {
+        penalise(s, logits);
+        return greatest(s, s->logits, looked_at(s));
+    }
+    for (; n < looked_at(s) && row[n].id >= 0; n++)
+        s->heap[n] = (pick){row[n].logit, row[n].id};
+    return n;
+}
+
+ops_status ops_sampler_choose_greatest(ops_sampler *s, const ops_greatest *row, int top, const float *logits,
+                                       ops_sample_choice *ret, ops_sample_choice *ret_top, int n_top,
+                                       ops_err *reterr)
+{
+    const ops_status st = check_top(n_top, reterr);
+    const bool all = ops_sampler_needs_all(s);
+    if (st != OPS_OK)
+        return st;
+    if (top < ops_sampler_needs(s, n_top) || (all && logits == NULL))
+        return ops_fail(reterr, OPS_EINVAL, "the %d greatest logits do not decide the next token", top);
+    const double whole = (double)row[top].logit;
+    const int n = candidates(s, row, logits);
+    if (!isfinite(whole) || n == 0)
+        return no_number(s, reterr);
+    const pick one = s->heap[greedy(s) ? 0 : draw_one(s, n)];
+    for (int i = 0; ret_top != NULL && i < n_top; i++)
+        ret_top[i] =
+            row[i].id >= 0 ? choice(row[i].id, row[i].logit, whole) : (ops_sample_choice){-1, -INFINITY};
+    *ret = choice(one.id, all ? logits[one.id] : one.value, whole);
     return OPS_OK;
 }

@@ -16,8 +16,13 @@
 
 #include "base/mem/auto.h"
 #include "base/status/status.h"
+#include "worker/model/greatest.h"
 
-enum { OPS_SAMPLE_VOCAB_MAX = 1 << 24, OPS_SAMPLE_WINDOW_MAX = 1 << 20, OPS_SAMPLE_TOP_MAX = 1024 };
+enum {
+    OPS_SAMPLE_VOCAB_MAX = 1 << 24,
+    OPS_SAMPLE_WINDOW_MAX = 1 << 20,
+    OPS_SAMPLE_TOP_MAX = OPS_GREATEST_MAX
+};
 
 typedef struct ops_sample_params {
     float temperature;         /* 0: greedy, and what follows it has no say; at most 100 */
@@ -54,5 +59,15 @@ void ops_sampler_saw(ops_sampler *s, int32_t id);
  * OPS_ECORRUPT: no logit is a number above minus infinity; OPS_EINVAL: n_top. */
 OPS_MUST_USE ops_status ops_sampler_choose(ops_sampler *s, const float *logits, ops_sample_choice *ret,
                                            ops_sample_choice *ret_top, int n_top, ops_err *reterr);
+
+/* Does it need all logits, because penalties may change which are the greatest? */
+bool ops_sampler_needs_all(const ops_sampler *s);
+/* How many of the greatest logits decide the next token, unless all do, and tell the n_top likeliest. */
+int ops_sampler_needs(const ops_sampler *s, int n_top);
+/* The same choice from the `top` greatest, at least as many as ops_sampler_needs says; `logits` are read where all are needed
+ * and may else be NULL. Shares are good to 1e-6, and the same whether or not logits are given. */
+OPS_MUST_USE ops_status ops_sampler_choose_greatest(ops_sampler *s, const ops_greatest *row, int top,
+                                                    const float *logits, ops_sample_choice *ret,
+                                                    ops_sample_choice *ret_top, int n_top, ops_err *reterr);
 
 #endif

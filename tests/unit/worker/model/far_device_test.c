@@ -13,11 +13,13 @@
 #include "tests/unit/worker/lm_golden.h"
 #include "worker/model/bert.h"
 
+enum { FAR_TOP = 20 };
 static float near_row[LM_TOKENS * LM_VOCAB], far_row[LM_TOKENS * LM_VOCAB];
+static ops_greatest near_top[LM_TOKENS * (FAR_TOP + 1)], far_top[LM_TOKENS * (FAR_TOP + 1)];
 
 /* `window_blocks`: of layers with a window, in a table of their own; 0: all in one. */
 static void run_decoder(const ops_kern *kern, ops_kern_dev *dev, const char *name, int window_blocks,
-                        float *ret)
+                        float *ret, ops_greatest *greatest)
 {
     lm_world w = {.dev = dev};
     char path[96];
@@ -51,7 +53,10 @@ static void run_decoder(const ops_kern *kern, ops_kern_dev *dev, const char *nam
                    rows, out);
         if (ops_lm_step(w.m, &b, ret, &err) != OPS_OK)
             fail_msg("%s", err.msg);
+        if (ops_lm_step_greatest(w.m, &b, FAR_TOP, greatest, NULL, &err) != OPS_OK)
+            fail_msg("%s", err.msg);
         ret += (size_t)b.outputs * LM_VOCAB;
+        greatest += (size_t)b.outputs * (FAR_TOP + 1);
     }
     ops_lm_free(w.m);
     ops_gguf_free(w.g);
@@ -66,12 +71,13 @@ static void decoders_are_the_same_there(void **state)
         const int window_blocks = i == 5 ? LM_SEQS * LM_TABLE : 0;
         ops_kern_dev *dev = NULL;
         assert_int_equal(ops_kern_far_open(2, &dev), OPS_KERN_OK);
-        run_decoder(ops_kern_far(), dev, names[i], window_blocks, far_row);
+        run_decoder(ops_kern_far(), dev, names[i], window_blocks, far_row, far_top);
         ops_kern_far()->dev_free(dev);
         dev = ops_kern_cpu_new(0);
-        run_decoder(ops_kern_cpu(), dev, names[i], 0, near_row);
+        run_decoder(ops_kern_cpu(), dev, names[i], 0, near_row, near_top);
         ops_kern_cpu()->dev_free(dev);
         assert_memory_equal(near_row, far_row, sizeof near_row);
+        assert_memory_equal(near_top, far_top, sizeof near_top);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "tests/unit/worker/lm_golden.h"
 
 static float logits[LM_TOKENS * LM_VOCAB];
+static ops_greatest greatest[LM_TOKENS * (OPS_GREATEST_MAX + 1)];
 static int32_t ids[LM_TOKENS], rows[LM_TOKENS * 2], out[LM_TOKENS], table[LM_SEQS * LM_TABLE];
 
 static ops_lm_batch empty(void)
@@ -22,6 +23,8 @@ static void step(lm_world *w, const ops_lm_batch *b)
 {
     const long before = counted;
     assert_int_equal(ops_lm_step(w->m, b, logits, NULL), OPS_OK);
+    if (b->outputs > 0)
+        assert_int_equal(ops_lm_step_greatest(w->m, b, OPS_GREATEST_MAX, greatest, logits, NULL), OPS_OK);
     assert_int_equal(counted, before);
 }
 

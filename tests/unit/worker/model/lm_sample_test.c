@@ -183,6 +183,104 @@ static void never_chooses_what_is_masked(void **state)
     }
 }
 
+/* A row of the greatest, by the definition in greatest.h. */
+static void select_greatest(ops_greatest *row, int top)
+{
+    double sum = 0;
+    int n = 0, place[V];
+    for (int i = 0; i < V; i++) {
+        if (!(logits[i] > -INFINITY))
+            continue;
+        int at = n++;
+        for (; at > 0 && logits[place[at - 1]] < logits[i]; at--)
+            place[at] = place[at - 1];
+        place[at] = i;
+        sum += exp((double)logits[i]);
+    }
+    for (int i = 0; i < top; i++)
+        row[i] = i < n ? (ops_greatest){place[i], logits[place[i]]} : (ops_greatest){-1, -INFINITY};
+    row[top] = (ops_greatest){n, (float)log(sum)};
+}
+
+static void same_choice(const ops_sample_params *p, int n_top)
+{
+    OPS_AUTO(ops_sampler_free) ops_sampler *a = make(p), *b = make(p);
+    const int top = ops_sampler_needs(a, n_top);
+    ops_greatest row[OPS_SAMPLE_TOP_MAX + 1];
+    select_greatest(row, top);
+    for (int i = 0; i < 50; i++) {
+        ops_sample_choice c, d, c_top[V + 1], d_top[V + 1];
+        assert_int_equal(ops_sampler_choose(a, logits, &c, c_top, n_top, NULL), OPS_OK);
+        assert_int_equal(ops_sampler_choose_greatest(b, row, top, ops_sampler_needs_all(b) ? logits : NULL,
+                                                     &d, d_top, n_top, NULL),
+                         OPS_OK);
+        assert_int_equal(c.id, d.id);
+        assert_true(fabs((double)c.logprob - (double)d.logprob) < 1e-5);
+        for (int k = 0; k < n_top; k++) {
+            assert_int_equal(c_top[k].id, d_top[k].id);
+            assert_true(c_top[k].logprob == d_top[k].logprob ||
+                        fabs((double)c_top[k].logprob - (double)d_top[k].logprob) < 1e-5);
+        }
+        ops_sampler_saw(a, c.id);
+        ops_sampler_saw(b, d.id);
+    }
+}
+
+static void the_greatest_decide_as_all_do(void **state)
+{
+    (void)state;
+    for (int masked = 0; masked < 2; masked++) {
+        set_up();
+        if (masked)
+            logits[2] = logits[6] = -INFINITY;
+        for (int n_top = 0; n_top <= V + 1; n_top += 3)
+            for (int kind = 0; kind < 8; kind++) {
+                ops_sample_params p = ops_sample_defaults();
+                p.seed = (uint64_t)kind;
+                p.temperature = kind == 0 ? 0 : 0.8f;
+                p.top_k = kind == 2 ? 3 : 0;
+                p.top_p = kind == 3 ? 0.8f : 1;
+                p.min_p = kind == 4 ? 0.2f : 0;
+                p.repeat = kind == 5 ? 1.3f : 1;
+                p.presence = kind == 6 ? -2 : 0;
+                p.frequency = kind == 7 ? 0.5f : 0;
+                same_choice(&p, n_top);
+            }
+    }
+}
+
+static void too_few_do_not_decide(void **state)
+{
+    (void)state;
+    set_up();
+    ops_sample_params p = ops_sample_defaults();
+    p.temperature = 1;
+    p.top_k = 3;
+    ops_greatest row[V + 1];
+    ops_sample_choice c = {42, 0};
+    ops_err err;
+    {
+        OPS_AUTO(ops_sampler_free) ops_sampler *s = make(&p);
+        assert_int_equal(ops_sampler_needs(s, 0), 3);
+        assert_int_equal(ops_sampler_needs(s, 5), 5);
+        select_greatest(row, 2);
+        assert_int_equal(ops_sampler_choose_greatest(s, row, 2, NULL, &c, NULL, 0, &err), OPS_EINVAL);
+        for (int i = 0; i < V; i++)
+            logits[i] = -INFINITY;
+        select_greatest(row, 3);
+        assert_int_equal(ops_sampler_choose_greatest(s, row, 3, NULL, &c, NULL, 0, &err), OPS_ECORRUPT);
+        row[0] = (ops_greatest){1, INFINITY};
+        row[3] = (ops_greatest){1, INFINITY};
+        assert_int_equal(ops_sampler_choose_greatest(s, row, 3, NULL, &c, NULL, 0, &err), OPS_ECORRUPT);
+    }
+    p.presence = 1;
+    OPS_AUTO(ops_sampler_free) ops_sampler *s = make(&p);
+    assert_true(ops_sampler_needs_all(s));
+    select_greatest(row, 3);
+    assert_int_equal(ops_sampler_choose_greatest(s, row, 3, NULL, &c, NULL, 0, &err), OPS_EINVAL);
+    assert_int_equal(c.id, 42);
+}
+
 static void refuses_parameters(void **state)
 {
     (void)state;
@@ -224,6 +322,8 @@ int main(void)
         cmocka_unit_test(seeds_repeat),
         cmocka_unit_test(penalties_are_the_formula),
         cmocka_unit_test(never_chooses_what_is_masked),
+        cmocka_unit_test(the_greatest_decide_as_all_do),
+        cmocka_unit_test(too_few_do_not_decide),
         cmocka_unit_test(refuses_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

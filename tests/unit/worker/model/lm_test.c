@@ -201,6 +201,73 @@ static void refused(lm_world *w, const ops_lm_batch *b, ops_status st, const cha
     assert_true(got[0] == 42);
 }
 
+/* Does `g` hold the `top` greatest of a row, the lower id first among equals, and then what it says of all? */
+static void check_greatest(const float *row, const ops_greatest *g, int top)
+{
+    double sum = 0;
+    int numbers = 0;
+    for (int c = 0; c < LM_VOCAB; c++)
+        if (row[c] > -INFINITY) {
+            sum += exp((double)row[c]);
+            numbers++;
+        }
+    assert_int_equal(g[top].id, numbers);
+    assert_true(fabs((double)g[top].logit - log(sum)) < 1e-5);
+    for (int i = 0; i < top; i++) {
+        int better = 0;
+        if (i >= numbers) {
+            assert_int_equal(g[i].id, -1);
+            continue;
+        }
+        assert_in_range(g[i].id, 0, LM_VOCAB - 1);
+        assert_true(g[i].logit == row[g[i].id]);
+        for (int c = 0; c < LM_VOCAB; c++)
+            better += row[c] > g[i].logit || (row[c] == g[i].logit && c < g[i].id);
+        assert_int_equal(better, i);
+    }
+}
+
+static void selects_the_greatest(void **state)
+{
+    (void)state;
+    static ops_greatest g[LM_TOKENS * (OPS_GREATEST_MAX + 1)];
+    static float also[LM_TOKENS * LM_VOCAB];
+    static uint32_t mask[LM_TOKENS * (LM_VOCAB / 32)];
+    static const int tops[] = {1, 7, LM_VOCAB, OPS_GREATEST_MAX};
+    lm_world w = {.m = NULL};
+    const ops_kern_cpu_conf conf = {.threads = 2, .delayed = true};
+    ops_err err;
+    lm_open(&w, "qwen2", &conf, false);
+    for (size_t i = 0; i < sizeof mask / sizeof *mask; i++)
+        mask[i] = i % 3 == 0 ? 0x10 : 0x01010101u << i % 8;
+    ops_lm_batch b = empty();
+    for (int s = 0; s < LM_SEQS; s++)
+        lm_add(&w, s, 0, lm_lengths[s], &b, ids, rows, out);
+    for (int masked = 0; masked < 2; masked++) {
+        b.mask = masked ? mask : NULL;
+        go(&w, &b, want);
+        for (size_t i = 0; i < sizeof tops / sizeof *tops; i++) {
+            const int top = tops[i];
+            float *logits = i % 2 ? also : NULL;
+            memset(also, 0, sizeof also);
+            assert_int_equal(ops_lm_step_greatest(w.m, &b, top, g, logits, NULL), OPS_OK);
+            for (int r = 0; r < b.outputs; r++)
+                check_greatest(want + (size_t)r * LM_VOCAB, g + (size_t)r * (size_t)(top + 1), top);
+            if (logits != NULL)
+                assert_memory_equal(also, want, (size_t)b.outputs * LM_VOCAB * sizeof *want);
+        }
+    }
+    for (int top = 0; top <= OPS_GREATEST_MAX + 1; top += OPS_GREATEST_MAX + 1) {
+        assert_int_equal(ops_lm_step_greatest(w.m, &b, top, g, NULL, &err), OPS_EINVAL);
+        assert_non_null(strstr(err.msg, top > 0 ? "the 1025 greatest" : "the 0 greatest"));
+    }
+    b.outputs = 0;
+    assert_int_equal(ops_lm_step_greatest(w.m, &b, 1, g, NULL, &err), OPS_EINVAL);
+    b.tokens = 0;
+    assert_int_equal(ops_lm_step_greatest(w.m, &b, 1, g, NULL, &err), OPS_EINVAL);
+    lm_close(&w);
+}
+
 static void refuses_batches_that_lie(void **state)
 {
     (void)state;
@@ -323,6 +390,7 @@ int main(void)
         cmocka_unit_test(says_it_of_quantised_weights),
         cmocka_unit_test(company_changes_no_bit),
         cmocka_unit_test(mixes_chunks_and_single_tokens),
+        cmocka_unit_test(selects_the_greatest),
         cmocka_unit_test(refuses_batches_that_lie),
         cmocka_unit_test(refuses_files_that_lie),
         cmocka_unit_test(frees_what_it_took_when_memory_ends),
