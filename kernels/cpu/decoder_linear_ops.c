@@ -226,16 +226,19 @@ static size_t head_scratch(const ops_kern_dev *d, const ops_kern_shape *s)
     return union_bytes(s) + ops_quant_rows_bytes(s->m, s->k);
 }
 
-/* Most words are all ones (any text) or none (a choice of few): these cost one look. */
+/* Words are all ones (any text) or none (a choice of few) or lack a few bits (what must not stand in a string): each is told
+ * at one look or by the bits it lacks. */
 static void deny(float *y, int n, const uint32_t *mask)
 {
     for (int from = 0; from < n; from += 32) {
-        const uint32_t word = mask[from / 32];
-        const int to = from + 32 < n ? from + 32 : n;
-        if (word == UINT32_MAX)
-            continue;
-        for (int c = from; c < to; c++)
-            y[c] = word >> (c - from) & 1 ? y[c] : -INFINITY;
+        const int left = n - from;
+        uint32_t denied = ~mask[from / 32] & (left >= 32 ? UINT32_MAX : (1u << left) - 1);
+        if (denied == UINT32_MAX)
+            for (int c = 0; c < 32; c++)
+                y[from + c] = -INFINITY;
+        else
+            for (; denied != 0; denied &= denied - 1)
+                y[from + __builtin_ctz(denied)] = -INFINITY;
     }
 }
 

@@ -26,6 +26,7 @@ struct ops_generation {
     ops_matcher *matcher;      /* with a form */
     uint32_t *mask;            /* with a form: what may come next */
     bool closable;             /* with a form: it can be ended within what is left */
+    size_t worth; /* while it cannot: bytes of an end that is worth being counted in tokens again */
     ops_detok detok;
     ops_strbuf text; /* not shown yet */
     ops_strbuf stop_bytes;

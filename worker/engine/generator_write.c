@@ -106,18 +106,32 @@ static size_t broken_bytes(const char *bytes, size_t n)
     return broken;
 }
 
-/* Is there room for the shortest end in `left` tokens? A token has a byte at least; only where bytes are more are tokens counted. */
-static bool has_room(ops_generator *g, const ops_generation *r, size_t left)
+/* Tokens of the shortest end and what may come before it; SIZE_MAX: it is longer than is looked at. */
+static size_t end_tokens(ops_generator *g, const ops_generation *r)
 {
     char bytes[CLOSING_BYTES];
-    if (ops_matcher_ending(r->matcher) <= left)
-        return true;
     const size_t n = ops_matcher_end_bytes(r->matcher, bytes, sizeof bytes), broken = broken_bytes(bytes, n);
     g->jump.n = 0;
-    return n > 0 &&
-           ops_tokenizer_encode(g->parts.tokenizer, ops_slice_of(bytes + broken, n - broken),
-                                OPS_TOKENIZER_INSIDE, &g->jump, NULL) == OPS_OK &&
-           broken + g->jump.n + SPARE_TOKENS <= left;
+    return n > 0 && ops_tokenizer_encode(g->parts.tokenizer, ops_slice_of(bytes + broken, n - broken),
+                                         OPS_TOKENIZER_INSIDE, &g->jump, NULL) == OPS_OK
+               ? broken + g->jump.n + SPARE_TOKENS
+               : SIZE_MAX;
+}
+
+/* Is there room for the shortest end in `left` tokens? A token has a byte at least; only where bytes are more are tokens counted,
+ * and in an answer that has had no room only once the end has so many bytes less as there were tokens too many. */
+static bool has_room(ops_generator *g, ops_generation *r, size_t left)
+{
+    const size_t bytes = ops_matcher_ending(r->matcher);
+    if (bytes <= left)
+        return true;
+    if (!r->closable && bytes > r->worth)
+        return false;
+    const size_t tokens = end_tokens(g, r);
+    if (tokens <= left)
+        return true;
+    r->worth = tokens == SIZE_MAX ? CLOSING_BYTES : bytes > tokens - left ? bytes - (tokens - left) : 0;
+    return false;
 }
 
 /* Would the answer, with the token that was just accepted, have no room left to be ended in? An answer that has had none from its
@@ -186,6 +200,7 @@ bool generation_begin(ops_generator *g, ops_generation *r, generation_over *ret)
 {
     if (r->matcher == NULL)
         return true;
+    r->worth = SIZE_MAX;
     r->closable = has_room(g, r, (size_t)(r->last - r->seq.n));
     return follow_form(g, r, ret);
 }
