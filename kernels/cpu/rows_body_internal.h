@@ -133,18 +133,69 @@ static int keep(ops_decoder_pair *heap, int n, int top, ops_decoder_pair now)
     return n;
 }
 
+enum { RUNS = 4096, MANY = 32, HALVINGS = 20 };
+
+INLINE int reaching(const float *v, int n, float bound)
+{
+    v16 count = v16_set(0);
+    for (int i = 0; i < n; i += LANES)
+        count = v16_add(count, v16_less(v16_load(v + i), v16_set(bound), v16_set(0), v16_set(1)));
+    return (int)v16_sum(count);
+}
+
+/* A value that at least `top` of the elements reach, and few more: one that so many of the greatest elements of runs reach, found
+ * by halving. Minus infinity: not so many runs have a number, or one has an infinite one. */
+static float bound_of(const float *x, int n, int top)
+{
+    float best[RUNS];
+    const v16 none = v16_set(-INFINITY);
+    const int run = (n / LANES + RUNS - 1) / RUNS * LANES, runs = run > 0 ? n / run : 0;
+    float low = INFINITY, high = -INFINITY;
+    int numbers = 0;
+    for (int r = 0; r < runs; r++) {
+        v16 most = none;
+        for (int c = 0; c < run; c += LANES) {
+            const v16 v = v16_load(x + (size_t)r * run + c);
+            most = v16_max(most, v16_less(none, v, v, none)); /* a NaN is none */
+        }
+        best[r] = v16_top(most);
+        if (!(best[r] > -INFINITY))
+            continue;
+        numbers++;
+        low = best[r] < low ? best[r] : low;
+        high = best[r] > high ? best[r] : high;
+    }
+    if (numbers < top || high == INFINITY)
+        return -INFINITY;
+    int padded = runs;
+    while (padded % LANES != 0)
+        best[padded++] = -INFINITY;
+    for (int i = 0; i < HALVINGS; i++) {
+        const float middle = low + (high - low) / 2;
+        if (reaching(best, padded, middle) >= top)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static int pick(const float *x, int n, int top, ops_decoder_pair *heap)
 {
+    const float least = top >= MANY ? bound_of(x, n, top) : -INFINITY;
+    const v16 zero = v16_set(0), one = v16_set(1);
     int have = 0;
     for (int at = 0; at < n; at += LANES) {
         int len = n - at < LANES ? n - at : LANES;
-        if (have == top && len == LANES) {
-            v16 v = v16_load(x + at), least = v16_set(heap[0].value);
-            if (v16_sum(v16_less(least, v, v16_set(1), v16_set(0))) == 0)
+        if (len == LANES) {
+            const v16 v = v16_load(x + at);
+            const v16 wanted = have == top ? v16_less(v16_set(heap[0].value), v, one, zero)
+                                           : v16_less(v, v16_set(least), zero, one);
+            if (v16_sum(wanted) == 0)
                 continue;
         }
         for (int c = at; c < at + len; c++)
-            if (x[c] > -INFINITY)
+            if (x[c] > -INFINITY && x[c] >= least)
                 have = keep(heap, have, top, (ops_decoder_pair){c, x[c]});
     }
     for (int i = have / 2; i-- > 0;) /* a heap that never filled is none yet */

@@ -169,9 +169,67 @@ static void test_top(void **state)
     assert_true(fabs(got[2].value - log(4)) < 1e-6);
 }
 
+enum { LONG_MAX = 140000 };
+
+/* Rows in which a bound is hard to find, or wrong if found carelessly. */
+static float value_of(int kind, int i, int n, int top)
+{
+    switch (kind) {
+    case 0:
+        return deviate() * 4;
+    case 1: /* many equals */
+        return floorf(deviate() * 3);
+    case 2: /* the best come last */
+        return (float)i / 8;
+    case 3: /* and first */
+        return (float)(n - i) / 8;
+    case 4: /* just so many take part */
+        return i % (n / top) == 0 && i / (n / top) < top ? deviate() : -INFINITY;
+    case 5: /* one less, all of them side by side */
+        return i < top - 1 ? deviate() : -INFINITY;
+    case 6:
+        return i % 3 == 0 ? NAN : i % 5 == 0 ? -INFINITY : deviate();
+    case 7: /* as far apart as floats are */
+        return i % 2 ? 3e38f : -3e38f;
+    default:
+        return i == n - 3 ? INFINITY : deviate();
+    }
+}
+
+static void test_top_of_many(void **state)
+{
+    (void)state;
+    static float x[LONG_MAX];
+    static ops_decoder_pair got[1025], exact[1025];
+    static const int sizes[] = {1040, 4096 + 5, LONG_MAX}, tops[] = {32, 1024};
+    for (int size = 0; size < 3; size++)
+        for (int which = 0; which < 2; which++)
+            for (int kind = 0; kind < 9; kind++) {
+                const int n = sizes[size], top = tops[which];
+                for (int i = 0; i < n; i++)
+                    x[i] = value_of(kind, i, n, top);
+                ops_decoder_top j = {1, n, top, x, exact};
+                ops_decoder_exact.top(&j, 0, 1);
+                j.y = got;
+                for (int l = 0; l < OPS_QUANT_LEVELS; l++) {
+                    if (!level(l))
+                        continue;
+                    memset(got, 0, sizeof got);
+                    level(l)->top(&j, 0, 1);
+                    for (int i = 0; i <= top; i++)
+                        assert_int_equal(got[i].id, exact[i].id);
+                    for (int i = 0; i < top; i++)
+                        assert_true(got[i].value == exact[i].value);
+                    assert_true(got[top].value == exact[top].value ||
+                                fabs(got[top].value / exact[top].value - 1) < 1e-5);
+                }
+            }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_rmsnorm), cmocka_unit_test(test_gate),
-                                       cmocka_unit_test(test_rope), cmocka_unit_test(test_top)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_top_of_many), cmocka_unit_test(test_rmsnorm),
+                                       cmocka_unit_test(test_gate), cmocka_unit_test(test_rope),
+                                       cmocka_unit_test(test_top)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
