@@ -4,8 +4,9 @@
 under each, drawn at temperature 1, 16 side by side, of at most 256 tokens. Python's json reads it and jsonschema judges it: `valid_share`. Schemas that
 the compiler refuses (by name) are drawn again and counted. `overhead_1`, `overhead_16`: the median time that the engine's thread computes in a step in which
 1 or 16 sequences get one token each, under a form over without, less one; forms and none in turns, the least of the turns' medians
-on either side, the worst of the forms, with seeds whose answers without a form do not end before, so that steps of both are at the same places. (Time of the thread, not of the clock: others may use the machine. A form of which nearly every
-step brings tokens that had to come, several at once, has no such steps and is left out.)
+on either side, the worst of the forms; with seeds whose answers without a form do not end before, so that steps of both are at the same places.
+(Time of the thread, not of the clock: others may use the machine. A form of which nearly every step brings tokens that had to come, several at
+once, has no such steps and is left out.)
 """
 import importlib.util
 import json
