@@ -5,11 +5,6 @@
 
 #include "base/mem/alloc.h"
 
-typedef struct pick {
-    float value;
-    int32_t id;
-} pick;
-
 struct ops_sampler {
     ops_sample_params p;
     int vocab;
@@ -18,7 +13,8 @@ struct ops_sampler {
     uint32_t *count; /* of each id among `seen` */
     int32_t *seen;   /* a ring of the last p.window tokens */
     size_t n_seen, at;
-    pick *heap; /* OPS_SAMPLE_TOP_MAX */
+    ops_greatest *heap; /* [OPS_SAMPLE_TOP_MAX] */
+    ops_greatest *row;  /* [OPS_SAMPLE_TOP_MAX + 1], of logits that come without one */
 };
 
 ops_sample_params ops_sample_defaults(void)
@@ -62,7 +58,8 @@ ops_status ops_sampler_new(const ops_sample_params *p, int vocab, ops_sampler **
     s->count = ops_calloc((size_t)vocab, sizeof *s->count);
     s->seen = ops_calloc((size_t)p->window + 1, sizeof *s->seen);
     s->heap = ops_calloc(OPS_SAMPLE_TOP_MAX, sizeof *s->heap);
-    if (s->logits == NULL || s->count == NULL || s->seen == NULL || s->heap == NULL)
+    s->row = ops_calloc(OPS_SAMPLE_TOP_MAX + 1, sizeof *s->row);
+    if (s->logits == NULL || s->count == NULL || s->seen == NULL || s->heap == NULL || s->row == NULL)
         return ops_fail(reterr, OPS_ENOMEM, "a sampler for %d tokens", vocab);
     *ret = OPS_STEAL(s);
     return OPS_OK;
@@ -76,6 +73,7 @@ void ops_sampler_free(ops_sampler *s)
     ops_free(s->count);
     ops_free(s->seen);
     ops_free(s->heap);
+    ops_free(s->row);
     ops_free(s);
 }
 
@@ -103,13 +101,13 @@ static double draw(ops_sampler *s)
 }
 
 /* Does a come before b, the better first? */
-static int before(pick a, pick b)
+static int before(ops_greatest a, ops_greatest b)
 {
-    return a.value > b.value || (a.value == b.value && a.id < b.id);
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
 /* A heap whose root is the worst of the picks. */
-static void sink(pick *h, int n, int at)
+static void sink(ops_greatest *h, int n, int at)
 {
     for (;;) {
         int worst = at;
@@ -118,20 +116,19 @@ static void sink(pick *h, int n, int at)
                 worst = c;
         if (worst == at)
             return;
-        const pick t = h[at];
+        const ops_greatest t = h[at];
         h[at] = h[worst];
         h[worst] = t;
         at = worst;
     }
 }
 
-/* The greatest `most` of the values, best first, into the heap; how many there are. */
-static int greatest(ops_sampler *s, const float *v, int most)
+/* The greatest `most` of the values, best first, into h; how many there are. */
+static int greatest(const float *v, int vocab, int most, ops_greatest *h)
 {
-    pick *h = s->heap;
     int n = 0;
-    for (int32_t i = 0; i < s->vocab; i++) {
-        const pick p = {v[i], i};
+    for (int32_t i = 0; i < vocab; i++) {
+        const ops_greatest p = {i, v[i]};
         if (!(v[i] > -INFINITY))
             continue;
         if (n < most) {
@@ -146,7 +143,7 @@ static int greatest(ops_sampler *s, const float *v, int most)
     for (int k = n / 2 - 1; k >= 0; k--)
         sink(h, n, k);
     for (int left = n - 1; left > 0; left--) { /* the worst to the end */
-        const pick t = h[0];
+        const ops_greatest t = h[0];
         h[0] = h[left];
         h[left] = t;
         sink(h, left, 0);
@@ -154,20 +151,21 @@ static int greatest(ops_sampler *s, const float *v, int most)
     return n;
 }
 
-/* ln of the sum of e^v, of what is above minus infinity; minus infinity when nothing is. */
-static double log_sum(const float *v, int n)
+/* What greatest.h says of all logits of a row. */
+static ops_greatest all_of(const float *v, int n)
 {
     float most = -INFINITY;
     for (int i = 0; i < n; i++)
         if (v[i] > most)
             most = v[i];
-    if (!(most > -INFINITY))
-        return -INFINITY;
     double sum = 0;
+    int32_t numbers = 0;
     for (int i = 0; i < n; i++)
-        if (v[i] > -INFINITY)
+        if (v[i] > -INFINITY) {
             sum += (double)expf(v[i] - most);
-    return (double)most + log(sum);
+            numbers++;
+        }
+    return (ops_greatest){numbers, numbers > 0 ? (float)((double)most + log(sum)) : -INFINITY};
 }
 
 static void penalise(ops_sampler *s, const float *logits)
@@ -181,14 +179,13 @@ static void penalise(ops_sampler *s, const float *logits)
     }
 }
 
-/* One of the n picks, best first, by temperature, min-p and top-p; its place. */
-static int draw_one(ops_sampler *s, int n)
+/* One of n, best first, by temperature, min-p and top-p; its place. */
+static int draw_one(ops_sampler *s, const ops_greatest *h, int n)
 {
-    const pick *h = s->heap;
     const double t = (double)s->p.temperature;
     double all = 0, kept = 0, weight[OPS_SAMPLE_TOP_MAX];
     for (int i = 0; i < n; i++)
-        all += weight[i] = exp(((double)h[i].value - (double)h[0].value) / t);
+        all += weight[i] = exp(((double)h[i].logit - (double)h[0].logit) / t);
     int keep = 0;
     while (keep < n && (keep == 0 || (weight[keep] >= (double)s->p.min_p && /* the greatest weight is 1 */
                                       kept < (double)s->p.top_p * all)))
@@ -219,34 +216,9 @@ static ops_status check_top(int n_top, ops_err *reterr)
                           OPS_SAMPLE_TOP_MAX);
 }
 
-static ops_status no_number(const ops_sampler *s, ops_err *reterr)
-{
-    return ops_fail(reterr, OPS_ECORRUPT, "no token of %d has a finite logit, or one is infinite", s->vocab);
-}
-
 static ops_sample_choice choice(int32_t id, float logit, double whole)
 {
     return (ops_sample_choice){id, (float)((double)logit - whole)};
-}
-
-ops_status ops_sampler_choose(ops_sampler *s, const float *logits, ops_sample_choice *ret,
-                              ops_sample_choice *ret_top, int n_top, ops_err *reterr)
-{
-    const ops_status st = check_top(n_top, reterr);
-    if (st != OPS_OK)
-        return st;
-    const double whole = log_sum(logits, s->vocab);
-    penalise(s, logits);
-    const int n = greatest(s, s->logits, looked_at(s));
-    if (!isfinite(whole) || n == 0)
-        return no_number(s, reterr);
-    const int32_t id = s->heap[greedy(s) ? 0 : draw_one(s, n)].id;
-    const int tops = ret_top != NULL && n_top > 0 ? greatest(s, logits, n_top) : 0;
-    for (int i = 0; ret_top != NULL && i < n_top; i++)
-        ret_top[i] =
-            i < tops ? choice(s->heap[i].id, s->heap[i].value, whole) : (ops_sample_choice){-1, -INFINITY};
-    *ret = choice(id, logits[id], whole);
-    return OPS_OK;
 }
 
 bool ops_sampler_needs_all(const ops_sampler *s)
@@ -260,17 +232,20 @@ int ops_sampler_needs(const ops_sampler *s, int n_top)
     return needs > n_top ? needs : n_top;
 }
 
-/* The candidates into the heap; how many. */
-static int candidates(ops_sampler *s, const ops_greatest *row, const float *logits)
+/* What a token is drawn from: the row itself, or the greatest after penalties; how many. */
+static const ops_greatest *candidates(ops_sampler *s, const ops_greatest *row, const float *logits,
+                                      int *ret_n)
 {
     int n = 0;
     if (ops_sampler_needs_all(s)) {
         penalise(s, logits);
-        return greatest(s, s->logits, looked_at(s));
+        *ret_n = greatest(s->logits, s->vocab, looked_at(s), s->heap);
+        return s->heap;
     }
-    for (; n < looked_at(s) && row[n].id >= 0; n++)
-        s->heap[n] = (pick){row[n].logit, row[n].id};
-    return n;
+    while (n < looked_at(s) && row[n].id >= 0)
+        n++;
+    *ret_n = n;
+    return row;
 }
 
 ops_status ops_sampler_choose_greatest(ops_sampler *s, const ops_greatest *row, int top, const float *logits,
@@ -284,13 +259,28 @@ ops_status ops_sampler_choose_greatest(ops_sampler *s, const ops_greatest *row, 
     if (top < ops_sampler_needs(s, n_top) || (all && logits == NULL))
         return ops_fail(reterr, OPS_EINVAL, "the %d greatest logits do not decide the next token", top);
     const double whole = (double)row[top].logit;
-    const int n = candidates(s, row, logits);
+    int n = 0;
+    const ops_greatest *from = candidates(s, row, logits, &n);
     if (!isfinite(whole) || n == 0)
-        return no_number(s, reterr);
-    const pick one = s->heap[greedy(s) ? 0 : draw_one(s, n)];
+        return ops_fail(reterr, OPS_ECORRUPT, "no token of %d has a finite logit, or one is infinite",
+                        s->vocab);
+    const ops_greatest one = from[greedy(s) ? 0 : draw_one(s, from, n)];
     for (int i = 0; ret_top != NULL && i < n_top; i++)
         ret_top[i] =
             row[i].id >= 0 ? choice(row[i].id, row[i].logit, whole) : (ops_sample_choice){-1, -INFINITY};
-    *ret = choice(one.id, all ? logits[one.id] : one.value, whole);
+    *ret = choice(one.id, all ? logits[one.id] : one.logit, whole);
     return OPS_OK;
+}
+
+ops_status ops_sampler_choose(ops_sampler *s, const float *logits, ops_sample_choice *ret,
+                              ops_sample_choice *ret_top, int n_top, ops_err *reterr)
+{
+    const ops_status st = check_top(n_top, reterr);
+    if (st != OPS_OK)
+        return st;
+    const int top = ops_sampler_needs(s, n_top);
+    for (int i = greatest(logits, s->vocab, top, s->row); i < top; i++)
+        s->row[i] = (ops_greatest){-1, -INFINITY};
+    s->row[top] = all_of(logits, s->vocab);
+    return ops_sampler_choose_greatest(s, s->row, top, logits, ret, ret_top, n_top, reterr);
 }

@@ -304,7 +304,7 @@ static void refuses_parameters(void **state)
     }
     const ops_sample_params p = ops_sample_defaults();
     const long before = ops_alloc_live();
-    for (long nth = 1; nth <= 5; nth++) {
+    for (long nth = 1; nth <= 6; nth++) {
         ops_sampler *s = NULL;
         ops_alloc_fail_at(nth);
         assert_int_equal(ops_sampler_new(&p, V, &s, NULL), OPS_ENOMEM);
