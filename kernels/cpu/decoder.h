@@ -11,7 +11,6 @@
 
 enum {
     OPS_DECODER_WIDTH_MAX = 512, /* elements of a head */
-    OPS_DECODER_TOP_MAX = 1024,
     OPS_DECODER_PAGE =
         16, /* the levels read keys 16 at a time: a block is a multiple of it, or `exact` does the work */
 };

@@ -270,7 +270,7 @@ const ops_cpu_op ops_decoder_op_head = {.op = OPS_KERN_HEAD,
 
 static size_t topk_sizes(const ops_kern_shape *s, size_t bytes[OPS_KERN_ARGS_MAX])
 {
-    if (!ops_decoder_extents(s->m, s->n, s->decoder.top) || s->decoder.top > OPS_DECODER_TOP_MAX)
+    if (!ops_decoder_extents(s->m, s->n, s->decoder.top) || s->decoder.top > OPS_KERN_TOP_MAX)
         return 0;
     bytes[0] = (size_t)s->m * s->n * 4;
     bytes[1] = (size_t)s->m * (s->decoder.top + 1) * sizeof(ops_decoder_pair);

@@ -18,7 +18,7 @@ typedef enum ops_kern_status {
     OPS_KERN_EBUSY, /* a transfer touched the device while runs are queued: wait first */
 } ops_kern_status;
 
-enum { OPS_KERN_QUEUE_MAX = 256, OPS_KERN_ARGS_MAX = 7, OPS_KERN_MAPS_MAX = 3 };
+enum { OPS_KERN_QUEUE_MAX = 256, OPS_KERN_ARGS_MAX = 7, OPS_KERN_MAPS_MAX = 3, OPS_KERN_TOP_MAX = 1024 };
 /* No extent of a plan may pass this; with it no product of two extents and a size overflows 64 bits. */
 #define OPS_KERN_EXTENT_MAX (1 << 28)
 
@@ -85,7 +85,7 @@ typedef struct ops_kern_map {
 typedef struct ops_kern_decoder {
     ops_kern_quant_type type; /* of the weights */
     int exact; /* by the formula in double, from dequantised weights: slow, what the other way is judged by */
-    int top;   /* at most 1024 */
+    int top;   /* at most OPS_KERN_TOP_MAX */
     float scale, shift, theta;
     int rotary, half_split, gelu;
     int kv_heads, width, window; /* width at most 512 */

@@ -6,7 +6,9 @@
 
 #include <stdint.h>
 
-enum { OPS_GREATEST_MAX = 1024 };
+#include "kernels/include/kern.h"
+
+enum { OPS_GREATEST_MAX = OPS_KERN_TOP_MAX };
 
 typedef struct ops_greatest {
     int32_t id;
