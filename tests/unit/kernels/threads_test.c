@@ -46,6 +46,14 @@ static void each_task_is_done_once(void **state)
     }
 }
 
+/* Is it worth waiting on? Past its time everybody stops, and the test fails. */
+static bool patient(atomic_int *late, time_t begun)
+{
+    if (time(NULL) - begun > PATIENCE_S)
+        atomic_store(late, 1);
+    return !atomic_load(late);
+}
+
 typedef struct held {
     size_t task; /* which does not end before all others have */
     atomic_size_t others;
@@ -62,9 +70,8 @@ static void hold(void *ctx, size_t task, int thread)
         return;
     }
     const time_t begun = time(NULL);
-    while (atomic_load(&h->others) < h->wanted && !atomic_load(&h->late))
-        if (time(NULL) - begun > PATIENCE_S)
-            atomic_store(&h->late, 1);
+    while (atomic_load(&h->others) < h->wanted && patient(&h->late, begun))
+        ;
 }
 
 /* Whichever thread is held up, at the beginning or in the middle of its share: the others do the rest of it. */
@@ -94,24 +101,17 @@ typedef struct walk {
     atomic_int late;
 } walk;
 
-static bool patient(walk *w, time_t begun)
-{
-    if (time(NULL) - begun > PATIENCE_S)
-        atomic_store(&w->late, 1);
-    return !atomic_load(&w->late);
-}
-
 static void follow(void *ctx, size_t task, int thread)
 {
     walk *w = ctx;
     const time_t begun = time(NULL);
     if (thread == 0) {
         w->order[w->n++] = task;
-        while (atomic_load(&w->first) == 0 && patient(w, begun))
+        while (atomic_load(&w->first) == 0 && patient(&w->late, begun))
             ;
     } else {
         atomic_store(&w->first, task + 1);
-        while (atomic_load(&w->done) + 1 < w->tasks && patient(w, begun))
+        while (atomic_load(&w->done) + 1 < w->tasks && patient(&w->late, begun))
             ;
     }
     atomic_fetch_add(&w->done, 1);
